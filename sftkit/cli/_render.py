@@ -1,0 +1,71 @@
+"""The one place that writes to the screen: data to standard output, notes, progress and errors to standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+
+def _console(stream: Any) -> Console:
+    # A pipe has no width: tables there must be neither wrapped nor cut.
+    return Console(file=stream, width=None if stream.isatty() else 10_000, highlight=False, soft_wrap=False)
+
+
+def stdout() -> Console:
+    """A console on the present standard output."""
+    return _console(sys.stdout)
+
+
+def stderr() -> Console:
+    """A console on the present standard error."""
+    return _console(sys.stderr)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its heading, and whether its cells are numbers."""
+
+    title: str
+    number: bool = False
+
+
+def table(title: str, columns: Sequence[Column], rows: Iterable[Sequence[object]], *, caption: str = "") -> None:
+    """Print a table to standard output. Cells are shown as they are, markup included."""
+    made = Table(title=escape(title) or None, title_justify="left", caption=escape(caption) or None, caption_justify="left")
+    for column in columns:
+        made.add_column(column.title, justify="right" if column.number else "left")
+    for row in rows:
+        made.add_row(*(escape(str(cell)) for cell in row))
+    stdout().print(made)
+
+
+def data(text: str) -> None:
+    """Print text to standard output."""
+    stdout().print(escape(text), soft_wrap=True)
+
+
+def as_json(document: object) -> None:
+    """Print one JSON document to standard output."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def note(text: str) -> None:
+    """A remark that the user may want to know of, to standard error."""
+    stderr().print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True)
+
+
+def error(text: str) -> None:
+    """What could not be done, to standard error."""
+    stderr().print(f"[red]error:[/] {escape(text)}", soft_wrap=True)
+
+
+def share(value: float) -> str:
+    """A share as a percentage with three significant digits: 0.0431 is "4.31 %"."""
+    return f"{100 * value:.3g} %"

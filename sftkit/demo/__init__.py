@@ -1,0 +1,1 @@
+"""The offline demonstration: invented languages and a tiny model pretrained on them, for `sftkit demo`."""

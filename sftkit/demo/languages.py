@@ -1,0 +1,179 @@
+"""A family of invented languages: one grammar, one proto-lexicon, five daughters with texts to sample.
+
+Four daughters are there to pretrain on, among them the source of task annotation; the fifth, the target, is unseen
+until its language SFT is trained. All is deterministic in the seed. Nothing here knows about models or tokenizers.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sftkit.demo.grammar import Author, Node, linearise, word_order
+from sftkit.demo.lexicon import INFLECTED, Root, SoundLaw, evolve, proto_endings, proto_lexicon
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """Words with universal part-of-speech tags and a dependency tree (heads count from 1; 0 is the root)."""
+
+    words: tuple[str, ...]
+    tags: tuple[str, ...]
+    heads: tuple[int, ...]
+    relations: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Language:
+    """A daughter language: how it sounds, what it puts on its stems, and in which order it speaks."""
+
+    name: str
+    laws: tuple[SoundLaw, ...]
+    order: Mapping[str, int]
+    endings: Mapping[tuple[str, str], str]
+    lexicon: Mapping[str, tuple[Root, ...]]
+
+    def sample(self, n: int, seed: int) -> list[Sentence]:
+        """`n` random sentences, the same for the same seed."""
+        author = Author(self.lexicon, random.Random(f"{self.name} {seed}"))
+        return [self._say(author.sentence()) for _ in range(n)]
+
+    def word(self, tag: str, root: Root, cell: str = "") -> str:
+        """The form of a root used as a `tag` in a cell of its paradigm."""
+        return evolve(root.form, self.laws) + self.endings.get((tag, cell), "")
+
+    def vocabulary(self) -> set[str]:
+        """Every form that the language has, punctuation aside."""
+        return {
+            self.word(tag, root, cell)
+            for tag, roots in self.lexicon.items()
+            for root in roots
+            for cell in INFLECTED.get(tag, ("",))
+        }
+
+    def _say(self, tree: Node) -> Sentence:
+        nodes = linearise(tree, self.order)
+        places = {id(node): place for place, node in enumerate(nodes, start=1)}
+        heads = {id(child): places[id(node)] for node in nodes for child in node.children}
+        return Sentence(
+            words=tuple(
+                node.root.form if node.tag == "PUNCT" else self.word(node.tag, node.root, node.cell) for node in nodes
+            ),
+            tags=tuple(node.tag for node in nodes),
+            heads=tuple(heads.get(id(node), 0) for node in nodes),
+            relations=tuple(node.relation for node in nodes),
+        )
+
+
+@dataclass(frozen=True)
+class Family:
+    """The languages with their parts in the demonstration."""
+
+    pretraining: tuple[Language, ...]
+    source: Language
+    target: Language
+
+    @property
+    def languages(self) -> tuple[Language, ...]:
+        """All of them: those pretrained on, then the target."""
+        return (*self.pretraining, self.target)
+
+
+@dataclass(frozen=True)
+class _Sketch:
+    """What sets one daughter apart, whatever the seed: `innovation` is its share of endings that are its own."""
+
+    name: str
+    laws: tuple[tuple[str, str], ...]
+    order: Mapping[str, int]
+    innovation: float
+
+
+_VOICING = tuple((f"(?<=[aeiou]){hard}(?=[aeiou])", soft) for hard, soft in zip("ptkfs", "bdgvz", strict=True))
+_DEVOICING = tuple(zip("bdgvz", "ptkfs", strict=True))
+_RAISING = (("i", "i"), ("u", "u"), ("e", "i"), ("o", "u"))
+_FRICATION = (("p", "f"), ("k", "h"))
+_PALATALS = (("[kt](?=[ei])", "s"), ("w", "v"))
+_LIQUIDS = (("r", "l"),)
+_BREAKING = (("(?<=[^aeiou])e(?=[^aeiou])", "ie"),)
+_OPENING = (("i", "e"), ("u", "o"))
+
+
+_SKETCHES = (
+    _Sketch(
+        "Talassi",
+        _PALATALS,
+        word_order("SVO", adjective_first=True, determiner_first=True, prepositions=True, auxiliary_first=True, adverb_first=False),
+        0.0,
+    ),
+    _Sketch(
+        "Ondric",
+        (*_FRICATION, *_RAISING),
+        word_order("SOV", adjective_first=True, determiner_first=True, prepositions=False, auxiliary_first=False, adverb_first=True),
+        0.4,
+    ),
+    _Sketch(
+        "Vesperin",
+        (*_VOICING, *_LIQUIDS),
+        word_order("SVO", adjective_first=False, determiner_first=True, prepositions=True, auxiliary_first=True, adverb_first=True),
+        0.4,
+    ),
+    _Sketch(
+        "Karthal",
+        (*_DEVOICING, *_OPENING),
+        word_order("VSO", adjective_first=False, determiner_first=False, prepositions=True, auxiliary_first=True, adverb_first=False),
+        0.4,
+    ),
+    _Sketch(
+        "Sarrowin",
+        (*_VOICING, *_RAISING, *_LIQUIDS),
+        word_order("SOV", adjective_first=False, determiner_first=True, prepositions=False, auxiliary_first=False, adverb_first=True),
+        0.5,
+    ),
+)
+_SOURCE, _TARGET = "Talassi", "Sarrowin"
+
+
+def make_family(seed: int) -> Family:
+    """The family of a seed: names, sound laws and word orders stay, roots and endings change."""
+    rng = random.Random(seed)
+    lexicon, endings = proto_lexicon(rng), proto_endings(rng)
+    daughters = {sketch.name: _daughter(sketch, lexicon, endings, rng) for sketch in _SKETCHES}
+    target = daughters[_TARGET]
+    pretraining = tuple(language for language in daughters.values() if language is not target)
+    return Family(pretraining, daughters[_SOURCE], target)
+
+
+def _daughter(
+    sketch: _Sketch,
+    lexicon: Mapping[str, tuple[Root, ...]],
+    endings: Mapping[tuple[str, str], str],
+    rng: random.Random,
+) -> Language:
+    laws = tuple(SoundLaw(pattern, replacement) for pattern, replacement in sketch.laws)
+    own = proto_endings(rng)
+    # adjectives and determiners go with the nouns, and one verb form with one of theirs: renew all of a name at once
+    renewed = {old for old in sorted(set(endings.values())) if rng.random() < sketch.innovation}
+    chosen = {cell: evolve(own[cell] if old in renewed else old, laws) for cell, old in endings.items()}
+    return Language(sketch.name, laws, sketch.order, chosen, lexicon)
+
+
+def write_text(sentences: Iterable[Sentence], path: Path) -> None:
+    """A plain corpus: one sentence a line, words apart by blanks."""
+    path.write_text("".join(" ".join(sentence.words) + "\n" for sentence in sentences), encoding="utf-8")
+
+
+def write_conllu(sentences: Sequence[Sentence], path: Path) -> None:
+    """A treebank in CoNLL-U: ten columns, with `sent_id` and `text` comments and the grammar's dependency trees."""
+    blocks = []
+    for number, sentence in enumerate(sentences, start=1):
+        rows = zip(sentence.words, sentence.tags, sentence.heads, sentence.relations, strict=True)
+        lines = [f"# sent_id = {number}", f"# text = {' '.join(sentence.words)}"]
+        lines += [
+            f"{place}\t{word}\t_\t{tag}\t_\t_\t{head}\t{relation}\t_\t_"
+            for place, (word, tag, head, relation) in enumerate(rows, start=1)
+        ]
+        blocks.append("\n".join(lines) + "\n\n")
+    path.write_text("".join(blocks), encoding="utf-8")

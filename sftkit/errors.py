@@ -1,0 +1,36 @@
+"""The errors that sftkit raises on purpose.
+
+Every one of them means "what you gave cannot be done", and its text says what, where and what to do next in one or two
+lines. Bugs raise whatever they raise: nothing here wraps a bare ``ValueError``. Covers no exit codes and no printing:
+the command line turns these into both.
+"""
+
+from __future__ import annotations
+
+
+class SftkitError(Exception):
+    """Root of every error that sftkit raises on purpose."""
+
+
+class FormatError(SftkitError):
+    """A ``.sft`` or safetensors file that is damaged, hostile, or of a version this program does not know."""
+
+
+class CheckpointError(SftkitError):
+    """A model directory that cannot be read or written as one."""
+
+
+class MismatchError(SftkitError):
+    """Two things that do not belong together: an SFT and a base, two SFTs, labels and a head."""
+
+
+class DataError(SftkitError):
+    """A data file whose content is not what its option promises; names the file and the line."""
+
+
+class SettingsError(SftkitError):
+    """Settings that contradict each other or the model, such as a K larger than what may move."""
+
+
+class OutputExistsError(SftkitError):
+    """The output is already there and replacing it was not asked for."""

@@ -1,0 +1,232 @@
+"""Model directories, read tensor by tensor.
+
+Covers safetensors (one file or shards) and ``pytorch_model.bin`` (one file or shards, ``weights_only=True``), in any
+float dtype, with or without a prefix before the backbone's names. Does not cover TensorFlow or Flax weights, nor GGUF.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from sftkit.errors import CheckpointError, FormatError
+from sftkit.format.dtypes import BFLOAT16, FLOATS, code_of
+from sftkit.format.names import backbone_prefix, canonical, is_pooler
+from sftkit.format.metadata import ParameterSpec
+from sftkit.format.safefile import SafeReader, TensorSpec
+
+SAFETENSORS, SAFETENSORS_INDEX = "model.safetensors", "model.safetensors.index.json"
+PYTORCH, PYTORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+
+
+class TensorReader(Protocol):
+    """One file of weights."""
+
+    specs: dict[str, TensorSpec]
+
+    def read(self, name: str) -> NDArray[Any]:
+        """The tensor, read-only."""
+        ...
+
+    def release(self, name: str) -> None:
+        """Give back the tensor's memory if it can be had again."""
+        ...
+
+
+class Checkpoint:
+    """A model directory: its config and its tensors, by their names in the file and by their canonical names."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Open; reads headers only.
+
+        Raises:
+            CheckpointError: if it is not a model directory, or its files contradict each other.
+            FormatError: if a safetensors file in it is damaged.
+        """
+        self.path = Path(path)
+        self.config = _config(self.path)
+        self.model_type = str(self.config.get("model_type", ""))
+        self._readers: dict[str, TensorReader] = {}
+        for reader in _open(self.path):
+            self._readers |= dict.fromkeys(reader.specs, reader)
+        self.prefix = backbone_prefix(self.model_type, self._readers)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Every tensor's name in the checkpoint, sorted."""
+        return tuple(sorted(self._readers))
+
+    @cached_property
+    def backbone(self) -> Mapping[str, str]:
+        """Canonical name -> key, for every parameter of the backbone (buffers left out), sorted."""
+        pairs = ((canonical(key, self.prefix), key) for key in self.keys)
+        return {
+            name: key for name, key in sorted((n, k) for n, k in pairs if n) if self.spec(key).dtype in FLOATS
+        }
+
+    @cached_property
+    def parameters(self) -> Mapping[str, ParameterSpec]:
+        """Canonical name -> shape and dtype, for every parameter of the backbone."""
+        specs = ((name, self.spec(key)) for name, key in self.backbone.items())
+        return {name: ParameterSpec(spec.shape, spec.dtype.name) for name, spec in specs}
+
+    def spec(self, key: str) -> TensorSpec:
+        """Shape and dtype of one tensor."""
+        return self._readers[key].specs[key]
+
+    def read(self, key: str) -> NDArray[Any]:
+        """One tensor by its name in the checkpoint, as a read-only array in its own dtype."""
+        return self._readers[key].read(key)
+
+    def release(self, key: str) -> None:
+        """Say that a tensor's memory is not needed any more."""
+        self._readers[key].release(key)
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of most of the backbone's elements, such as "float32"; "" for an empty backbone."""
+        sizes: dict[str, int] = {}
+        for spec in self.parameters.values():
+            sizes[spec.dtype] = sizes.get(spec.dtype, 0) + spec.size
+        return max(sizes, key=lambda name: sizes[name], default="")
+
+
+class Fingerprint:
+    """A hash of a backbone, fed one parameter at a time in any order.
+
+    xxh3-128 over the sorted lines ``name dtype shape digest``, each digest being the xxh3-128 of the parameter's
+    little-endian bytes. The pooler is left out: the same base has one or not, by the class that saved it.
+    """
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def add(self, name: str, array: NDArray[Any]) -> None:
+        """Add one parameter under its canonical name."""
+        if not is_pooler(name):
+            shape = ",".join(str(size) for size in array.shape)
+            data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+            self._lines.append(f"{name} {array.dtype.name} {shape} {xxhash.xxh3_128_hexdigest(data.data)}\n")
+
+    def hexdigest(self) -> str:
+        """The fingerprint, 32 hexadecimal digits."""
+        return xxhash.xxh3_128_hexdigest("".join(sorted(self._lines)).encode())
+
+
+def fingerprint(checkpoint: Checkpoint, rounded_to: str | None = None) -> str:
+    """The fingerprint of a base.
+
+    Args:
+        checkpoint: the base.
+        rounded_to: a dtype's name, such as "bfloat16": the fingerprint that the base would have if every parameter
+            were rounded to it.
+    """
+    result = Fingerprint()
+    dtype = None if rounded_to is None else BFLOAT16 if rounded_to == BFLOAT16.name else np.dtype(rounded_to)
+    for name, key in checkpoint.backbone.items():
+        array = checkpoint.read(key)
+        result.add(name, array if dtype is None else _rounded(array, dtype))
+        checkpoint.release(key)
+    return result.hexdigest()
+
+
+def _rounded(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    with np.errstate(over="ignore"):
+        return array.astype(dtype)
+
+
+def _config(path: Path) -> dict[str, Any]:
+    if not path.is_dir():
+        raise CheckpointError(f"{path}: no such model directory.")
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: not a model directory (it has no config.json).") from None
+    except ValueError as error:
+        raise CheckpointError(f"{path}/config.json is not valid JSON ({error}).") from None
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path}/config.json is not a JSON object.")
+    return config
+
+
+def _open(path: Path) -> Iterator[TensorReader]:
+    if (path / SAFETENSORS).is_file():
+        yield SafeReader(path / SAFETENSORS)
+    elif (path / SAFETENSORS_INDEX).is_file():
+        for name in _shards(path / SAFETENSORS_INDEX):
+            yield SafeReader(path / name)
+    elif (path / PYTORCH).is_file():
+        yield TorchReader(path / PYTORCH)
+    elif (path / PYTORCH_INDEX).is_file():
+        for name in _shards(path / PYTORCH_INDEX):
+            yield TorchReader(path / name)
+    else:
+        raise CheckpointError(f"{path}: holds no weights (neither {SAFETENSORS} nor {PYTORCH}, whole or in shards).")
+
+
+def _shards(index: Path) -> list[str]:
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise CheckpointError(f"{index}: not a valid index of shards ({error}).") from None
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name or not (index.parent / name).is_file():
+            raise CheckpointError(f"{index}: names the shard {name!r}, which is not in that directory.")
+    return names
+
+
+class TorchReader:
+    """A ``pytorch_model.bin``, memory-mapped by torch and shown as numpy arrays. Imports torch."""
+
+    def __init__(self, path: Path) -> None:
+        """Open with ``weights_only=True``.
+
+        Raises:
+            FormatError: if torch refuses the file.
+        """
+        import pickle
+
+        import torch
+
+        try:
+            try:
+                tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            except RuntimeError:  # files from before torch 1.6 are no zip archives and cannot be mapped
+                tensors = torch.load(path, map_location="cpu", weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+            raise FormatError(f"{path}: torch cannot read it as plain weights ({str(error).splitlines()[0]}).") from None
+        if not isinstance(tensors, dict):
+            raise FormatError(f"{path}: holds a {type(tensors).__name__}, not a dictionary of tensors.")
+        self._arrays = {
+            str(name): _to_numpy(tensor) for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)
+        }
+        self.specs = {
+            name: TensorSpec(name, code_of(array.dtype), array.shape, 0, math.prod(array.shape) * array.itemsize)
+            for name, array in self._arrays.items()
+        }
+
+    def read(self, name: str) -> NDArray[Any]:
+        """The tensor, read-only by convention."""
+        return self._arrays[name]
+
+    def release(self, name: str) -> None:
+        """Nothing to do: torch owns the map."""
+
+
+def _to_numpy(tensor: Any) -> NDArray[Any]:
+    import torch
+
+    tensor = tensor.detach().contiguous()
+    if tensor.dtype == torch.bfloat16:
+        array: NDArray[Any] = tensor.view(torch.int16).numpy().view(BFLOAT16)
+        return array
+    result: NDArray[Any] = tensor.numpy()
+    return result

@@ -1,0 +1,56 @@
+"""The dtype policy: which numbers are stored, which are computed with.
+
+On disk, values may be f32, bf16 or f16; in memory a difference is always float32, because scipy.sparse refuses 16-bit
+floats. This module is the only one that knows how safetensors' dtype codes, numpy's dtypes and the canonical names
+("float32") map to each other. Quantised formats (f8, int4 packings) are not covered: their tensors can be copied, not
+added to.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+
+#: safetensors code -> numpy dtype, for every dtype that numpy (with ml_dtypes) can hold.
+CODES: dict[str, np.dtype[Any]] = {
+    "F64": np.dtype(np.float64),
+    "F32": np.dtype(np.float32),
+    "F16": np.dtype(np.float16),
+    "BF16": BFLOAT16,
+    "I64": np.dtype(np.int64),
+    "I32": np.dtype(np.int32),
+    "I16": np.dtype(np.int16),
+    "I8": np.dtype(np.int8),
+    "U64": np.dtype(np.uint64),
+    "U32": np.dtype(np.uint32),
+    "U16": np.dtype(np.uint16),
+    "U8": np.dtype(np.uint8),
+    "BOOL": np.dtype(np.bool_),
+    "F8_E4M3": np.dtype(ml_dtypes.float8_e4m3fn),
+    "F8_E5M2": np.dtype(ml_dtypes.float8_e5m2),
+}
+_CODE_OF = {dtype: code for code, dtype in CODES.items()}
+
+#: Dtypes of parameters that a difference can be added to.
+FLOATS = frozenset({CODES["F64"], CODES["F32"], CODES["F16"], BFLOAT16})
+#: How SFT values may be stored, by the name that ``--values`` takes.
+VALUE_DTYPES: dict[str, np.dtype[Any]] = {"f32": CODES["F32"], "bf16": BFLOAT16, "f16": CODES["F16"]}
+
+
+def code_of(dtype: np.dtype[Any]) -> str:
+    """safetensors' code for a numpy dtype.
+
+    Raises:
+        KeyError: if safetensors has no such dtype.
+    """
+    return _CODE_OF[np.dtype(dtype)]
+
+
+def canonical_dtype(name: str) -> str:
+    """``float32`` for each of ``float32``, ``torch.float32`` and ``F32``; unknown names come back unchanged."""
+    name = name.removeprefix("torch.")
+    return CODES[name].name if name in CODES else name

@@ -1,0 +1,173 @@
+"""What an SFT says of itself: the JSON document in the file's safetensors metadata.
+
+Unknown keys of a newer minor version are ignored on reading. The document says nothing of when or where the file was
+made, so that the same run gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sftkit.errors import FormatError
+from sftkit.format.dtypes import canonical_dtype
+
+FORMAT = "sft"
+VERSION = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterSpec:
+    """Shape and dtype ("float32") of one parameter of the backbone that the SFT was learned on."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def matrix_shape(self) -> tuple[int, int]:
+        """(rows, everything else), the shape of the parameter's CSR array."""
+        if not self.shape:
+            return (1, 1)
+        return (self.shape[0], math.prod(self.shape[1:]))
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The base that an SFT belongs to.
+
+    ``fingerprints`` holds the fingerprint (see ``checkpoint.fingerprint``) of the base as it was and, for a float32
+    base, of its roundings to bfloat16 and float16, so that a half-precision copy of the base is recognised.
+    """
+
+    name: str
+    model_type: str = ""
+    revision: str | None = None
+    fingerprint: str | None = None
+    rounded: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Untied:
+    """That the output matrix was untied from the input embedding while training, and the two names."""
+
+    input: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """Everything in the ``sft`` document. See the format page for what each key means."""
+
+    parameters: Mapping[str, ParameterSpec]
+    k: int
+    density: float = 0.0
+    base: Base | None = None
+    objective: str = ""
+    method: str = ""
+    labels: tuple[str, ...] = ()
+    head: str | None = None
+    tied_embeddings: Untied | None = None
+    trained_with: tuple[str, ...] = ()
+    training: Mapping[str, Any] = field(default_factory=dict)
+    parents: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def is_task(self) -> bool:
+        """Whether the head, if there is one, is a task's and not a language model's."""
+        return self.objective not in ("", "mlm", "clm")
+
+    def to_strings(self) -> dict[str, str]:
+        """The safetensors metadata."""
+        document = asdict(self)
+        document["parameters"] = {
+            name: {"shape": list(spec.shape), "dtype": spec.dtype} for name, spec in sorted(self.parameters.items())
+        }
+        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return {"format": FORMAT, "format_version": VERSION, "sft": text}
+
+    @staticmethod
+    def from_strings(strings: Mapping[str, str], where: str) -> Metadata:
+        """Parse safetensors metadata.
+
+        Args:
+            strings: the file's ``__metadata__``.
+            where: the file's name, for errors.
+
+        Raises:
+            FormatError: if this is no SFT, its version is unknown, or its document is malformed.
+        """
+        if strings.get("format") != FORMAT:
+            raise FormatError(f"{where}: a safetensors file, but not an SFT (its metadata lacks format: {FORMAT}).")
+        version = str(strings.get("format_version", ""))
+        if version.split(".")[0] != VERSION:
+            raise FormatError(f"{where}: format version {version or 'missing'}; this program reads version {VERSION}.")
+        try:
+            document = json.loads(strings["sft"])
+        except KeyError:
+            raise FormatError(f"{where}: the metadata document 'sft' is missing. The file is damaged.") from None
+        except (ValueError, RecursionError) as error:
+            raise FormatError(f"{where}: the metadata document 'sft' is not valid JSON ({error}).") from None
+        try:
+            return _parse(document)
+        except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
+            raise FormatError(f"{where}: the metadata document 'sft' is malformed ({_reason(error)}).") from None
+
+
+def _reason(error: Exception) -> str:
+    return f"missing key {error}" if isinstance(error, KeyError) else str(error)
+
+
+def _parse(document: Any) -> Metadata:
+    if not isinstance(document, dict):
+        raise TypeError("not a JSON object")
+    parameters = {str(name): _spec(name, value) for name, value in document["parameters"].items()}
+    k = _count("k", document["k"])
+    total = sum(spec.size for spec in parameters.values())
+    base, untied = document.get("base"), document.get("tied_embeddings")
+    return Metadata(
+        parameters=parameters,
+        k=k,
+        density=float(document.get("density", k / total if total else 0.0)),
+        base=_base(base) if base else None,
+        objective=str(document.get("objective") or ""),
+        method=str(document.get("method") or ""),
+        labels=tuple(str(label) for label in document.get("labels") or ()),
+        head=document.get("head") and str(document["head"]),
+        tied_embeddings=Untied(str(untied["input"]), str(untied["output"])) if isinstance(untied, dict) else None,
+        trained_with=tuple(str(digest) for digest in document.get("trained_with") or ()),
+        training=dict(document.get("training") or {}),
+        parents=tuple(dict(parent) for parent in document.get("parents") or ()),
+    )
+
+
+def _base(value: Any) -> Base:
+    if isinstance(value, str):
+        return Base(value)
+    return Base(
+        name=str(value.get("name", "")),
+        model_type=str(value.get("model_type") or ""),
+        revision=value.get("revision"),
+        fingerprint=value.get("fingerprint"),
+        rounded=dict(value.get("rounded") or {}),
+    )
+
+
+def _spec(name: Any, value: Any) -> ParameterSpec:
+    shape, dtype = (value["shape"], value.get("dtype", "float32")) if isinstance(value, dict) else value
+    return ParameterSpec(
+        tuple(_count(f"parameters/{name}/shape", size) for size in shape), canonical_dtype(str(dtype))
+    )
+
+
+def _count(what: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**62:
+        raise ValueError(f"{what}: {value!r} is not a count")
+    return value

@@ -1,0 +1,89 @@
+"""Names of parameters, the same whatever checkpoint they come from.
+
+A canonical name is relative to the backbone (no ``bert.``, ``roberta.``, ``model.``) and follows current transformers
+(``LayerNorm.weight``, not ``LayerNorm.gamma``). Weights that transformers fuses or splits while loading are not
+covered here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+# base_model_prefix of the model types whose prefix is neither "model" nor their own name (read off transformers 5).
+_PREFIXES = {
+    "big_bird": "bert",
+    "megatron-bert": "bert",
+    "bert-generation": "bert",
+    "camembert": "roberta",
+    "xlm-roberta": "roberta",
+    "xlm-roberta-xl": "roberta",
+    "xmod": "roberta",
+    "deberta-v2": "deberta",
+    **dict.fromkeys(
+        ("flaubert", "squeezebert", "xlm", "bloom", "codegen", "ctrl", "dbrx", "falcon", "gpt-sw3", "gpt2",
+         "gpt_bigcode", "gpt_neo", "gptj", "mpt", "openai-gpt", "xlnet"),
+        "transformer",
+    ),
+    **dict.fromkeys(("mamba", "mamba2", "falcon_mamba", "xlstm"), "backbone"),
+}  # fmt: skip
+
+# Heads of checkpoints that have no prefix before the backbone's names (GPT-2 as published, some bare encoders).
+_HEADS = (
+    "cls.", "lm_head.", "classifier.", "qa_outputs.", "vocab_projector.", "vocab_transform.", "vocab_layer_norm.",
+    "pre_classifier.", "score.", "generator_predictions.", "generator_lm_head.", "lm_predictions.", "mask_predictions.",
+    "head.", "decoder.weight", "decoder.bias",
+)  # fmt: skip
+
+# Buffers that older transformers stored beside the parameters, under their canonical names.
+_BUFFERS = (".attn.bias", ".attn.masked_bias", "rotary_emb.inv_freq", "embeddings.position_ids")
+
+
+def backbone_prefix(model_type: str, keys: Iterable[str]) -> str:
+    """The prefix, dot included, that the backbone's parameters carry in a checkpoint with these keys; "" for none.
+
+    Args:
+        model_type: ``model_type`` of the checkpoint's ``config.json``.
+        keys: every tensor name in the checkpoint.
+    """
+    prefix = model_prefix(model_type)
+    own = f"{prefix}."
+    # A bare DistilBERT is "transformer.layer…", and a GPT-2 with prefix "transformer.h…": only the model's own prefix counts.
+    return own if any(key.startswith(own) for key in keys) else ""
+
+
+def model_prefix(model_type: str) -> str:
+    """transformers' ``base_model_prefix`` of a model type, from its name alone."""
+    if model_type in _PREFIXES:
+        return _PREFIXES[model_type]
+    return model_type.replace("-", "_") if model_type in _NAMED_AFTER_THEMSELVES else "model"
+
+
+_NAMED_AFTER_THEMSELVES = frozenset(
+    ("albert", "bert", "biogpt", "canine", "convbert", "cpmant", "data2vec-text", "deberta", "distilbert", "electra",
+     "ernie", "esm", "fnet", "funnel", "gpt_neox", "gpt_neox_japanese", "gte", "ibert", "layoutlm", "longformer",
+     "luke", "mobilebert", "mpnet", "mra", "nezha", "nomic_bert", "nystromformer", "perceiver", "prophetnet",
+     "reformer", "rembert", "roberta", "roberta-prelayernorm", "roc_bert", "roformer", "rwkv", "tapas", "yoso")
+)  # fmt: skip
+
+
+def canonical(key: str, prefix: str) -> str | None:
+    """A checkpoint key's canonical name, or None if it is not a parameter of the backbone.
+
+    Args:
+        key: the tensor's name in the checkpoint.
+        prefix: what :func:`backbone_prefix` says.
+    """
+    if not key.startswith(prefix) or (not prefix and key.startswith(_HEADS)):
+        return None
+    name = modern(key[len(prefix) :])
+    return None if name.endswith(_BUFFERS) else name
+
+
+def modern(name: str) -> str:
+    """``LayerNorm.gamma``/``beta`` of old checkpoints as today's ``weight``/``bias``; as transformers does on loading."""
+    return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+
+
+def is_pooler(name: str) -> bool:
+    """Whether a canonical name belongs to the pooler, which some heads' models have and others do not."""
+    return name.startswith("pooler.")

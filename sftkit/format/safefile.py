@@ -1,0 +1,205 @@
+"""safetensors files, read lazily through one memory map and written one tensor at a time.
+
+The ``safetensors`` library validates a file's header when it is opened here; the bytes are then handed out as views on
+the memory map, because the library's numpy reader copies every tensor and does not know bfloat16. It also has no way to
+write a file tensor by tensor, and its metadata order changes from run to run, so the writer is ours: the same tensors
+and metadata always give the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from sftkit.errors import FormatError
+from sftkit.format.dtypes import CODES, code_of
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """A tensor's place in a file: safetensors dtype code, shape, and byte range after the header."""
+
+    name: str
+    code: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """numpy dtype.
+
+        Raises:
+            FormatError: if numpy has no such dtype.
+        """
+        if self.code not in CODES:
+            raise FormatError(f"{self.name}: dtype {self.code} is not supported.")
+        return CODES[self.code]
+
+
+class SafeReader:
+    """One open safetensors file. Use as a context manager or let it be collected; views stay valid while held."""
+
+    def __init__(self, path: Path) -> None:
+        """Open and validate.
+
+        Raises:
+            FormatError: if the file is not a valid safetensors file.
+            FileNotFoundError: if there is none.
+        """
+        self.path = path
+        try:
+            with safe_open(str(path), framework="np"):
+                pass
+        except SafetensorError as error:
+            raise FormatError(f"{path}: not a safetensors file ({error}).") from error
+        with path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        header_size = int.from_bytes(self._map[:8], "little")
+        header: dict[str, Any] = json.loads(self._map[8 : 8 + header_size])
+        self.metadata: dict[str, str] = header.pop("__metadata__", {})
+        base = 8 + header_size
+        self.specs: dict[str, TensorSpec] = {
+            name: TensorSpec(
+                name, info["dtype"], tuple(info["shape"]), base + info["data_offsets"][0], base + info["data_offsets"][1]
+            )
+            for name, info in header.items()
+        }
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.specs
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.specs)
+
+    def raw(self, name: str) -> memoryview:
+        """The tensor's bytes, as a view."""
+        spec = self.specs[name]
+        return memoryview(self._map)[spec.begin : spec.end]
+
+    def read(self, name: str) -> NDArray[Any]:
+        """The tensor as a read-only view on the file, in its own dtype and shape."""
+        spec = self.specs[name]
+        array: NDArray[Any] = np.frombuffer(self._map, spec.dtype, spec.size, spec.begin)
+        return array.reshape(spec.shape)
+
+    def release(self, name: str) -> None:
+        """Tell the system that this tensor's pages are no longer needed, to keep resident memory low."""
+        spec = self.specs[name]
+        page = mmap.PAGESIZE
+        begin, end = -(-spec.begin // page) * page, spec.end // page * page
+        if end > begin and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED, begin, end - begin)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A tensor that will be written: name, safetensors dtype code, shape."""
+
+    name: str
+    code: str
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes. Codes that numpy lacks never get here: see :func:`planned`."""
+        return int(np.prod(self.shape, dtype=np.int64)) * CODES[self.code].itemsize
+
+
+def planned(name: str, array: NDArray[Any]) -> Planned:
+    """The plan for writing ``array`` under ``name``."""
+    return Planned(name, code_of(array.dtype), tuple(array.shape))
+
+
+def canonical_order(plans: Iterable[Planned]) -> list[Planned]:
+    """The library's own order: wider dtypes first, so that every tensor is aligned, then by name."""
+    return sorted(plans, key=lambda plan: (-CODES[plan.code].itemsize, plan.name))
+
+
+class SafeWriter:
+    """Writes a safetensors file whose tensors are announced first and then given in that same order.
+
+    The path is written directly: callers that want "whole or not at all" pass a temporary one (see ``atomic``).
+    """
+
+    def __init__(self, path: Path, plans: Iterable[Planned], metadata: Mapping[str, str]) -> None:
+        self._pending = list(plans)[::-1]
+        header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+        offset = 0
+        for plan in reversed(self._pending):
+            header[plan.name] = {
+                "dtype": plan.code,
+                "shape": list(plan.shape),
+                "data_offsets": [offset, offset + plan.nbytes],
+            }
+            offset += plan.nbytes
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        text += b" " * (-len(text) % 8)
+        self._left = 0
+        self._file: BinaryIO = path.open("wb", buffering=0)
+        self._write(len(text).to_bytes(8, "little"))
+        self._write(text)
+
+    def begin(self, name: str) -> None:
+        """Announce which tensor's bytes come next.
+
+        Raises:
+            ValueError: if it is not that tensor's turn: a bug in the caller.
+        """
+        plan = self._pending.pop() if self._pending else None
+        if plan is None or plan.name != name or self._left:
+            raise ValueError(f"{name} is out of turn: expected {plan and plan.name}, {self._left} bytes still due")
+        self._left = plan.nbytes
+
+    def append(self, data: NDArray[Any] | memoryview) -> None:
+        """The next piece of the tensor that was begun; a contiguous array or bytes."""
+        piece = memoryview(data.reshape(-1).view(np.uint8)) if isinstance(data, np.ndarray) else data
+        self._left -= piece.nbytes
+        self._write(piece)
+
+    def write(self, name: str, data: NDArray[Any] | memoryview) -> None:
+        """A whole tensor."""
+        self.begin(name)
+        self.append(np.ascontiguousarray(data) if isinstance(data, np.ndarray) else data)
+
+    def close(self) -> None:
+        """Finish the file.
+
+        Raises:
+            ValueError: if an announced tensor is missing or short: a bug in the caller.
+        """
+        if self._pending or self._left:
+            raise ValueError(f"{len(self._pending)} tensors and {self._left} bytes were announced but not written")
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def _write(self, data: bytes | memoryview) -> None:
+        view = memoryview(data)
+        while view.nbytes:  # an unbuffered write may be short
+            view = view[self._file.write(view) :]
+
+    def __enter__(self) -> SafeWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._file.close()
