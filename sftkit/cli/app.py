@@ -84,3 +84,17 @@ def _root(
 
 def _register() -> None:
     """Commands in the order in which ``--help`` shows them."""
+    # their modules import nothing heavy until they run
+    from sftkit.cli.compose import compose
+    from sftkit.cli.inspect import inspect
+    from sftkit.cli.overlap import overlap
+
+    # demo, train
+    app.command()(compose)
+    # subtract
+    app.command()(inspect)
+    app.command()(overlap)
+    # evaluate, convert, push, pull
+
+
+_register()

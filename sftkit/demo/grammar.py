@@ -17,6 +17,9 @@ from sftkit.demo.lexicon import FIELDS, Root
 ON_TOPIC = 0.75
 """Share of content words drawn from the sentence's own semantic field."""
 
+LONGEST = 12
+"""Words in the longest sentence: short ones leave little padding, which keeps the demonstration quick."""
+
 
 @dataclass
 class Node:
@@ -27,6 +30,11 @@ class Node:
     root: Root
     cell: str = ""
     children: list[Node] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """Words in the tree."""
+        return 1 + sum(child.size for child in self.children)
 
 
 def word_order(
@@ -66,7 +74,13 @@ class Author:
         }
 
     def sentence(self) -> Node:
-        """A sentence: a clause, perhaps joined to another one, and a mark at the end."""
+        """A sentence of at most `LONGEST` words: a clause, perhaps joined to another one, and a mark at the end."""
+        while True:
+            tree = self._sentence()
+            if tree.size <= LONGEST:
+                return tree
+
+    def _sentence(self) -> Node:
         topic = self._rng.randrange(FIELDS)
         clause = self._clause(topic, "root")
         fate = self._rng.random()

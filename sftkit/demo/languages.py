@@ -92,13 +92,12 @@ class _Sketch:
 
 
 _VOICING = tuple((f"(?<=[aeiou]){hard}(?=[aeiou])", soft) for hard, soft in zip("ptkfs", "bdgvz", strict=True))
-_DEVOICING = tuple(zip("bdgvz", "ptkfs", strict=True))
-_RAISING = (("i", "i"), ("u", "u"), ("e", "i"), ("o", "u"))
-_FRICATION = (("p", "f"), ("k", "h"))
-_PALATALS = (("[kt](?=[ei])", "s"), ("w", "v"))
+_PALATALS = (("k(?=[ei])", "s"),)
+_FRICATION = (("p", "f"),)
 _LIQUIDS = (("r", "l"),)
-_BREAKING = (("(?<=[^aeiou])e(?=[^aeiou])", "ie"),)
-_OPENING = (("i", "e"), ("u", "o"))
+_GLIDES = (("w", "v"), ("h", ""))
+# each last vowel of a stem changes in one daughter and stays in the others, so that no cognate is the same everywhere
+_LAST = "(?=[^aeiou]*$)"
 
 
 _SKETCHES = (
@@ -110,27 +109,27 @@ _SKETCHES = (
     ),
     _Sketch(
         "Ondric",
-        (*_FRICATION, *_RAISING),
+        (*_FRICATION, ("u" + _LAST, "o")),
         word_order("SOV", adjective_first=True, determiner_first=True, prepositions=False, auxiliary_first=False, adverb_first=True),
-        0.4,
+        0.2,
     ),
     _Sketch(
         "Vesperin",
-        (*_VOICING, *_LIQUIDS),
+        (*_VOICING, ("i" + _LAST, "e")),
         word_order("SVO", adjective_first=False, determiner_first=True, prepositions=True, auxiliary_first=True, adverb_first=True),
-        0.4,
+        0.2,
     ),
     _Sketch(
         "Karthal",
-        (*_DEVOICING, *_OPENING),
-        word_order("VSO", adjective_first=False, determiner_first=False, prepositions=True, auxiliary_first=True, adverb_first=False),
-        0.4,
+        (*_GLIDES, ("o" + _LAST, "u")),
+        word_order("SVO", adjective_first=False, determiner_first=False, prepositions=True, auxiliary_first=True, adverb_first=False),
+        0.2,
     ),
     _Sketch(
         "Sarrowin",
-        (*_VOICING, *_RAISING, *_LIQUIDS),
-        word_order("SOV", adjective_first=False, determiner_first=True, prepositions=False, auxiliary_first=False, adverb_first=True),
-        0.5,
+        (*_VOICING, *_LIQUIDS, ("e" + _LAST, "i"), ("a" + _LAST, "e")),
+        word_order("SOV", adjective_first=True, determiner_first=True, prepositions=True, auxiliary_first=False, adverb_first=True),
+        0.3,
     ),
 )
 _SOURCE, _TARGET = "Talassi", "Sarrowin"

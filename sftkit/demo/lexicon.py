@@ -14,16 +14,16 @@ from dataclasses import dataclass
 
 CONSONANTS = "ptkbdgmnslrfvzhjw"
 VOWELS = "aeiou"
-FIELDS = 6
+FIELDS = 4
 """Semantic fields: a sentence draws most of its content words from one, which a language model can learn."""
 
 SIZES = {
-    "NOUN": 110, "VERB": 70, "ADJ": 40, "ADV": 14, "ADP": 6, "DET": 3, "PRON": 5, "AUX": 3, "CCONJ": 2, "SCONJ": 3,
+    "NOUN": 40, "VERB": 24, "ADJ": 20, "ADV": 8, "ADP": 6, "DET": 3, "PRON": 5, "AUX": 3, "CCONJ": 2, "SCONJ": 3,
     "NUM": 7,
 }  # fmt: skip
 """Roots of each universal part of speech; beside these come the `AMBIGUOUS` ones."""
 
-AMBIGUOUS = 40
+AMBIGUOUS = 20
 """Roots that are nouns as well as verbs: only the ending, or the place in the sentence, tells which."""
 
 INFLECTED: Mapping[str, tuple[str, ...]] = {

@@ -43,6 +43,10 @@ class PretrainSettings:
     batch: int = 32
     learning_rate: float = 2e-3
     masked: float = 0.2
+    spread: float = 0.02
+    beta2: float = 0.999
+    sampling: str = "random"
+    block: int = 32
 
 
 def pretrain_base(
@@ -63,6 +67,8 @@ def pretrain_base(
     model = _new_model(tokenizer, settings)
     encoded = tokenizer(lines, truncation=True)["input_ids"]
     _start_from_frequencies(model, encoded)
+    if settings.block:
+        encoded = [b for language in family.pretraining for b in pack(tokenizer(_read_lines(corpora[language.name]))["input_ids"], settings.block)]
     trainer = Trainer(
         model=model,
         args=TrainingArguments(
@@ -77,7 +83,7 @@ def pretrain_base(
             logging_steps=max(1, min(50, steps // 10)),
             report_to="none",
             disable_tqdm=True,
-            train_sampling_strategy="group_by_length",  # padding would be half of the work
+            train_sampling_strategy=settings.sampling, adam_beta2=settings.beta2,  # padding would be half of the work
             use_cpu=True,
             dataloader_pin_memory=False,
         ),
@@ -122,6 +128,7 @@ def _new_model(tokenizer: BertTokenizerFast, settings: PretrainSettings) -> Bert
         max_position_embeddings=settings.positions,
         hidden_dropout_prob=0.0,  # dropout keeps so small a model on the unigram plateau
         attention_probs_dropout_prob=0.0,
+        initializer_range=settings.spread,
         pad_token_id=tokenizer.pad_token_id,
     )
     return BertForMaskedLM(config)
@@ -133,6 +140,12 @@ def _start_from_frequencies(model: BertForMaskedLM, encoded: Sequence[Sequence[i
     frequencies = torch.tensor([counts[token] + 0.5 for token in range(model.config.vocab_size)])
     with torch.no_grad():
         model.cls.predictions.bias.copy_((frequencies / frequencies.sum()).log())
+
+
+def pack(rows, size):
+    """Blocks of equal length"""
+    stream = [t for row in rows for t in (row[1:])]
+    return [rows[0][:1] + stream[i : i + size-1] for i in range(0, len(stream) - size+2, size-1)]
 
 
 def _read_lines(path: Path) -> list[str]:

@@ -18,7 +18,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from sftkit.errors import CheckpointError, FormatError
-from sftkit.format.dtypes import BFLOAT16, FLOATS, code_of
+from sftkit.format.dtypes import BFLOAT16, FLOAT_CODES, code_of
 from sftkit.format.names import backbone_prefix, canonical, is_pooler
 from sftkit.format.metadata import ParameterSpec
 from sftkit.format.safefile import SafeReader, TensorSpec
@@ -34,6 +34,10 @@ class TensorReader(Protocol):
 
     def read(self, name: str) -> NDArray[Any]:
         """The tensor, read-only."""
+        ...
+
+    def read_into(self, name: str, offset: int, buffer: NDArray[np.uint8]) -> None:
+        """Fill ``buffer`` with the tensor's bytes from ``offset`` on."""
         ...
 
     def release(self, name: str) -> None:
@@ -69,7 +73,7 @@ class Checkpoint:
         """Canonical name -> key, for every parameter of the backbone (buffers left out), sorted."""
         pairs = ((canonical(key, self.prefix), key) for key in self.keys)
         return {
-            name: key for name, key in sorted((n, k) for n, k in pairs if n) if self.spec(key).dtype in FLOATS
+            name: key for name, key in sorted((n, k) for n, k in pairs if n) if self.spec(key).code in FLOAT_CODES
         }
 
     @cached_property
@@ -85,6 +89,10 @@ class Checkpoint:
     def read(self, key: str) -> NDArray[Any]:
         """One tensor by its name in the checkpoint, as a read-only array in its own dtype."""
         return self._readers[key].read(key)
+
+    def read_into(self, key: str, offset: int, buffer: NDArray[np.uint8]) -> None:
+        """Fill ``buffer`` (u8 ``[n]``) with a tensor's bytes from ``offset`` on."""
+        self._readers[key].read_into(key, offset, buffer)
 
     def release(self, key: str) -> None:
         """Say that a tensor's memory is not needed any more."""
@@ -111,10 +119,14 @@ class Fingerprint:
 
     def add(self, name: str, array: NDArray[Any]) -> None:
         """Add one parameter under its canonical name."""
+        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        self.add_digest(name, ParameterSpec(array.shape, array.dtype.name), xxhash.xxh3_128_hexdigest(data.data))
+
+    def add_digest(self, name: str, spec: ParameterSpec, digest: str) -> None:
+        """Add one parameter whose bytes were hashed elsewhere, piece by piece: their xxh3-128 in hexadecimal."""
         if not is_pooler(name):
-            shape = ",".join(str(size) for size in array.shape)
-            data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-            self._lines.append(f"{name} {array.dtype.name} {shape} {xxhash.xxh3_128_hexdigest(data.data)}\n")
+            shape = ",".join(str(size) for size in spec.shape)
+            self._lines.append(f"{name} {spec.dtype} {shape} {digest}\n")
 
     def hexdigest(self) -> str:
         """The fingerprint, 32 hexadecimal digits."""
@@ -216,6 +228,11 @@ class TorchReader:
     def read(self, name: str) -> NDArray[Any]:
         """The tensor, read-only by convention."""
         return self._arrays[name]
+
+    def read_into(self, name: str, offset: int, buffer: NDArray[np.uint8]) -> None:
+        """Fill ``buffer`` with the tensor's bytes from ``offset`` on."""
+        data = self._arrays[name].reshape(-1).view(np.uint8)
+        buffer[:] = data[offset : offset + len(buffer)]
 
     def release(self, name: str) -> None:
         """Nothing to do: torch owns the map."""

@@ -37,6 +37,7 @@ _CODE_OF = {dtype: code for code, dtype in CODES.items()}
 
 #: Dtypes of parameters that a difference can be added to.
 FLOATS = frozenset({CODES["F64"], CODES["F32"], CODES["F16"], BFLOAT16})
+FLOAT_CODES = frozenset(code for code, dtype in CODES.items() if dtype in FLOATS)
 #: How SFT values may be stored, by the name that ``--values`` takes.
 VALUE_DTYPES: dict[str, np.dtype[Any]] = {"f32": CODES["F32"], "bf16": BFLOAT16, "f16": CODES["F16"]}
 

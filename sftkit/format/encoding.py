@@ -18,6 +18,10 @@ from sftkit.errors import FormatError
 Positions = NDArray[np.int64]
 Values = NDArray[np.float32]
 
+#: The value of an entry that was chosen but ended where it began, because a stored 0 marks a bridge: the smallest
+#: positive float32. Added to any parameter of normal size it changes no bit, and the choice of positions is kept.
+UNMOVED = np.float32(2.0**-149)
+
 GAP_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32))
 
 
@@ -63,7 +67,9 @@ def _bridge(
     return out_gaps, out_values
 
 
-def decode(gaps: NDArray[Any], values: NDArray[Any], size: int, what: str) -> tuple[Positions, Values]:
+def decode(
+    gaps: NDArray[Any], values: NDArray[Any], size: int, what: str, *, last: int = -1
+) -> tuple[Positions, Values]:
     """Positions and float32 values of the real entries; bridge entries are dropped.
 
     Args:
@@ -71,6 +77,7 @@ def decode(gaps: NDArray[Any], values: NDArray[Any], size: int, what: str) -> tu
         values: f32, bf16 or f16 ``[n]``.
         size: number of elements of the parameter; no position may reach it.
         what: the parameter's name, for errors.
+        last: position of the entry before these, where they are not the parameter's first.
 
     Raises:
         FormatError: if a gap is 0, a position lies outside the parameter, or a value is not finite.
@@ -81,7 +88,7 @@ def decode(gaps: NDArray[Any], values: NDArray[Any], size: int, what: str) -> tu
         at = int(np.argmin(gaps))
         raise FormatError(f"diff/{what}/gaps: gap {at} is 0; every gap must be at least 1. The file is damaged.")
     positions = np.cumsum(gaps, dtype=np.int64)
-    positions -= 1
+    positions += last
     if int(positions[-1]) >= size:
         raise FormatError(
             f"diff/{what}/gaps: entries reach position {int(positions[-1]):,}, "

@@ -92,11 +92,21 @@ class SftFile:
         Raises:
             FormatError: as ``encoding.decode``.
         """
-        gaps, values = self._reader.read(_gaps(name)), self._reader.read(_values(name))
+        gaps, values = self.stored(name)
         try:
             return decode(gaps, values, self.metadata.parameters[name].size, name)
         except FormatError as error:
             raise FormatError(f"{self.path}: {error}") from None
+
+    def stored(self, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+        """One parameter's gaps and values as they are stored, unchecked, as views on the file."""
+        return self._reader.read(_gaps(name)), self._reader.read(_values(name))
+
+    def release(self, name: str) -> None:
+        """Say that a parameter's memory is not needed any more; a later read is a read from the file again."""
+        if name in self.names:
+            self._reader.release(_gaps(name))
+            self._reader.release(_values(name))
 
     def check_count(self, entries: int) -> None:
         """Compare the number of entries that were read with what the metadata promises.
@@ -173,8 +183,8 @@ def _tensors(sft: Difference, stored: str) -> tuple[dict[str, NDArray[Any]], Met
     for name in sft.names:
         positions, values = sft.entries(name)
         rounded = _round(values, stored, name)
-        if rounded is not values:
-            real = rounded != 0
+        real = rounded != 0
+        if not real.all():
             positions, rounded = positions[real], rounded[real]
         if len(positions):
             k += len(positions)

@@ -84,13 +84,17 @@ class Metadata:
         """Whether the head, if there is one, is a task's and not a language model's."""
         return self.objective not in ("", "mlm", "clm")
 
-    def to_strings(self) -> dict[str, str]:
-        """The safetensors metadata."""
+    def document(self) -> dict[str, Any]:
+        """The ``sft`` document, as plain dictionaries and lists."""
         document = asdict(self)
         document["parameters"] = {
             name: {"shape": list(spec.shape), "dtype": spec.dtype} for name, spec in sorted(self.parameters.items())
         }
-        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return document
+
+    def to_strings(self) -> dict[str, str]:
+        """The safetensors metadata."""
+        text = json.dumps(self.document(), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         return {"format": FORMAT, "format_version": VERSION, "sft": text}
 
     @staticmethod

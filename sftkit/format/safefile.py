@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,8 +69,9 @@ class SafeReader:
                 pass
         except SafetensorError as error:
             raise FormatError(f"{path}: not a safetensors file ({error}).") from error
-        with path.open("rb") as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._handle = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._handle)
+        self._map = mmap.mmap(self._handle, 0, access=mmap.ACCESS_READ)
         header_size = int.from_bytes(self._map[:8], "little")
         header: dict[str, Any] = json.loads(self._map[8 : 8 + header_size])
         self.metadata: dict[str, str] = header.pop("__metadata__", {})
@@ -98,6 +100,22 @@ class SafeReader:
         array: NDArray[Any] = np.frombuffer(self._map, spec.dtype, spec.size, spec.begin)
         return array.reshape(spec.shape)
 
+    def read_into(self, name: str, offset: int, buffer: NDArray[np.uint8]) -> None:
+        """Fill ``buffer`` (u8 ``[n]``) with the tensor's bytes from ``offset`` on: no pages stay mapped, unlike :meth:`read`.
+
+        Raises:
+            FormatError: if the file has become shorter than its header says.
+        """
+        at, view = self.specs[name].begin + offset, memoryview(buffer)
+        if not hasattr(os, "preadv"):  # Windows
+            view[:] = memoryview(self._map)[at : at + view.nbytes]
+            return
+        while view.nbytes:
+            got = os.preadv(self._handle, [view], at)
+            if not got:
+                raise FormatError(f"{self.path}: {name} ends early. Was the file changed while it was read?")
+            at, view = at + got, view[got:]
+
     def release(self, name: str) -> None:
         """Tell the system that this tensor's pages are no longer needed, to keep resident memory low."""
         spec = self.specs[name]
@@ -109,26 +127,28 @@ class SafeReader:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A tensor that will be written: name, safetensors dtype code, shape."""
+    """A tensor that will be written: name, safetensors dtype code (numpy need not know it), shape, size in bytes."""
 
     name: str
     code: str
     shape: tuple[int, ...]
+    nbytes: int
 
     @property
-    def nbytes(self) -> int:
-        """Size in bytes. Codes that numpy lacks never get here: see :func:`planned`."""
-        return int(np.prod(self.shape, dtype=np.int64)) * CODES[self.code].itemsize
+    def width(self) -> float:
+        """Bytes an element."""
+        elements = int(np.prod(self.shape, dtype=np.int64))
+        return self.nbytes / elements if elements else float(CODES[self.code].itemsize if self.code in CODES else 1)
 
 
 def planned(name: str, array: NDArray[Any]) -> Planned:
     """The plan for writing ``array`` under ``name``."""
-    return Planned(name, code_of(array.dtype), tuple(array.shape))
+    return Planned(name, code_of(array.dtype), tuple(array.shape), array.nbytes)
 
 
 def canonical_order(plans: Iterable[Planned]) -> list[Planned]:
     """The library's own order: wider dtypes first, so that every tensor is aligned, then by name."""
-    return sorted(plans, key=lambda plan: (-CODES[plan.code].itemsize, plan.name))
+    return sorted(plans, key=lambda plan: (-plan.width, plan.name))
 
 
 class SafeWriter:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from sftkit.errors import FormatError
 from sftkit.format.encoding import Positions, Values
 from sftkit.format.metadata import Metadata, ParameterSpec
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array  # 0.15 s to import, which what works on positions alone need not pay
 
 # A parameter of more rows than this belongs to no model we know of, and its row pointers alone would fill 64 MB.
 _MOST_ROWS = 1 << 24
@@ -98,6 +100,8 @@ def to_csr(positions: Positions, values: Values, spec: ParameterSpec, name: str)
     Raises:
         FormatError: if the parameter claims more rows than any model has.
     """
+    from scipy.sparse import csr_array
+
     rows, columns = spec.matrix_shape
     if rows > _MOST_ROWS:
         raise FormatError(f"{name}: a parameter of {rows:,} rows is more than this program accepts.")
@@ -111,6 +115,8 @@ def to_csr(positions: Positions, values: Values, spec: ParameterSpec, name: str)
 
 def flatten(matrix: csr_array) -> tuple[Positions, Values]:
     """Inverse of :func:`to_csr`: flat int64 positions and float32 values, sorted, zeros dropped."""
+    from scipy.sparse import csr_array
+
     matrix = csr_array(matrix)
     if not matrix.has_canonical_format:
         matrix = matrix.copy()

@@ -1,0 +1,96 @@
+"""What an argument of compose, subtract or evaluate is: a model, or an SFT with its weight."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from sftkit.errors import FormatError
+from sftkit.hub import SCHEME, looks_like_hub_id, resolve_sft
+
+if TYPE_CHECKING:
+    from sftkit.operations.arithmetic import Weighted
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument as it was typed: its name without the weight, the weight, and whether it names a model."""
+
+    name: str
+    weight: float
+    is_model: bool
+
+
+def parse_argument(text: str) -> Argument:
+    """See what an argument is. Touches the file system, not the network.
+
+    Raises:
+        FormatError: if it names nothing that exists or could be on the hub.
+        typer.BadParameter: if a weight is given to a model, or is no finite number.
+    """
+    name, weight = _split(text)
+    path = Path(name).expanduser()
+    if name.startswith(SCHEME) or path.is_file() or name.endswith(".sft"):
+        return Argument(name, 1.0 if weight is None else weight, is_model=False)
+    if path.is_dir() and (path / "pytorch_diff.bin").is_file():
+        raise FormatError(f"{name}: an SFT in the pytorch_diff.bin layout. Convert it first: sftkit convert {name} -o x.sft")
+    if not path.is_dir() and not looks_like_hub_id(name.partition("@")[0]):
+        raise FormatError(f"{name}: no such file or directory.")
+    if weight is not None:
+        raise typer.BadParameter(f"{text}: only SFTs take a weight; {name} is a model.")
+    return Argument(name, 1.0, is_model=True)
+
+
+def parse_weighted(text: str) -> Weighted:
+    """An SFT argument, opened.
+
+    Raises:
+        FormatError: if it is not an SFT.
+    """
+    argument = parse_argument(text)
+    if argument.is_model:
+        raise FormatError(f"{argument.name}: a model where an SFT (a .sft file or hf://owner/name) is expected.")
+    return open_sft(argument)
+
+
+def open_sft(argument: Argument) -> Weighted:
+    """Open the file, downloading it if it is on the hub.
+
+    Raises:
+        FormatError: if it is not an SFT.
+    """
+    from sftkit.format.files import SftFile
+    from sftkit.operations.arithmetic import Weighted
+
+    return Weighted(SftFile(resolve_sft(argument.name)), argument.weight, argument.name)
+
+
+def _split(text: str) -> tuple[str, float | None]:
+    """``x.sft:0.5`` in its parts; a file whose name holds the colon wins."""
+    name, colon, number = text.rpartition(":")
+    if not colon or number.startswith("//") or Path(text).expanduser().exists():
+        return text, None
+    try:
+        weight = float(number)
+    except ValueError:
+        raise typer.BadParameter(f"{text}: {number!r} is not a weight; write x.sft:0.5.") from None
+    if not math.isfinite(weight):
+        raise typer.BadParameter(f"{text}: a weight must be finite.")
+    return name, weight
+
+
+def size_of(text: str) -> int:
+    """"5GB", "500MB", "10KB" or a number of bytes, as transformers counts (powers of 1000).
+
+    Raises:
+        typer.BadParameter: if it is none of these.
+    """
+    match = re.fullmatch(r"(\d+)\s*(|KB|MB|GB|TB)", text.strip().upper())
+    if match is None or int(match[1]) == 0:
+        raise typer.BadParameter(f"--shard-size {text}: write 5GB, 500MB or a number of bytes.")
+    return int(match[1]) * 1000 ** ("", "KB", "MB", "GB", "TB").index(match[2])

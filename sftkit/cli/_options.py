@@ -1,0 +1,55 @@
+"""Options that several commands share, and what they mean together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+MlmFiles = Annotated[
+    list[str] | None,
+    typer.Option("--mlm", metavar="FILE", help="Masked language modelling on plain text, a sentence or paragraph a line."),
+]
+PosFiles = Annotated[
+    list[str] | None, typer.Option("--pos", metavar="FILE", help="Part-of-speech tagging on CoNLL-U (UPOS column).")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else to standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
+Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything that is drawn at random.")]
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def one_objective(given: dict[str, list[str] | None]) -> tuple[str, tuple[str, ...]]:
+    """The one objective that was named, and its data.
+
+    Raises:
+        typer.BadParameter: if none or several were.
+    """
+    named = [(name, tuple(files)) for name, files in given.items() if files]
+    options = " or ".join(f"--{name} FILE" for name in given)
+    if not named:
+        raise typer.BadParameter(f"Say what for: {options}.")
+    if len(named) > 1:
+        raise typer.BadParameter(f"One objective at a time: {' and '.join(f'--{name}' for name, _ in named)} were given.")
+    return named[0]
+
+
+def check_device(device: str) -> str:
+    """A known device's name.
+
+    Raises:
+        typer.BadParameter: if it is not.
+    """
+    if device not in DEVICES:
+        raise typer.BadParameter(f"--device {device}: known are {', '.join(DEVICES)}.")
+    return device
+
+
+def default_output(source: str) -> Path:
+    """``corpus.sft`` in the present folder, for ``any/corpus.txt`` and for ``hf://owner/corpus:config``."""
+    name = source.removeprefix("hf://").split(":")[0] if source.startswith("hf://") else source
+    return Path(Path(name).with_suffix(".sft").name)

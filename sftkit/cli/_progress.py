@@ -1,0 +1,110 @@
+"""A training run as the user sees it: a rich display on a terminal, plain lines where it is none, nothing if quiet."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from sftkit.cli import _render
+from sftkit.training.observer import Observer, Plan
+
+_PLAIN_EVERY = 10.0  # seconds between lines where nobody watches a bar
+
+
+class TrainingDisplay(Observer):
+    """Shows a run on standard error. Use as a context manager: the bar is taken away at the end, come what may."""
+
+    def __init__(self, *, quiet: bool = False, title: str = "") -> None:
+        self._console: Console = _render.stderr()
+        self._quiet = quiet
+        self._title = f"{title}: " if title else ""
+        self._bar: Progress | None = None
+        self._task = 0
+        self._phase, self._steps, self._loss, self._best = "", 0, "", ""
+        self._started = self._spoke = time.monotonic()
+
+    def __enter__(self) -> TrainingDisplay:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def loading(self, what: str) -> None:
+        """A line."""
+        if self._console.is_terminal:
+            self._say(f"[dim]loading {what} …[/]")
+
+    def planned(self, plan: Plan) -> None:
+        """The run's header."""
+        steps = f"{plan.steps1:,} + {plan.steps2:,}" if plan.steps1 else f"{plan.steps2:,}"
+        self._say(
+            f"[bold]{self._title}{plan.objective}[/] on {escape(plan.base)}, {plan.method}: K = {plan.k:,} "
+            f"({_render.share(plan.density)} of {plan.backbone:,}), head {plan.head:,}\n"
+            f"  frozen: {escape(plan.frozen)}; {plan.train:,} examples, {plan.dev:,} to choose the best step on; "
+            f"{steps} steps of {plan.batch_size}"
+        )
+
+    def phase(self, name: str, steps: int) -> None:
+        """A new bar, or a line."""
+        self._stop()
+        self._phase, self._steps, self._loss, self._best = name, steps, "", ""
+        self._started = self._spoke = time.monotonic()
+        if self._quiet or not steps:
+            return
+        if self._console.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[loss]}{task.fields[best]}"),
+                TimeRemainingColumn(),
+                console=self._console,
+                transient=True,
+            )
+            self._task = self._bar.add_task(f"{self._title}{name}", total=steps, loss="", best="")
+            self._bar.start()
+
+    def step(self, step: int, loss: float | None) -> None:
+        """Move the bar; without one, a line now and then."""
+        if loss is not None:
+            self._loss = f"loss {loss:.3f}  "
+        if self._bar is not None:
+            self._bar.update(self._task, completed=step, loss=self._loss, best=self._best)  # type: ignore[arg-type]
+        elif loss is not None and time.monotonic() - self._spoke > _PLAIN_EVERY:
+            self._spoke = time.monotonic()
+            left = (self._spoke - self._started) / max(step, 1) * (self._steps - step)
+            self._say(f"{self._title}{self._phase}  step {step:,}/{self._steps:,}  {self._loss}{self._best}{_time(left)} left")
+
+    def evaluated(self, step: int, metric: str, value: float, best: float) -> None:
+        """A line for the last evaluation; the best value beside the bar."""
+        self._best = f"best {metric} {best:.4f}  "
+        if step >= self._steps:
+            seconds = time.monotonic() - self._started
+            self._stop()
+            self._say(f"{self._title}{self._phase}  {step:,} steps in {_time(seconds)}  {metric} {value:.4f}, {self._best}")
+
+    def note(self, text: str) -> None:
+        """A remark."""
+        if not self._quiet:
+            _render.note(text)
+
+    def _say(self, text: str) -> None:
+        if not self._quiet:
+            self._console.print(text, soft_wrap=True)
+
+    def _stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def _time(seconds: float) -> str:
+    whole = round(seconds)
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"

@@ -1,0 +1,1 @@
+"""Scoring a model, or a base with SFTs composed in memory, on labelled data."""

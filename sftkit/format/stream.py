@@ -1,0 +1,56 @@
+"""A parameter's entries piece by piece, in the order of their positions, in memory that does not grow with the file."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sftkit.errors import FormatError
+from sftkit.format.encoding import Positions, Values, decode
+from sftkit.format.files import SftFile
+
+# Stored entries decoded at a time: large enough that numpy's overhead does not show, small enough for the cache.
+_PIECE = 1 << 17
+
+
+class EntryStream:
+    """Walks once through the entries of one parameter of an open file."""
+
+    def __init__(self, file: SftFile, name: str) -> None:
+        self._file, self._name = file, name
+        self._size = file.metadata.parameters[name].size
+        self._gaps, self._stored = file.stored(name) if name in file.names else (_NO_GAPS, _NO_VALUES)
+        self._at = 0
+        self._last = -1
+        self._positions: Positions = np.zeros(0, np.int64)
+        self._values: Values = _NO_VALUES
+
+    def below(self, stop: int) -> tuple[Positions, Values]:
+        """The entries not yet given whose position is below ``stop``: int64 ``[n]`` and float32 ``[n]``, none of them 0.
+
+        Raises:
+            FormatError: as ``encoding.decode``.
+        """
+        positions, values = [self._positions], [self._values]
+        while self._last < stop - 1 and self._at < len(self._gaps):
+            piece = self._decode()
+            positions.append(piece[0])
+            values.append(piece[1])
+        every, all_values = (positions[0], values[0]) if len(positions) == 1 else map(np.concatenate, (positions, values))
+        cut = int(np.searchsorted(every, stop))
+        self._positions, self._values = every[cut:], all_values[cut:]
+        return every[:cut], all_values[:cut]
+
+    def _decode(self) -> tuple[Positions, Values]:
+        piece = slice(self._at, self._at + _PIECE)
+        gaps = self._gaps[piece]
+        try:
+            decoded = decode(gaps, self._stored[piece], self._size, self._name, last=self._last)
+        except FormatError as error:
+            raise FormatError(f"{self._file.path}: {error}") from None
+        self._at += len(gaps)
+        self._last += int(gaps.sum(dtype=np.int64))
+        return decoded
+
+
+_NO_GAPS = np.zeros(0, np.uint8)
+_NO_VALUES = np.zeros(0, np.float32)

@@ -1,0 +1,135 @@
+"""Names that may mean the hub: models by id, SFTs by ``hf://owner/name[@revision][/file.sft]``.
+
+Downloads through huggingface_hub into its own cache, whose login and offline mode hold. Imports neither torch nor
+transformers. Does not push, and does not convert: see the convert operation for ``pytorch_diff.bin``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from sftkit.errors import CheckpointError, FormatError, SftkitError
+
+SCHEME = "hf://"
+_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
+_WEIGHTS = (
+    "model.safetensors", "model-*.safetensors", "model.safetensors.index.json", "*.json", "tokenizer*", "vocab*", "merges*",
+    "*.model", "*.txt", "chat_template*",
+)  # fmt: skip
+_PICKLED = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class HubAddress:
+    """``hf://owner/name[@revision][/file]`` in its parts."""
+
+    repo: str
+    revision: str | None = None
+    file: str | None = None
+
+
+def parse_address(text: str) -> HubAddress:
+    """The parts of a hub address.
+
+    Raises:
+        FormatError: if it is not one.
+    """
+    match = re.fullmatch(r"hf://([\w.-]+/[\w.-]+)(?:@([^/:]+))?(?:/(.+))?", text)
+    if match is None:
+        raise FormatError(f"{text}: a hub address looks like hf://owner/name, hf://owner/name@revision or …/file.sft.")
+    return HubAddress(match[1], match[2], match[3])
+
+
+def looks_like_hub_id(name: str) -> bool:
+    """Whether a name could be a model's id on the hub: "name" or "owner/name"."""
+    return bool(_HUB_ID.match(name)) and not name.endswith((".sft", ".safetensors", ".bin", ".txt", ".json"))
+
+
+def resolve_model(name: str) -> Path:
+    """A model's directory: an existing one as it is, else the hub's, downloaded.
+
+    Args:
+        name: a directory, a hub id ("bert-base-multilingual-cased", "owner/name@revision") or ``hf://owner/name``.
+
+    Raises:
+        CheckpointError: if it is neither a directory nor to be had from the hub.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise CheckpointError(f"{name}: a file; a model is a directory or a hub id.")
+    if name.startswith(SCHEME):
+        address = parse_address(name)
+        repo, revision = address.repo, address.revision
+    else:
+        repo, _, revision = name.partition("@")
+    if not looks_like_hub_id(repo):
+        raise CheckpointError(f"{name}: no such directory, and not a hub id.")
+    return _download_model(repo, revision or None)
+
+
+def _download_model(repo: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    def fetch(patterns: tuple[str, ...]) -> Path:
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=list(patterns)))
+
+    folder = _ask(f"{repo}: not a directory here, and", lambda: fetch(_WEIGHTS), CheckpointError)
+    if not any(folder.glob("model*.safetensors")):
+        folder = _ask(repo, lambda: fetch(_WEIGHTS + _PICKLED), CheckpointError)
+    return folder
+
+
+def resolve_sft(argument: str) -> Path:
+    """An SFT's file: a local one as it is, a hub address downloaded.
+
+    Args:
+        argument: a path, or ``hf://owner/name[@revision][/file.sft]``; without a file name the repo must hold one SFT.
+
+    Raises:
+        FormatError: if there is no such file, or the repo holds none or several.
+    """
+    if not argument.startswith(SCHEME):
+        return Path(argument).expanduser()
+    from huggingface_hub import hf_hub_download
+
+    address = parse_address(argument)
+    file = address.file or _only_sft(argument, address)
+    return Path(_ask(argument, lambda: hf_hub_download(address.repo, file, revision=address.revision), FormatError))
+
+
+def _only_sft(argument: str, address: HubAddress) -> str:
+    from huggingface_hub import list_repo_files
+
+    files = _ask(argument, lambda: list_repo_files(address.repo, revision=address.revision), FormatError)
+    found = sorted(file for file in files if file.endswith(".sft"))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise FormatError(f"{argument}: holds {len(found)} SFTs; add the file's name, such as {SCHEME}{address.repo}/{found[0]}.")
+    if "pytorch_diff.bin" in files:
+        raise FormatError(
+            f"{argument}: published as pytorch_diff.bin. Convert it first: sftkit convert {SCHEME}{address.repo} -o x.sft"
+        )
+    raise FormatError(f"{argument}: holds no .sft file.")
+
+
+def _ask(what: str, call: Callable[[], _T], kind: type[SftkitError]) -> _T:
+    """Call the hub; its errors become one line."""
+    import httpx
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    try:
+        return call()
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled, httpx.TransportError) as error:
+        raise kind(f"{what} the hub cannot be reached ({type(error).__name__}). Is it spelt right, and is there a network?") from None
+    except (HfHubHTTPError, HFValidationError) as error:
+        line = " ".join(str(error).split("\n\n")[-1].split())[:200]
+        raise kind(f"{what} the hub says: {line}") from None

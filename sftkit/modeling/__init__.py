@@ -1,0 +1,1 @@
+"""Torch models: loading them quietly, naming their parameters, and putting sparse differences on them."""

@@ -1,0 +1,81 @@
+"""SFTs on a torch model that is already in memory: θ + Σ wᵢφᵢ, and the heads that come with them.
+
+The arithmetic is that of ``operations.arithmetic``, so a model composed in memory equals one composed on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from sftkit.errors import MismatchError
+from sftkit.format.sft import Difference
+from sftkit.modeling.backbone import backbone_parameters, flat
+from sftkit.operations.arithmetic import Merger, Weighted
+
+
+def add_differences(model: PreTrainedModel, weighted: Sequence[Weighted]) -> None:
+    """Add SFTs to a model's backbone in place: summed in float64, added, rounded once to the parameter's dtype.
+
+    Args:
+        model: any head on the backbone that the SFTs were learned on.
+        weighted: the SFTs, in any order.
+
+    Raises:
+        MismatchError: if the model lacks a parameter or has it in another shape.
+    """
+    parameters = backbone_parameters(model)
+    for item in weighted:
+        check_fits(parameters, item)
+    merger = Merger(weighted)
+    for name in merger.names:
+        merged = merger.parameter(name, parameters[name].numel())
+        add_entries(parameters[name], torch.from_numpy(merged.positions), torch.from_numpy(merged.values))
+
+
+def add_entries(parameter: torch.Tensor, positions: torch.Tensor, sums: torch.Tensor) -> None:
+    """θ[positions] += sums in float64, rounded once. Positions int64 and unique, sums float64, both ``[n]``."""
+    weight = flat(parameter)
+    positions = positions.to(weight.device)
+    moved = weight[positions].double() + sums.to(weight.device)
+    weight.index_copy_(0, positions, moved.to(weight.dtype))
+
+
+def check_fits(parameters: dict[str, nn.Parameter], item: Weighted) -> None:
+    """Refuse an SFT whose entries lie on parameters that the model lacks or has in another shape.
+
+    Raises:
+        MismatchError: naming the parameter and the two shapes.
+    """
+    for name in item.sft.names:
+        wanted = item.sft.metadata.parameters[name].shape
+        if name not in parameters:
+            raise MismatchError(f"{item.path}: changes {name}, which the base lacks. Was it learned on another model?")
+        if tuple(parameters[name].shape) != wanted:
+            raise MismatchError(
+                f"{item.path}: was learned on {name} of shape {list(wanted)}; "
+                f"the base has {list(parameters[name].shape)}. Was it learned on another model?"
+            )
+
+
+def load_head(model: PreTrainedModel, sft: Difference, what: str) -> list[str]:
+    """Copy an SFT's head tensors into a model of the same head class.
+
+    Returns:
+        The names of the tensors.
+
+    Raises:
+        MismatchError: if the model has no such tensor or another shape.
+    """
+    state = model.state_dict()
+    for name, array in sft.head.items():
+        if name not in state or tuple(state[name].shape) != tuple(array.shape):
+            have = f"it has {list(state[name].shape)}" if name in state else "it has no such tensor"
+            raise MismatchError(f"{what}: brings {name} of shape {list(array.shape)} to a model for this objective; {have}.")
+        with torch.no_grad():
+            state[name].copy_(torch.from_numpy(np.array(array, dtype=np.float32)))
+    return list(sft.head)

@@ -1,0 +1,94 @@
+"""Which parameters of a torch model are backbone, head, norms and output matrix, whatever the architecture.
+
+Backbone parameters go by their canonical names (relative to the backbone). The pooler counts as head here: some heads'
+models have one and others do not, and an SFT must compose with both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from sftkit.format.metadata import Untied
+from sftkit.format.names import is_pooler
+
+
+def prefix_of(model: PreTrainedModel) -> str:
+    """What precedes canonical names in the model's own, dot included; "" for a bare backbone."""
+    prefix = model.base_model_prefix
+    return f"{prefix}." if prefix and hasattr(model, prefix) else ""
+
+
+def backbone_parameters(model: PreTrainedModel) -> dict[str, nn.Parameter]:
+    """Canonical name -> parameter, sorted by name; a parameter that is shared comes once."""
+    prefix = prefix_of(model)
+    found = ((name, parameter) for name, parameter in model.named_parameters() if name.startswith(prefix))
+    pairs = ((name[len(prefix) :], parameter) for name, parameter in found)
+    return {name: parameter for name, parameter in sorted(pairs) if not is_pooler(name)}
+
+
+def head_names(model: PreTrainedModel, untied: Untied | None = None) -> list[str]:
+    """Names in the state dict of everything that is not backbone, but for the output matrix if that was untied."""
+    backbone = {prefix_of(model) + name for name in backbone_parameters(model)}
+    tied_away = _buffers(model) | backbone | ({untied.output} if untied else set())
+    inputs = model.get_input_embeddings()
+    weight = getattr(inputs, "weight", None)
+    return [
+        name
+        for name, tensor in model.state_dict(keep_vars=True).items()
+        if name not in tied_away and tensor is not weight
+    ]
+
+
+def _buffers(model: PreTrainedModel) -> set[str]:
+    return {name for name, _ in model.named_buffers()}
+
+
+def norm_parameters(model: nn.Module) -> set[int]:
+    """ids of the parameters of normalisation layers, found by module type: LayerNorm, RMSNorm and their kin."""
+    return {
+        id(parameter)
+        for module in model.modules()
+        if isinstance(module, nn.LayerNorm | nn.GroupNorm) or type(module).__name__.lower().endswith("norm")
+        for parameter in module.parameters(recurse=False)
+    }
+
+
+def untie_output(model: PreTrainedModel) -> Untied | None:
+    """Give the output matrix values of its own, equal to the input embedding's, and freeze it.
+
+    Returns:
+        The names (canonical for the input, the model's own for the output), or None if there is no output matrix.
+    """
+    output, inputs = model.get_output_embeddings(), model.get_input_embeddings()
+    if output is None or inputs is None:
+        return None
+    if output.weight is inputs.weight:
+        output.weight = nn.Parameter(inputs.weight.detach().clone())
+    output.weight.requires_grad_(False)
+    model.config.tie_word_embeddings = False
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    input_name = names[id(inputs.weight)].removeprefix(prefix_of(model))
+    return Untied(input=input_name, output=names[id(output.weight)])
+
+
+def owners(model: nn.Module, parameter: nn.Parameter) -> Iterator[tuple[nn.Module, str]]:
+    """Every (module, attribute) under which a parameter is used: several for tied weights."""
+    for module in model.modules():
+        for attribute, own in module.named_parameters(recurse=False):
+            if own is parameter:
+                yield module, attribute
+
+
+def flat(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor's elements in row-major order, as a view that writes through.
+
+    Raises:
+        ValueError: if the tensor is not contiguous, which no loaded parameter is.
+    """
+    if not tensor.is_contiguous():
+        raise ValueError("parameter is not contiguous")
+    return tensor.detach().view(-1)

@@ -1,0 +1,126 @@
+"""Bases and tokenizers from a directory or the hub, loaded by transformers without its chatter.
+
+Covers the architectures that sftkit's objectives ask for through transformers' Auto classes. Models that need
+``trust_remote_code`` are not covered.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from sftkit.errors import CheckpointError
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence transformers' load reports, bars and warnings: what matters in them is checked and said by sftkit."""
+    level = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity(logging.CRITICAL)
+    transformers_logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model, and the names of the head's tensors that the checkpoint lacks: they are fresh, not trained."""
+
+    model: PreTrainedModel
+    fresh: frozenset[str]
+
+
+def load_model(path: Path, auto_class: Any, *, seed: int = 0, **config: Any) -> Loaded:
+    """Load a base in float32 under a head; a head that the checkpoint lacks is initialised from ``seed``.
+
+    Args:
+        path: a model directory.
+        auto_class: transformers' Auto class of the wanted head.
+        seed: of the head's initialisation.
+        config: changes to the config, such as ``num_labels``.
+
+    Raises:
+        CheckpointError: if transformers cannot load it, or the checkpoint lacks part of the backbone.
+    """
+    torch.manual_seed(seed)
+    try:
+        with quiet():
+            model, info = auto_class.from_pretrained(
+                path, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True, **config
+            )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise CheckpointError(f"{path}: transformers cannot load it as {_kind(auto_class)} ({_line(error)}).") from error
+    _check_backbone(model, info, path)
+    fresh = {*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])}
+    return Loaded(model, frozenset(fresh))
+
+
+def load_tokenizer(path: Path, *, words: bool = False) -> PreTrainedTokenizerBase:
+    """The base's tokenizer.
+
+    Args:
+        path: a model directory.
+        words: it will be given single words: byte-level BPE tokenizers then must put a space before each.
+
+    Raises:
+        CheckpointError: if there is none, or only a slow one, which cannot map pieces back to words.
+    """
+    try:
+        with quiet():
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path)
+            if words and _wants_prefix_space(tokenizer):
+                tokenizer = AutoTokenizer.from_pretrained(path, add_prefix_space=True)
+    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+        raise CheckpointError(f"{path}: its tokenizer cannot be loaded ({_line(error)}).") from error
+    if not tokenizer.is_fast:
+        raise CheckpointError(f"{path}: its tokenizer is a slow one; sftkit needs a tokenizer.json beside the model.")
+    return tokenizer
+
+
+def longest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+    """The longest sequence, special tokens included, that model and tokenizer take."""
+    positions = getattr(model.config, "max_position_embeddings", None) or 1 << 30
+    if model.config.model_type in ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "xmod"):
+        positions -= (model.config.pad_token_id or 0) + 1  # these count positions from pad_token_id + 1
+    return int(min(positions, tokenizer.model_max_length))
+
+
+def _wants_prefix_space(tokenizer: PreTrainedTokenizerBase) -> bool:
+    return getattr(tokenizer, "add_prefix_space", None) is False
+
+
+def _check_backbone(model: PreTrainedModel, info: dict[str, Any], path: Path) -> None:
+    prefix = f"{model.base_model_prefix}."
+    wrong = [str(key[0]) for key in info["mismatched_keys"] if str(key[0]).startswith(prefix)]
+    lost = [key for key in info["missing_keys"] if key.startswith(prefix) and not key.startswith(f"{prefix}pooler.")]
+    if wrong:
+        raise CheckpointError(f"{path}: {wrong[0]} has another shape in the weights than config.json asks for.")
+    if lost:
+        raise CheckpointError(f"{path}: the weights lack {len(lost)} of the backbone's parameters, such as {lost[0]}.")
+
+
+def _kind(auto_class: Any) -> str:
+    name = str(getattr(auto_class, "__name__", auto_class)).removeprefix("AutoModelFor").removeprefix("AutoModel")
+    return "a model for " + re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower() if name else "a model"
+
+
+def _line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else text[:200] + "…"

@@ -1,0 +1,110 @@
+"""φ as the parameter: a few entries of frozen weights made trainable by themselves.
+
+The K values of φ are leaf parameters; θ stays where it is and frozen. Gradients, optimizer moments, clipping, weight
+decay and gradient reduction across processes then see K numbers and not N, and nothing can move a frozen entry. The
+dense gradient of one weight lives only during that weight's own backward.
+
+Not covered: parameters that are not contiguous, and weights that change behind our back while φ is on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+from transformers import PreTrainedModel
+
+from sftkit.modeling.backbone import backbone_parameters, flat, owners
+
+
+class _Gather(torch.autograd.Function):
+    """The weight itself on the way forward; on the way back, the gradient at φ's positions."""
+
+    @staticmethod
+    def forward(ctx: Any, phi: torch.Tensor, weight: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(positions)
+        ctx.dtype = phi.dtype
+        return weight.view_as(weight)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        (positions,) = ctx.saved_tensors
+        return gradients[0].reshape(-1)[positions].to(ctx.dtype), None, None
+
+
+class SparseDelta(nn.Module):
+    """φ on one weight: ``phi`` (float32 ``[k]``), its flat ``positions`` (int64 ``[k]``) and ``theta`` there.
+
+    As a parametrization its forward takes the frozen weight and returns the same storage, into which θ + φ was written
+    at the positions if φ has changed since the last time.
+    """
+
+    positions: torch.Tensor
+    theta: torch.Tensor
+
+    def __init__(self, weight: torch.Tensor, positions: torch.Tensor) -> None:
+        super().__init__()
+        theta = flat(weight)[positions].clone()
+        self.register_buffer("positions", positions, persistent=False)
+        self.register_buffer("theta", theta, persistent=False)
+        self.phi = nn.Parameter(torch.zeros(len(positions), dtype=torch.float32, device=weight.device))
+        self._written = self.phi._version
+
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        """The weight with θ + φ at the positions, differentiable in φ."""
+        if self.phi._version != self._written:
+            self.write(weight)
+        result: torch.Tensor = _Gather.apply(self.phi, weight, self.positions)
+        return result
+
+    def write(self, weight: torch.Tensor) -> None:
+        """Put θ + φ into the weight, in float32 and then rounded to the weight's dtype."""
+        with torch.no_grad():
+            value = self.theta.float().add_(self.phi).to(weight.dtype)
+            flat(weight).index_copy_(0, self.positions, value)
+        self._written = self.phi._version
+
+    def restore(self, weight: torch.Tensor) -> None:
+        """Put θ back, to the bit."""
+        with torch.no_grad():
+            flat(weight).index_copy_(0, self.positions, self.theta)
+
+
+@contextmanager
+def sparse_parameters(
+    model: PreTrainedModel, positions: Mapping[str, torch.Tensor]
+) -> Iterator[dict[str, SparseDelta]]:
+    """Make φ at the given positions trainable for a while; afterwards the model is as it was, θ to the bit.
+
+    Args:
+        model: its backbone parameters are frozen inside; its head is left alone.
+        positions: canonical name -> int64 flat positions.
+
+    Yields:
+        canonical name -> the delta on that parameter.
+    """
+    parameters = backbone_parameters(model)
+    asked = {name: parameter.requires_grad for name, parameter in parameters.items()}
+    for parameter in parameters.values():
+        parameter.requires_grad_(False)
+    deltas: dict[str, SparseDelta] = {}
+    places: list[tuple[nn.Module, str]] = []
+    try:
+        for name, where in positions.items():
+            weight = parameters[name]
+            deltas[name] = SparseDelta(weight, where.to(weight.device))
+            for module, attribute in list(owners(model, weight)):
+                parametrize.register_parametrization(module, attribute, deltas[name], unsafe=True)
+                places.append((module, attribute))
+        yield deltas
+    finally:
+        for module, attribute in places:
+            parametrize.remove_parametrizations(module, attribute, leave_parametrized=False)
+        for name, delta in deltas.items():
+            delta.restore(parameters[name])
+        for name, parameter in parameters.items():
+            parameter.requires_grad_(asked[name])

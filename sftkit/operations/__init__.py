@@ -1,0 +1,1 @@
+"""What can be done with SFTs and checkpoints: pure numpy and scipy, no torch, no printing."""

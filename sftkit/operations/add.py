@@ -1,0 +1,153 @@
+"""sft + sft (+ …) = sft, and with negative weights sft − sft: an SFT that does what its parents do together.
+
+Sums are taken in float64 and stored as float32. Covers the head rules as far as they can be known without a base: see
+:mod:`sftkit.operations.heads`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sftkit.errors import MismatchError
+from sftkit.format.atomic import check_output
+from sftkit.format.encoding import Positions, Values
+from sftkit.format.files import SftFile, digest_of, write
+from sftkit.format.metadata import Metadata, ParameterSpec
+from sftkit.format.names import is_pooler
+from sftkit.operations.arithmetic import SUM, Merged, Merger, Method, Weighted
+from sftkit.operations.belong import same_base
+from sftkit.operations.heads import HeadChoice, choose_head, head_document, is_language
+from sftkit.operations.report import ArithmeticReport, uses
+
+
+class Sum:
+    """Several weighted SFTs as one; satisfies ``Difference``. Sums are taken when they are asked for."""
+
+    def __init__(self, weighted: Sequence[Weighted], method: Method = SUM) -> None:
+        """Check that the SFTs belong together and choose the head.
+
+        Raises:
+            MismatchError: if shapes or bases differ, or two SFTs bring a task head.
+        """
+        self._merger = Merger(weighted, method)
+        parents = self._merger.weighted
+        self.choice = _choose(parents)
+        self.head: Mapping[str, NDArray[Any]] = self.choice.owner.sft.head if self.choice.owner else {}
+        self.metadata = _metadata(weighted, parents, method, self.choice)
+        self.names = tuple(name for name in self._merger.names if name in self.metadata.parameters)
+        self.skipped = tuple(name for name in self._merger.names if name not in self.metadata.parameters)
+        self.overlap = self.sign_conflicts = 0
+        self._counted: set[str] = set()
+
+    @cached_property
+    def digest(self) -> str:
+        """128-bit hash of the file that this SFT would become."""
+        return digest_of(self)
+
+    def entries(self, name: str) -> tuple[Positions, Values]:
+        """Flat positions and float32 values of one parameter; counts overlap and sign conflicts along the way.
+
+        Raises:
+            MismatchError: if a sum does not fit float32.
+        """
+        merged = self._merger.parameter(name, self.metadata.parameters[name].size)
+        self._count(name, merged)
+        with np.errstate(over="ignore"):
+            values = merged.values.astype(np.float32)
+        if not np.isfinite(values).all():
+            raise MismatchError(f"{name}: a sum does not fit float32. Give the SFTs smaller weights.")
+        real = values != 0
+        return merged.positions[real], values[real]
+
+    def _count(self, name: str, merged: Merged) -> None:
+        if name not in self._counted:
+            self._counted.add(name)
+            self.overlap += merged.overlap
+            self.sign_conflicts += merged.sign_conflicts
+
+
+def add(
+    weighted: Sequence[Weighted], output: Path, *, method: Method = SUM, values: str = "f32", overwrite: bool = False
+) -> ArithmeticReport:
+    """Add SFTs to each other and write the sum.
+
+    Args:
+        weighted: the SFTs in any order; the same one may come several times.
+        output: the file to make.
+        method: how entries on one position become one.
+        values: "f32", "bf16" or "f16".
+        overwrite: replace an existing output.
+
+    Raises:
+        MismatchError: if shapes or bases differ, or two SFTs bring a task head.
+        OutputExistsError: if the output exists.
+    """
+    check_output(output, overwrite=overwrite)
+    total = Sum(weighted, method)
+    write(output, total, values=values, overwrite=overwrite)
+    notes = list(total.choice.notes)
+    if total.skipped:
+        notes.append(f"{total.skipped[0]} is left out: the head's architecture has no such parameter.")
+    entries = SftFile(output).metadata.k
+    if not entries:
+        notes.append("nothing is left: every entry cancels.")
+    return ArithmeticReport(
+        str(output), uses(weighted), entries, total.overlap, total.sign_conflicts,
+        dict(head_document(total.choice)), tuple(notes),
+    )  # fmt: skip
+
+
+def _choose(parents: Sequence[Weighted]) -> HeadChoice:
+    try:
+        return choose_head(parents)
+    except MismatchError:
+        if any(not is_language(item.sft) for item in parents):
+            raise
+        note = "the SFTs bring LM heads with equal weights: the sum brings none, and the base's will be kept."
+        return HeadChoice("base", None, None, (note,))
+
+
+def _metadata(
+    given: Sequence[Weighted], parents: Sequence[Weighted], method: Method, choice: HeadChoice
+) -> Metadata:
+    owner = choice.owner.sft.metadata if choice.owner else None
+    objectives = {item.sft.metadata.objective for item in parents}
+    classes = {item.sft.metadata.head for item in parents}
+    every = sorted(given, key=lambda item: (item.sft.digest, item.weight))
+    return Metadata(
+        parameters=_parameters(parents or every, owner),
+        k=0,  # counted when it is written
+        base=same_base(every),
+        objective=owner.objective if owner else objectives.pop() if len(objectives) == 1 else "",
+        method=method.name,
+        labels=owner.labels if owner else (),
+        head=owner.head if owner else classes.pop() if len(classes) == 1 and choice.kind != "task" else None,
+        tied_embeddings=next((i.sft.metadata.tied_embeddings for i in parents if i.sft.metadata.tied_embeddings), None),
+        trained_with=tuple(sorted({digest for item in parents for digest in item.sft.metadata.trained_with})),
+        training={} if method.name == "sum" else {"compose": method.document()},
+        parents=tuple(
+            {"name": Path(i.path).name, "digest": i.sft.digest, "weight": i.weight, "k": i.sft.metadata.k} for i in every
+        ),
+    )
+
+
+def _parameters(parents: Sequence[Weighted], owner: Metadata | None) -> dict[str, ParameterSpec]:
+    """The backbone's parameters; of the pooler's, which some heads' models lack, only those of the head that wins."""
+    result: dict[str, ParameterSpec] = {}
+    origin: dict[str, str] = {}
+    for item in parents:
+        for name, spec in item.sft.metadata.parameters.items():
+            if name in result and result[name].shape != spec.shape:
+                raise MismatchError(
+                    f"{name} has shape {list(result[name].shape)} in {origin[name]} and {list(spec.shape)} in {item.path}."
+                )
+            if owner is None or name in owner.parameters or not is_pooler(name):
+                result.setdefault(name, spec)
+                origin.setdefault(name, item.path)
+    return result

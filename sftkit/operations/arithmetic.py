@@ -1,0 +1,260 @@
+"""The sum of several weighted SFTs, parameter by parameter: float64, and the same in whatever order they are named.
+
+Three ways of adding: ``sum``; ``ties`` (Yadav et al. 2023: trim, elect a sign, mean of those that agree); ``dare``
+(Yu et al. 2024: drop at random, rescale, sum). All work on the union of the non-zero entries. Knows nothing of
+checkpoints, heads or files: what the sums are added to is the caller's business.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sftkit.errors import SettingsError
+from sftkit.format.encoding import Positions, Values
+from sftkit.format.files import SftFile
+from sftkit.format.sft import Difference
+from sftkit.format.stream import EntryStream
+from sftkit.operations.thinning import Thinner, drop, trim
+
+#: Elements of a parameter that are summed at a time: the scratch arrays then stay in the processor's cache.
+WINDOW = 1 << 18
+
+_POSITIVE, _NEGATIVE, _SEVERAL = 1, 2, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Weighted:
+    """An SFT, what its entries are multiplied by, and what the user called it."""
+
+    sft: Difference
+    weight: float = 1.0
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How entries of several SFTs on one position become one.
+
+    Attributes:
+        name: "sum", "ties" or "dare".
+        trim: ties: the share of each SFT's own K entries, the smallest ones, that is left out.
+        drop: dare: the probability with which each entry is left out; the others are multiplied by 1 / (1 - drop).
+        seed: dare: with the SFT's digest and the parameter's name it decides which are left out.
+    """
+
+    name: Literal["sum", "ties", "dare"] = "sum"
+    trim: float = 0.2
+    drop: float = 0.5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the settings.
+
+        Raises:
+            SettingsError: if a name is unknown or a share is not in [0, 1).
+        """
+        if self.name not in ("sum", "ties", "dare"):
+            raise SettingsError(f"--method {self.name}: there is no such method; known are sum, ties and dare.")
+        for option, value in (("--trim", self.trim), ("--drop", self.drop)):
+            if not 0 <= value < 1:
+                raise SettingsError(f"{option} {value:g}: a share from 0 up to, but not including, 1 is needed.")
+
+    def document(self) -> dict[str, str | float | int]:
+        """The settings that are in force, for ``sftkit.json`` and the metadata."""
+        settings: dict[str, dict[str, str | float | int]] = {
+            "ties": {"trim": self.trim}, "dare": {"drop": self.drop, "seed": self.seed},
+        }  # fmt: skip
+        return {"name": self.name, **settings.get(self.name, {})}
+
+
+SUM = Method()
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """The sum on (a stretch of) one parameter.
+
+    Attributes:
+        positions: int64 ``[n]``, flat, strictly increasing.
+        values: float64 ``[n]``, none 0.
+        overlap: positions on which more than one SFT has an entry, also where the sum is 0.
+        sign_conflicts: those of them on which the weighted entries have both signs.
+        start: first element of the stretch.
+        stop: its end.
+    """
+
+    positions: Positions
+    values: NDArray[np.float64]
+    overlap: int
+    sign_conflicts: int
+    start: int
+    stop: int
+
+
+#: Some of one SFT's entries on one parameter, and the factor that they get.
+Part = tuple[Positions, Values, float]
+
+
+class Merger:
+    """Several weighted SFTs, ready to be summed parameter by parameter."""
+
+    def __init__(self, weighted: Sequence[Weighted], method: Method = SUM) -> None:
+        """Sort the SFTs into their canonical order and, for TIES, find what is trimmed (reads every entry once)."""
+        self.weighted = collapse(weighted)
+        self.method = method
+        self._names = [frozenset(item.sft.names) for item in self.weighted]
+        self._thinners = [_thinner(item.sft, method) for item in self.weighted]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every parameter on which an SFT has entries, sorted."""
+        return tuple(sorted(frozenset().union(*self._names)))
+
+    def windows(self, name: str, size: int) -> Iterator[Merged]:
+        """The sum on one parameter, a stretch of at most ``WINDOW`` elements at a time, in order and without holes.
+
+        Args:
+            name: the parameter; one without entries gives stretches without positions.
+            size: its number of elements.
+        """
+        cursors = [self._cursor(at, name) for at in range(len(self.weighted)) if name in self._names[at]]
+        scratch = _Scratch(min(size, WINDOW), self.method.name == "ties")
+        for start in range(0, size, WINDOW):
+            stop = min(start + WINDOW, size)
+            parts = [(*cursor.below(stop), weight) for cursor, weight in cursors]
+            yield scratch.merge([part for part in parts if len(part[0])], start, stop)
+
+    def parameter(self, name: str, size: int) -> Merged:
+        """The sum on a whole parameter."""
+        windows = list(self.windows(name, size))
+        return Merged(
+            np.concatenate([window.positions for window in windows] or [np.zeros(0, np.int64)]),
+            np.concatenate([window.values for window in windows] or [np.zeros(0)]),
+            sum(window.overlap for window in windows),
+            sum(window.sign_conflicts for window in windows),
+            0,
+            size,
+        )
+
+    def _cursor(self, at: int, name: str) -> tuple[_Cursor, float]:
+        """A walk through one SFT's entries on one parameter, and the factor that they get."""
+        sft, thin = self.weighted[at].sft, self._thinners[at]
+        scale = 1 / (1 - self.method.drop) if self.method.name == "dare" else 1.0
+        weight = self.weighted[at].weight * scale
+        if thin is None and isinstance(sft, SftFile):
+            return EntryStream(sft, name), weight  # memory does not grow with the file
+        positions, values = sft.entries(name)
+        return _Whole(positions, values) if thin is None else _Whole(*thin(name, positions, values)), weight
+
+
+class _Cursor(Protocol):
+    """Entries of one parameter, given piece by piece."""
+
+    def below(self, stop: int) -> tuple[Positions, Values]:
+        """The entries not yet given whose position is below ``stop``."""
+        ...
+
+
+class _Whole:
+    """A cursor over entries that are in memory."""
+
+    def __init__(self, positions: Positions, values: Values) -> None:
+        self._positions, self._values, self._at = positions, values, 0
+
+    def below(self, stop: int) -> tuple[Positions, Values]:
+        """The entries not yet given whose position is below ``stop``."""
+        begin, self._at = self._at, self._at + int(np.searchsorted(self._positions[self._at :], stop))
+        return self._positions[begin : self._at], self._values[begin : self._at]
+
+
+def collapse(weighted: Sequence[Weighted]) -> list[Weighted]:
+    """Each SFT once, with the sum of its weights, those of weight 0 left out, in the order of their digests."""
+    by_digest: dict[str, list[Weighted]] = {}
+    for item in weighted:
+        by_digest.setdefault(item.sft.digest, []).append(item)
+    totals = (
+        Weighted(items[0].sft, math.fsum(item.weight for item in items), min(item.path for item in items))
+        for _, items in sorted(by_digest.items())
+    )
+    return [item for item in totals if item.weight]
+
+
+def merge(weighted: Sequence[Weighted], name: str, size: int, method: Method = SUM) -> Merged:
+    """The sum of several SFTs on one parameter; for many parameters keep a :class:`Merger`.
+
+    Args:
+        weighted: SFTs with their weights, in any order; the same one may come several times.
+        name: canonical name of the parameter.
+        size: its number of elements.
+        method: how entries on one position become one.
+    """
+    return Merger(weighted, method).parameter(name, size)
+
+
+def _thinner(sft: Difference, method: Method) -> Thinner | None:
+    if method.name == "ties":
+        return trim(sft, method.trim)
+    return drop(sft.digest, method.drop, method.seed) if method.name == "dare" else None
+
+
+class _Scratch:
+    """Dense sums over one window. Cleared after each use where it was touched, so that sparse windows stay cheap."""
+
+    def __init__(self, size: int, elect: bool) -> None:
+        self._sums = np.zeros(size)
+        self._flags = np.zeros(size, np.uint8)
+        self._elected = np.zeros(size, np.int8) if elect else None
+        self._agreeing = np.zeros(size) if elect else None
+
+    def merge(self, parts: Sequence[Part], start: int, stop: int) -> Merged:
+        """The sum of one window's entries, whose positions count from the parameter's start."""
+        if not parts:
+            return Merged(np.zeros(0, np.int64), np.zeros(0), 0, 0, start, stop)
+        if len(parts) == 1:
+            positions, single, weight = parts[0]
+            return _without_zeros(positions, single * np.float64(weight), 0, 0, start, stop)
+        flags = self._flags
+        local = [(positions - start, values * np.float64(weight)) for positions, values, weight in parts]
+        for at, values in local:
+            seen = flags[at]
+            flags[at] = seen | np.where(values < 0, _NEGATIVE, _POSITIVE) | ((seen != 0) * np.uint8(_SEVERAL))
+            self._sums[at] += values
+        touched = np.flatnonzero(flags[: stop - start])
+        found = flags[touched]
+        sums = self._sums[touched] if self._elected is None else self._agreed(local, touched)
+        self._sums[touched] = 0
+        flags[touched] = 0
+        both = _POSITIVE | _NEGATIVE
+        overlap, conflicts = int(np.count_nonzero(found & _SEVERAL)), int(np.count_nonzero((found & both) == both))
+        return _without_zeros(touched + start, sums, overlap, conflicts, start, stop)
+
+    def _agreed(
+        self, local: Sequence[tuple[Positions, NDArray[np.float64]]], touched: Positions
+    ) -> NDArray[np.float64]:
+        """TIES: the mean, over the SFTs whose weighted entry has the sign of the sum, of their weighted entries."""
+        assert self._elected is not None
+        assert self._agreeing is not None
+        self._elected[touched] = np.sign(self._sums[touched])
+        self._sums[touched] = 0
+        for at, values in local:
+            agrees = np.sign(values) == self._elected[at]
+            self._sums[at[agrees]] += values[agrees]
+            self._agreeing[at[agrees]] += 1
+        means: NDArray[np.float64] = self._sums[touched] / np.maximum(self._agreeing[touched], 1)
+        self._agreeing[touched] = 0
+        return means
+
+
+def _without_zeros(
+    positions: Positions, values: NDArray[np.float64], overlap: int, conflicts: int, start: int, stop: int
+) -> Merged:
+    real = values != 0
+    if not real.all():
+        positions, values = positions[real], values[real]
+    return Merged(positions, values, overlap, conflicts, start, stop)

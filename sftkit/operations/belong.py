@@ -1,0 +1,130 @@
+"""Whether SFTs belong to a base and to each other: names, shapes, fingerprints.
+
+Shapes and names are never negotiable; a fingerprint that differs can be overruled with ``force``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from sftkit.errors import MismatchError
+from sftkit.format.metadata import Base, ParameterSpec
+from sftkit.format.names import is_pooler
+from sftkit.format.sft import Difference
+from sftkit.operations.arithmetic import Weighted
+
+
+def check_shapes(parameters: Mapping[str, ParameterSpec], weighted: Sequence[Weighted], base: str) -> tuple[str, ...]:
+    """Compare every SFT's list of parameters with the base's.
+
+    Args:
+        parameters: the base's, by canonical name.
+        weighted: the SFTs.
+        base: what to call the base.
+
+    Returns:
+        Notes: pooler entries that the base has no place for.
+
+    Raises:
+        MismatchError: naming the tensor and the two shapes.
+    """
+    notes = []
+    for item in weighted:
+        for problem in problems(parameters, item.sft, item.path, base):
+            raise MismatchError(problem)
+        skipped = [name for name in item.sft.names if name not in parameters]
+        if skipped:
+            notes.append(f"{item.path} changes {skipped[0]}, which {base} lacks: a pooler's entries are left out.")
+    return tuple(notes)
+
+
+def problems(parameters: Mapping[str, ParameterSpec], sft: Difference, path: str, base: str) -> Iterable[str]:
+    """One line for each parameter of an SFT that the base lacks or has in another shape; a missing pooler is none."""
+    for name, spec in sorted(sft.metadata.parameters.items()):
+        own = parameters.get(name)
+        if own is None:
+            if not is_pooler(name) and not _in_head(sft, name):
+                yield f"{path} was learned on a base with {name} {list(spec.shape)}; {base} has no such parameter."
+        elif tuple(own.shape) != tuple(spec.shape):
+            yield f"{path} was learned on {name} of shape {list(spec.shape)}; in {base} it has shape {list(own.shape)}."
+
+
+def _in_head(sft: Difference, name: str) -> bool:
+    return name not in sft.names and any(key.endswith(f".{name}") for key in sft.head)
+
+
+def check_fingerprint(
+    found: str, dtype: str, weighted: Sequence[Weighted], base: str, *, force: bool = False
+) -> tuple[str, ...]:
+    """Compare the base's fingerprint with the one that each SFT was learned on.
+
+    Args:
+        found: the base's.
+        dtype: of most of its backbone, such as "float16".
+        weighted: the SFTs.
+        base: what to call the base.
+        force: turn a mismatch into a note.
+
+    Returns:
+        Notes: where the fingerprint could not be compared, or differs and ``force`` was given.
+
+    Raises:
+        MismatchError: naming both fingerprints.
+    """
+    notes = []
+    for item in weighted:
+        problem, certain = _differs(found, dtype, item.sft)
+        if problem and certain and not force:
+            name = item.sft.metadata.base.name if item.sft.metadata.base else ""
+            raise MismatchError(
+                f"{item.path} was learned on another base{f' ({name})' if name else ''}: its fingerprint is {problem}, "
+                f"{base} has {found}. Name the right base, or go on with --force."
+            )
+        if problem:
+            notes.append(f"{item.path}: {problem if not certain else 'learned on another base (' + problem + ')'}")
+    return tuple(notes)
+
+
+def _differs(found: str, dtype: str, sft: Difference) -> tuple[str, bool]:
+    """What is wrong or unknown, and whether it is certain; ("", True) if all is well."""
+    recorded = sft.metadata.base
+    if recorded is None or not recorded.fingerprint:
+        return "records no fingerprint of its base; names and shapes were checked.", False
+    if found == recorded.fingerprint or found in recorded.rounded.values():
+        return "", True
+    learned = _main_dtype(sft.metadata.parameters.values())
+    if learned and dtype and learned != dtype and dtype not in recorded.rounded:
+        return f"was learned on a {learned} base and this one is {dtype}; names and shapes were checked.", False
+    return recorded.rounded.get(dtype, recorded.fingerprint), True
+
+
+def _main_dtype(specs: Iterable[ParameterSpec]) -> str:
+    sizes: dict[str, int] = {}
+    for spec in specs:
+        sizes[spec.dtype] = sizes.get(spec.dtype, 0) + spec.size
+    return max(sizes, key=lambda name: sizes[name], default="")
+
+
+def same_base(weighted: Sequence[Weighted]) -> Base | None:
+    """The base that SFTs have in common; what is recorded of it, or None if none of them records any.
+
+    Raises:
+        MismatchError: if two SFTs were learned on different bases.
+    """
+    known = [item for item in weighted if item.sft.metadata.base is not None]
+    marked = [item for item in known if _prints(item)]
+    for item in marked[1:]:
+        if not _prints(item) & _prints(marked[0]):
+            first, second = marked[0].sft.metadata.base, item.sft.metadata.base
+            assert first is not None
+            assert second is not None
+            raise MismatchError(
+                f"{marked[0].path} and {item.path} were learned on different bases: "
+                f"{first.name or 'one'} ({first.fingerprint}) and {second.name or 'one'} ({second.fingerprint})."
+            )
+    return next((item.sft.metadata.base for item in marked or known), None)
+
+
+def _prints(item: Weighted) -> frozenset[str]:
+    base = item.sft.metadata.base
+    return frozenset(filter(None, (base.fingerprint, *base.rounded.values()))) if base else frozenset()

@@ -1,0 +1,127 @@
+"""base + sft (+ sft …) = model: a directory that plain transformers loads.
+
+The weights are streamed (see :mod:`sftkit.operations.stream`); which head wins and which tensors there are is decided
+from headers alone. Covers checkpoints that hold a parameter under its own name; weights that transformers fuses while
+loading an architecture are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sftkit.format.atomic import atomic_directory, check_output
+from sftkit.format.checkpoint import Checkpoint
+from sftkit.operations.arithmetic import SUM, Merger, Method, Weighted, collapse
+from sftkit.operations.belong import check_fingerprint, check_shapes
+from sftkit.operations.heads import HeadChoice, choose_head, head_document
+from sftkit.operations.layout import BaseView, Layout, plan_layout
+from sftkit.operations.record import Record, copy_model, copy_small_files, describe, summed, write_config
+from sftkit.operations.report import ArithmeticReport, uses
+from sftkit.operations.stream import SHARD_SIZE, Streamed, write_model
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A composition that was checked from headers: names and shapes fit, and the head is chosen."""
+
+    base: Checkpoint
+    weighted: tuple[Weighted, ...]
+    record: Record | None
+    head: HeadChoice
+    layout: Layout
+    notes: tuple[str, ...]
+
+
+def plan_composition(base: Path, weighted: Sequence[Weighted]) -> Plan:
+    """Check names and shapes, choose the head, lay out the result. Reads headers only.
+
+    Raises:
+        MismatchError: if an SFT does not fit the base or another SFT.
+        CheckpointError: if the base is no model directory.
+    """
+    checkpoint = Checkpoint(base)
+    collapsed = tuple(collapse(weighted))
+    view = BaseView.of(checkpoint)
+    notes = check_shapes(checkpoint.parameters, collapsed, str(base))
+    head = choose_head(collapsed, view.architecture, view.known, base_has_lm_head=view.has_lm_head)
+    record = Record.read(base)
+    return Plan(checkpoint, collapsed, record, head, plan_layout(view, head), (*notes, *head.notes))
+
+
+def compose(
+    base: Path,
+    weighted: Sequence[Weighted],
+    output: Path,
+    *,
+    name: str | None = None,
+    method: Method = SUM,
+    shard_size: int = SHARD_SIZE,
+    force: bool = False,
+    overwrite: bool = False,
+) -> ArithmeticReport:
+    """Add SFTs to a base and write the model.
+
+    Args:
+        base: the base's directory.
+        weighted: the SFTs in any order; the same one may come several times.
+        output: the directory to make.
+        name: what the user called the base, if not by its directory.
+        method: how entries of several SFTs on one position become one.
+        shard_size: most bytes a file of weights.
+        force: go on where a fingerprint says that an SFT belongs to another base.
+        overwrite: replace an existing output.
+
+    Raises:
+        MismatchError: if an SFT does not fit the base or another SFT.
+        CheckpointError: if the base is no model directory.
+        OutputExistsError: if the output exists.
+    """
+    check_output(output, overwrite=overwrite)
+    plan = plan_composition(base, weighted)
+    with atomic_directory(output, overwrite=overwrite) as folder:
+        if plan.weighted:
+            streamed = write_model(folder, plan.base, plan.layout, Merger(plan.weighted, method), shard_size=shard_size)
+            notes = _check_base(plan, streamed.base, str(base), force=force)
+            write_config(folder, plan.base, plan.layout.config)
+            copy_small_files(base, folder)
+            record_of(plan, streamed, method, name or str(base), str(base)).write(folder)
+        else:  # everything cancels: what remains is the base itself
+            streamed, notes = Streamed(0, 0, 0, "", ""), ("the weights cancel: the output is the base, to the byte.",)
+            copy_model(base, folder)
+    return report(str(output), weighted, streamed, plan.head, (*plan.notes, *notes))
+
+
+def _check_base(plan: Plan, found: str, base: str, *, force: bool) -> tuple[str, ...]:
+    """A composed model counts as the base that it was made from, as long as nobody changed it since."""
+    if plan.record is not None and plan.record.fingerprint in ("", found):
+        found = str(plan.record.base.get("fingerprint") or found)
+    return check_fingerprint(found, plan.base.dtype, plan.weighted, base, force=force)
+
+
+def record_of(plan: Plan, streamed: Streamed, method: Method, name: str, path: str) -> Record:
+    """What ``sftkit.json`` will say: on a composed model, its own record and what was added."""
+    before = plan.record if plan.record is not None and plan.record.fingerprint in ("", streamed.base) else None
+    if before is None:
+        base = {"name": name, "path": path, "fingerprint": streamed.base, "model_type": plan.base.model_type}
+        return Record(base, describe(plan.weighted), method.document(), streamed.result)
+    same = method.document() == before.method == SUM.document()
+    sfts = summed((*before.sfts, *describe(plan.weighted)))
+    return Record(before.base, sfts, before.method if same else {"name": "several"}, streamed.result)
+
+
+def report(
+    output: str | None,
+    weighted: Sequence[Weighted],
+    streamed: Streamed,
+    head: HeadChoice | None,
+    notes: Sequence[str] = (),
+    **extra: Any,
+) -> ArithmeticReport:
+    """The report on a streamed model."""
+    return ArithmeticReport(
+        output, uses(weighted), streamed.entries, streamed.overlap, streamed.sign_conflicts,
+        dict(head_document(head)) if head else None, tuple(notes), extra,
+    )  # fmt: skip

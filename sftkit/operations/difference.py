@@ -1,0 +1,214 @@
+"""model − model = sft: every difference of two checkpoints, or the K largest, and the head of the first.
+
+Differences are taken in float64 and rounded once to float32; block by block, so that memory is that of the entries
+kept. Covers two checkpoints of one architecture and vocabulary; a pooler that only one of them has is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sftkit.errors import MismatchError, SettingsError
+from sftkit.format.atomic import check_output
+from sftkit.format.checkpoint import Checkpoint
+from sftkit.format.dtypes import BFLOAT16
+from sftkit.format.encoding import UNMOVED, Positions, Values
+from sftkit.format.files import SftFile, digest_of, write
+from sftkit.format.metadata import Base, Metadata, ParameterSpec
+from sftkit.format.names import is_pooler
+from sftkit.operations.arithmetic import WINDOW
+from sftkit.operations.largest import Largest
+from sftkit.operations.layout import BaseView
+from sftkit.operations.lm_heads import is_task_class
+from sftkit.operations.report import ArithmeticReport
+from sftkit.operations.stream import backbone_fingerprint
+from sftkit.operations.tuned_head import TunedHead, tuned_head
+
+_SIXTEEN_BITS = (np.dtype(np.float16), BFLOAT16)
+
+
+class ModelDifference:
+    """tuned − base, parameter by parameter; satisfies ``Difference``. Keeps what was chosen, or nothing."""
+
+    def __init__(self, tuned: Path, base: Path, *, name: str = "") -> None:
+        """Check that the two have the same parameters.
+
+        Raises:
+            MismatchError: naming the tensor and the two shapes.
+        """
+        self._tuned, self._base = Checkpoint(tuned), Checkpoint(base)
+        self.shared = _shared(self._tuned, self._base, str(tuned), str(base))
+        whole: TunedHead = tuned_head(BaseView.of(self._tuned), BaseView.of(self._base))
+        self.notes = whole.notes
+        self.head: Mapping[str, NDArray[Any]] = whole.tensors
+        parameters = {name: self._base.parameters[name] for name in self.shared}
+        self.metadata = replace(
+            whole.metadata, parameters=parameters, base=_base_of(self._base, name or str(base)), method="difference"
+        )
+        self.names = self.shared
+        self.moved = self.inexact = 0
+        self._chosen: dict[str, tuple[Positions, Values]] | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of elements that can differ."""
+        return sum(spec.size for spec in self.metadata.parameters.values())
+
+    @cached_property
+    def digest(self) -> str:
+        """128-bit hash of the file that this SFT would become."""
+        return digest_of(self)
+
+    def choose(self, k: int) -> None:
+        """Keep the K largest differences by magnitude; ties go to the lowest position by name, then place.
+
+        Raises:
+            MismatchError: if a difference is not finite.
+        """
+        largest = Largest(k)
+        for _, _, values in self._all_blocks():
+            largest.count(values)
+        if largest.crowded:
+            for _, _, values in self._all_blocks():
+                largest.refine(values)
+        for name, start, values in self._all_blocks():
+            largest.collect(name, start, values)
+        self.moved = largest.moved
+        self._chosen = largest.result()
+        self.names = tuple(sorted(self._chosen))
+
+    def entries(self, name: str) -> tuple[Positions, Values]:
+        """Flat positions and float32 values of one parameter: of the chosen entries, else of all that differ."""
+        if self._chosen is not None:
+            return self._chosen[name]
+        pieces = [self._exact(name, *block) for block in _pairs(self._tuned, self._base, name)]
+        positions = np.concatenate([piece[0] for piece in pieces] or [np.zeros(0, np.int64)])
+        return positions, np.concatenate([piece[1] for piece in pieces] or [np.zeros(0, np.float32)])
+
+    def _all_blocks(self) -> Iterator[tuple[str, int, Values]]:
+        for name in self.shared:
+            for start, tuned, base in _pairs(self._tuned, self._base, name):
+                yield name, start, _difference(tuned, base, name)
+
+    def _exact(self, name: str, start: int, tuned: NDArray[Any], base: NDArray[Any]) -> tuple[Positions, Values]:
+        """One block's differences, such that base + difference is tuned wherever float32 can say so."""
+        values = _difference(tuned, base, name)
+        if tuned.dtype != base.dtype:
+            at = np.flatnonzero(values)
+            return at + start, values[at]
+        bits = np.dtype(f"u{tuned.dtype.itemsize}")
+        at = np.flatnonzero(tuned.view(bits) != base.view(bits))
+        kept = values[at]
+        if tuned.dtype in _SIXTEEN_BITS:  # 0 and -0 differ by less than 16 bits can hold, but not by nothing
+            kept = np.where(kept == 0, np.copysign(UNMOVED, tuned[at].astype(np.float32)), kept)
+        again = (base[at].astype(np.float64) + kept).astype(tuned.dtype)
+        self.inexact += int(np.count_nonzero(again.view(bits) != tuned[at].view(bits)))
+        real = kept != 0
+        return (at + start)[real], kept[real]
+
+
+def difference(
+    tuned: Path,
+    base: Path,
+    output: Path,
+    *,
+    name: str = "",
+    k: int | None = None,
+    density: float | None = None,
+    values: str = "f32",
+    overwrite: bool = False,
+) -> ArithmeticReport:
+    """Write tuned − base as an SFT.
+
+    Args:
+        tuned: the model that was fine-tuned.
+        base: the model that it came from.
+        output: the file to make.
+        name: what the user called the base, if not by its directory.
+        k: keep so many of the largest differences; all of them if neither this nor ``density`` is given.
+        density: the same as a share of the backbone's parameters.
+        values: "f32", "bf16" or "f16".
+        overwrite: replace an existing output.
+
+    Raises:
+        MismatchError: if the two are not of one shape.
+        SettingsError: if K is not between 1 and the number of parameters.
+    """
+    check_output(output, overwrite=overwrite)
+    delta = ModelDifference(tuned, base, name=name)
+    wanted = k if k is not None else None if density is None else max(1, round(density * delta.size))
+    notes = list(delta.notes)
+    if wanted is not None:
+        if not 1 <= wanted <= delta.size:
+            raise SettingsError(f"K = {wanted:,}: between 1 and {delta.size:,} parameters can be kept.")
+        delta.choose(wanted)
+        if delta.moved < wanted:
+            notes.append(f"only {delta.moved:,} parameters differ: all of them are kept, not {wanted:,}.")
+    write(output, delta, values=values, overwrite=overwrite)
+    if delta.inexact and values == "f32":
+        notes.append(f"{delta.inexact:,} differences are no float32 numbers: base + SFT is there within rounding only.")
+    written = SftFile(output).metadata
+    extra = {"k": written.k, "density": written.density, "exact": wanted is None and values == "f32" and not delta.inexact}
+    return ArithmeticReport(str(output), (), written.k, 0, 0, None, tuple(notes), extra)
+
+
+def _shared(tuned: Checkpoint, base: Checkpoint, tuned_name: str, base_name: str) -> tuple[str, ...]:
+    """Canonical names that both have; the pooler under a task's head is part of that head."""
+    mine, others = tuned.parameters, base.parameters
+    for name in sorted({*mine, *others}):
+        if is_pooler(name):
+            continue
+        for has, lacks, where in ((mine, others, base_name), (others, mine, tuned_name)):
+            if name in has and name not in lacks:
+                raise MismatchError(f"{name} is missing in {where}: the two models are not of one architecture.")
+        _same_shape(name, mine[name], others[name], tuned_name, base_name)
+    task = is_task_class(BaseView.of(tuned).architecture)
+    return tuple(name for name in sorted(mine) if name in others and not (task and is_pooler(name)))
+
+
+def _same_shape(name: str, mine: ParameterSpec, other: ParameterSpec, tuned: str, base: str) -> None:
+    if mine.shape != other.shape:
+        raise MismatchError(f"{name} has shape {list(mine.shape)} in {tuned} and {list(other.shape)} in {base}.")
+
+
+def _base_of(base: Checkpoint, name: str) -> Base:
+    halves = (BFLOAT16, np.dtype(np.float16)) if base.dtype == "float32" else ()
+    own, *rounded = backbone_fingerprint(base, halves)
+    return Base(name, base.model_type, None, own, {dtype.name: f for dtype, f in zip(halves, rounded, strict=True)})
+
+
+def _pairs(tuned: Checkpoint, base: Checkpoint, name: str) -> Iterator[tuple[int, NDArray[Any], NDArray[Any]]]:
+    """Start, tuned block, base block; both blocks are overwritten by the next."""
+    size = base.parameters[name].size
+    sides = [(side, side.backbone[name], side.spec(side.backbone[name]).dtype) for side in (tuned, base)]
+    buffers = [np.empty(min(size, WINDOW) * dtype.itemsize, np.uint8) for _, _, dtype in sides]
+    for start in range(0, size, WINDOW):
+        count = min(WINDOW, size - start)
+        blocks = []
+        for (side, key, dtype), buffer in zip(sides, buffers, strict=True):
+            block = buffer[: count * dtype.itemsize]
+            side.read_into(key, start * dtype.itemsize, block)
+            blocks.append(block.view(dtype))
+        yield start, blocks[0], blocks[1]
+
+
+def _difference(tuned: NDArray[Any], base: NDArray[Any], name: str) -> Values:
+    """Float32 of the float64 difference. For operands of 32 bits and less that is the float32 difference itself.
+
+    (Rounding twice does no harm here: float64 has more than twice float32's digits and two, Figueroa 1995.)
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.float64 in (tuned.dtype, base.dtype):
+            values: Values = np.subtract(tuned, base, dtype=np.float64).astype(np.float32)
+        else:
+            values = np.subtract(tuned.astype(np.float32, copy=False), base.astype(np.float32, copy=False))
+    if not np.isfinite(np.dot(values, np.zeros_like(values[:1]).repeat(len(values)))):
+        raise MismatchError(f"{name}: a difference is not finite. One of the models is damaged.")
+    return values

@@ -1,0 +1,225 @@
+"""Which tensors a composed model consists of, under which keys, and where each comes from.
+
+Decided from headers alone; the numbers are :mod:`sftkit.operations.stream`'s business.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from sftkit.errors import CheckpointError, MismatchError
+from sftkit.format.checkpoint import Checkpoint
+from sftkit.format.dtypes import BFLOAT16, CODES, FLOATS
+from sftkit.format.metadata import Metadata
+from sftkit.format.names import canonical, is_pooler, model_prefix, modern
+from sftkit.format.safefile import Planned, planned
+from sftkit.operations.heads import HeadChoice, architecture_of, label_config
+from sftkit.operations.lm_heads import LmHead, is_task_class, lm_head
+
+# Heads' models that have a pooler, for SFTs whose list of parameters does not settle it.
+_POOLED = re.compile(r"^(Bert|Albert|Electra|Deberta|DebertaV2|MegatronBert|BigBird)For(Sequence|Multiple|Next|PreTr)")
+
+
+@dataclass(frozen=True)
+class OutputTensor:
+    """One tensor of the result.
+
+    Attributes:
+        plan: its key, dtype and shape in the output.
+        source: the base's key whose bytes it starts from; None for a head's tensor.
+        name: the canonical name whose difference is added; None for a copy.
+        array: a head's tensor.
+    """
+
+    plan: Planned
+    source: str | None = None
+    name: str | None = None
+    array: NDArray[Any] | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The tensors of the result and what changes in its config."""
+
+    tensors: tuple[OutputTensor, ...]
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class BaseView:
+    """What the head rules need to know of a base."""
+
+    checkpoint: Checkpoint
+    architecture: str
+    known: LmHead | None
+    has_lm_head: bool
+
+    @staticmethod
+    def of(checkpoint: Checkpoint) -> BaseView:
+        """Look at a base's headers and config."""
+        names = checkpoint.config.get("architectures") or [""]
+        architecture = str(names[0])
+        known = lm_head(checkpoint.model_type, architecture, checkpoint.backbone)
+        return BaseView(checkpoint, architecture, known, known is not None and _has_lm_head(checkpoint, known))
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Keys of everything outside the backbone."""
+        backbone = self.checkpoint
+        return tuple(key for key in backbone.keys if canonical(key, backbone.prefix) is None and not _is_buffer(key))
+
+    @property
+    def family(self) -> str:
+        """What the architecture's class names begin with: "Bert", "XLMRoberta"."""
+        named = self.architecture or (self.known.architecture if self.known else "")
+        return re.sub(r"(Model|LMHeadModel|For[A-Z].*)$", "", named)
+
+
+def _has_lm_head(checkpoint: Checkpoint, known: LmHead) -> bool:
+    parts = [key for key in checkpoint.keys if key.startswith(known.parts) and key != known.output]
+    return bool(parts) if not known.bare else known.output in checkpoint.keys or _is_lm(checkpoint)
+
+
+def _is_lm(checkpoint: Checkpoint) -> bool:
+    names = checkpoint.config.get("architectures") or [""]
+    return str(names[0]).endswith(("ForCausalLM", "LMHeadModel"))
+
+
+def _is_buffer(key: str) -> bool:
+    return key.endswith((".position_ids", ".masked_bias", "rotary_emb.inv_freq"))
+
+
+def plan_layout(view: BaseView, choice: HeadChoice) -> Layout:
+    """The tensors of the result.
+
+    Raises:
+        MismatchError: if the head's architecture needs a parameter that is nowhere.
+        CheckpointError: if the architecture of a task's head is not known.
+    """
+    if choice.kind == "task":
+        return _task(view, choice)
+    if choice.kind == "language":
+        return _language(view, choice)
+    return Layout(tuple(_as_stored(view)), {})
+
+
+def _as_stored(view: BaseView) -> Iterator[OutputTensor]:
+    """Everything under its own key, old norm names apart. A stored copy of a tied output matrix is left to tying."""
+    checkpoint = view.checkpoint
+    of_key = {key: name for name, key in checkpoint.backbone.items()}
+    tied_copy = view.known.output if view.known is not None and not is_untied(view) else None
+    for key in checkpoint.keys:
+        if key != tied_copy:
+            yield _from_base(checkpoint, key, modern(key), of_key.get(key))
+
+
+def _task(view: BaseView, choice: HeadChoice) -> Layout:
+    assert choice.owner is not None
+    sft, path = choice.owner.sft, choice.owner.path
+    architecture = architecture_of(sft.metadata, view.family)
+    if architecture is None:
+        raise CheckpointError(
+            f"{path}: brings a head, but neither 'head' nor 'objective' in its metadata says of which architecture."
+        )
+    tensors = list(_backbone(view, sft.metadata, architecture, sft.head))
+    tensors += [_from_head(view.checkpoint, name, array) for name, array in sorted(sft.head.items())]
+    return Layout(tuple(tensors), label_config(sft.metadata, architecture))
+
+
+def _language(view: BaseView, choice: HeadChoice) -> Layout:
+    metadata = choice.owner.sft.metadata if choice.owner else None
+    architecture = (metadata and metadata.head) or (view.known.architecture if view.known else view.architecture)
+    head: Mapping[str, NDArray[Any]] = choice.owner.sft.head if choice.owner else {}
+    tensors = {tensor.plan.name: tensor for tensor in _backbone(view, metadata, architecture, head)}
+    output = choice.untie[1] if choice.untie else view.known.output if view.known else None
+    if choice.owner:
+        own = {name: _from_head(view.checkpoint, name, array) for name, array in head.items()}
+    else:
+        own = {key: _from_base(view.checkpoint, key, modern(key), None) for key in _lm_keys(view) if key != output}
+    untied = choice.untie is not None or is_untied(view)
+    if output is not None and untied and output not in own:
+        own[output] = _output_matrix(view, choice, output)
+    if view.known is not None and view.known.twins is not None:
+        _even_out(own, *view.known.twins, untied=untied)
+    tensors |= own
+    config: dict[str, Any] = {"architectures": [architecture]} if architecture else {}
+    return Layout(tuple(tensors.values()), config | ({"tie_word_embeddings": False} if untied else {}))
+
+
+def _lm_keys(view: BaseView) -> list[str]:
+    parts = view.known.parts if view.known is not None else None
+    return [key for key in view.heads if parts is None or key.startswith(parts)]
+
+
+def is_untied(view: BaseView) -> bool:
+    """Whether the base's output matrix is one of its own, and not its input embedding."""
+    tied = view.checkpoint.config.get("tie_word_embeddings")
+    if tied is not None:
+        return not tied
+    stored = view.known is not None and view.known.output in view.checkpoint.keys
+    return stored and view.known is not None and view.known.bare  # encoders are tied unless their config says otherwise
+
+
+def _output_matrix(view: BaseView, choice: HeadChoice, output: str) -> OutputTensor:
+    """The output matrix with the base's values: its own, else its input embedding before anything is added."""
+    checkpoint = view.checkpoint
+    if output in checkpoint.keys:
+        return _from_base(checkpoint, output, output, None)
+    given = choice.untie[0] if choice.untie else view.known.input if view.known else ""
+    name = next((n for n in checkpoint.backbone if given == n or given.endswith(f".{n}")), None)
+    if name is None:
+        raise MismatchError(f"the base has neither {output} nor the input embedding {given} that it would equal.")
+    return _from_base(checkpoint, checkpoint.backbone[name], output, None)
+
+
+def _even_out(own: dict[str, OutputTensor], main: str, twin: str, *, untied: bool) -> None:
+    """An untied model has its output bias under two keys, a tied one under the first."""
+    if untied:
+        for here, there in ((main, twin), (twin, main)):
+            if here not in own and there in own:
+                own[here] = _renamed(own[there], here)
+    elif main in own:
+        own.pop(twin, None)
+
+
+def _renamed(tensor: OutputTensor, key: str) -> OutputTensor:
+    plan = tensor.plan
+    return OutputTensor(Planned(key, plan.code, plan.shape, plan.nbytes), tensor.source, tensor.name, tensor.array)
+
+
+def _backbone(
+    view: BaseView, metadata: Metadata | None, architecture: str, head: Mapping[str, Any]
+) -> Iterator[OutputTensor]:
+    """The base's backbone with transformers' prefix; without a pooler where the architecture has none."""
+    checkpoint = view.checkpoint
+    prefix = f"{model_prefix(checkpoint.model_type)}."
+    listed = metadata.parameters if metadata is not None else {}
+    partial = any(name not in listed and not is_pooler(name) for name in checkpoint.backbone)
+    for needed in listed:
+        if needed not in checkpoint.backbone and prefix + needed not in head:
+            raise MismatchError(f"{architecture} needs the parameter {needed}, which neither the base nor the SFT's head has.")
+    of_key = {key: name for name, key in checkpoint.backbone.items()}
+    for key in checkpoint.keys:
+        name = canonical(key, checkpoint.prefix) or ""
+        if not name or _is_buffer(key) or prefix + name in head:
+            continue
+        pooled = name in listed or (partial and is_task_class(architecture) and bool(_POOLED.match(architecture)))
+        if not is_pooler(name) or pooled:
+            yield _from_base(checkpoint, key, prefix + name, of_key.get(key))
+
+
+def _from_base(checkpoint: Checkpoint, key: str, out: str, name: str | None) -> OutputTensor:
+    spec = checkpoint.spec(key)
+    return OutputTensor(Planned(out, spec.code, spec.shape, spec.end - spec.begin), key, name)
+
+
+def _from_head(checkpoint: Checkpoint, key: str, array: NDArray[Any]) -> OutputTensor:
+    """A head's tensor in the base's dtype, as a model of one dtype would be saved."""
+    dtype = {code.name: code for code in (*CODES.values(), BFLOAT16)}.get(checkpoint.dtype, array.dtype)
+    cast = array.astype(dtype, copy=False) if array.dtype in FLOATS else array
+    return OutputTensor(planned(key, cast), array=cast)

@@ -1,0 +1,129 @@
+"""What lies beside the weights in a composed model: ``sftkit.json``, ``config.json``, and the files that are copied.
+
+``sftkit.json`` says what the model was made of, in an order that does not depend on the command line.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sftkit import __version__
+from sftkit.errors import CheckpointError
+from sftkit.format.checkpoint import Checkpoint
+from sftkit.operations.arithmetic import Weighted
+
+RECORD = "sftkit.json"
+#: Small files that go with a model: tokenizer, vocabulary, chat template, generation settings.
+_COPIED = (
+    "tokenizer*", "vocab*", "merges*", "*.model", "special_tokens_map.json", "generation_config.json",
+    "added_tokens.json", "chat_template*", "*.tiktoken", "spm.*", "sentencepiece.*", "dict.txt", "bpe.codes",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Record:
+    """The content of ``sftkit.json``.
+
+    Attributes:
+        base: name, path, fingerprint and model type of what the SFTs were added to.
+        sfts: path, weight, digest, k and objective of each, sorted by digest.
+        method: how they were added, with its settings; {"name": "several"} after steps of different methods.
+        fingerprint: of the result, so that a model that was changed since is recognised.
+    """
+
+    base: Mapping[str, Any]
+    sfts: tuple[Mapping[str, Any], ...]
+    method: Mapping[str, Any] = field(default_factory=lambda: {"name": "sum"})
+    fingerprint: str = ""
+
+    def write(self, folder: Path) -> None:
+        """Write ``sftkit.json``."""
+        document = {
+            "sftkit": __version__, "base": dict(self.base), "method": dict(self.method),
+            "sfts": [dict(sft) for sft in self.sfts], "fingerprint": self.fingerprint,
+        }  # fmt: skip
+        _write_json(folder / RECORD, document)
+
+    @staticmethod
+    def read(folder: Path) -> Record | None:
+        """Read the record of a composed model; None where there is none.
+
+        Raises:
+            CheckpointError: if it is malformed.
+        """
+        path = folder / RECORD
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            sfts = [dict(sft) | {"weight": float(sft["weight"]), "digest": str(sft["digest"])} for sft in document["sfts"]]
+            return Record(
+                dict(document["base"]), tuple(sfts), dict(document["method"]), str(document.get("fingerprint") or "")
+            )
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(
+                f"{path}: malformed ({type(error).__name__}: {error}). Delete it to use the model as a base of its own."
+            ) from None
+
+
+def describe(weighted: Sequence[Weighted]) -> tuple[dict[str, Any], ...]:
+    """What ``sftkit.json`` says of SFTs, sorted by digest."""
+    return tuple(
+        {
+            "path": item.path,
+            "weight": item.weight,
+            "digest": item.sft.digest,
+            "k": item.sft.metadata.k,
+            "objective": item.sft.metadata.objective,
+        }
+        for item in sorted(weighted, key=lambda item: (item.sft.digest, item.weight))
+    )
+
+
+def summed(sfts: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Each digest once, with the sum of its weights; those of weight 0 left out; sorted by digest."""
+    totals: dict[str, dict[str, Any]] = {}
+    for sft in sfts:
+        known = totals.setdefault(sft["digest"], dict(sft) | {"weight": 0.0})
+        known["weight"] += sft["weight"]
+        known["path"] = min(str(known.get("path", "")), str(sft.get("path", "")))
+    return tuple(totals[digest] for digest in sorted(totals) if totals[digest]["weight"])
+
+
+def write_config(folder: Path, base: Checkpoint, changes: Mapping[str, Any]) -> None:
+    """The base's config with its dtype and the head's changes."""
+    config = dict(base.config)
+    if "dtype" not in config and "torch_dtype" not in config and base.dtype:
+        config["dtype"] = base.dtype
+    if "architectures" in changes and changes["architectures"] != config.get("architectures"):
+        for key in ("id2label", "label2id", "problem_type"):  # another head's
+            config.pop(key, None)
+    _write_json(folder / "config.json", config | dict(changes))
+
+
+def copy_small_files(source: Path, folder: Path) -> None:
+    """The tokenizer and its like."""
+    for path in sorted(source.iterdir()):
+        if path.is_file() and any(fnmatch.fnmatchcase(path.name, pattern) for pattern in _COPIED):
+            shutil.copyfile(path, folder / path.name)
+
+
+def copy_model(source: Path, folder: Path) -> None:
+    """A base as it is, to the byte: config, weights under their own names, and small files; no ``sftkit.json``."""
+    copy_small_files(source, folder)
+    shutil.copyfile(source / "config.json", folder / "config.json")
+    weights = ("model*.safetensors", "model.safetensors.index.json", "pytorch_model*.bin", "pytorch_model.bin.index.json")
+    for path in sorted(source.iterdir()):
+        if any(fnmatch.fnmatchcase(path.name, pattern) for pattern in weights):
+            shutil.copyfile(path, folder / path.name)
+
+
+def _write_json(path: Path, document: Mapping[str, Any]) -> None:
+    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")

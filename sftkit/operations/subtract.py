@@ -1,0 +1,157 @@
+"""model − sft (− sft …) = model.
+
+Where the model is one that sftkit composed, nobody changed it since, and what it was composed of is at hand, it is
+composed again without the SFT: exact. Else the SFT is subtracted from the weights: within one rounding of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sftkit.errors import SftkitError
+from sftkit.format.atomic import atomic_directory, check_output
+from sftkit.format.checkpoint import Checkpoint
+from sftkit.format.files import SftFile
+from sftkit.operations.arithmetic import Merger, Method, Weighted
+from sftkit.operations.compose import compose, plan_composition, record_of, report
+from sftkit.operations.record import Record, copy_model, copy_small_files, describe, summed, write_config
+from sftkit.operations.report import ArithmeticReport, uses
+from sftkit.operations.stream import SHARD_SIZE, backbone_fingerprint, write_model
+
+
+def subtract_from_model(
+    model: Path,
+    weighted: Sequence[Weighted],
+    output: Path,
+    *,
+    shard_size: int = SHARD_SIZE,
+    force: bool = False,
+    overwrite: bool = False,
+) -> ArithmeticReport:
+    """Take SFTs out of a model and write what remains.
+
+    Args:
+        model: the model's directory.
+        weighted: the SFTs, with the weights that they are subtracted with.
+        output: the directory to make.
+        shard_size: most bytes a file.
+        force: go on where a fingerprint says that an SFT belongs to another base.
+        overwrite: replace an existing output.
+
+    Raises:
+        MismatchError: if an SFT does not fit the model.
+        OutputExistsError: if the output exists.
+    """
+    check_output(output, overwrite=overwrite)
+    negated = [Weighted(item.sft, -item.weight, item.path) for item in weighted]
+    record = Record.read(model)
+    why = "the model has no sftkit.json" if record is None else _changed(model, record)
+    if record is not None and not why:
+        remaining = summed((*record.sfts, *describe(negated)))
+        base, why = _base_at_hand(record, model)
+        if base is not None:
+            restored, why = _restore(base, record, remaining, weighted, output, shard_size, force, overwrite)
+            if restored is not None:
+                return restored
+    return _from_weights(model, weighted, negated, output, why, shard_size=shard_size, overwrite=overwrite)
+
+
+def _changed(model: Path, record: Record) -> str:
+    found = backbone_fingerprint(Checkpoint(model))[0]
+    return "" if found == record.fingerprint else "the model was changed since it was composed"
+
+
+def _base_at_hand(record: Record, model: Path) -> tuple[Path | None, str]:
+    named = str(record.base.get("path") or record.base.get("name") or "")
+    for path in (Path(named), model.parent / named):
+        if named and path.is_dir():
+            try:
+                if backbone_fingerprint(Checkpoint(path))[0] == record.base.get("fingerprint"):
+                    return path, ""
+            except SftkitError:
+                continue
+            return None, f"{path} is not the base that sftkit.json names any more"
+    return None, f"the base that sftkit.json names ({named or 'none'}) is not at hand"
+
+
+def _restore(
+    base: Path,
+    record: Record,
+    remaining: Sequence[Mapping[str, Any]],
+    weighted: Sequence[Weighted],
+    output: Path,
+    shard_size: int,
+    force: bool,
+    overwrite: bool,
+) -> tuple[ArithmeticReport | None, str]:
+    """Compose the base with what remains, or say why that is not possible."""
+    if not remaining:
+        with atomic_directory(output, overwrite=overwrite) as folder:
+            copy_model(base, folder)
+        return _said(weighted, output, "the output is the base that sftkit.json names, to the byte."), ""
+    if record.method.get("name") not in ("sum", "ties", "dare"):
+        return None, "the model was composed in steps of different methods"
+    known = {item.sft.digest: item for item in weighted}
+    sfts = []
+    for sft in remaining:
+        item = known.get(sft["digest"]) or _sft_at_hand(sft)
+        if item is None:
+            return None, f"{sft.get('path')}, which remains, is not at hand"
+        sfts.append(Weighted(item.sft, sft["weight"], str(sft["path"])))
+    again = compose(
+        base, sfts, output, name=str(record.base.get("name") or base), method=Method(**record.method),
+        shard_size=shard_size, force=force, overwrite=overwrite,
+    )  # fmt: skip
+    kept = " and ".join(Path(item.path).name for item in sfts)
+    return _said(weighted, output, f"composed again from the base that sftkit.json names and {kept}: exact.", *again.notes), ""
+
+
+def _sft_at_hand(sft: Mapping[str, Any]) -> Weighted | None:
+    path = Path(str(sft.get("path") or ""))
+    if not path.is_file():
+        return None
+    try:
+        file = SftFile(path)
+    except SftkitError:
+        return None
+    return Weighted(file, 1.0, str(path)) if file.digest == sft["digest"] else None
+
+
+def _said(weighted: Sequence[Weighted], output: Path, *notes: str) -> ArithmeticReport:
+    k = Merger(weighted)
+    entries = overlap = conflicts = 0
+    for name in k.names:
+        size = next(i.sft.metadata.parameters[name].size for i in k.weighted if name in i.sft.names)
+        merged = k.parameter(name, size)
+        entries, overlap = entries + len(merged.positions), overlap + merged.overlap
+        conflicts += merged.sign_conflicts
+    return ArithmeticReport(
+        str(output), uses(weighted), entries, overlap, conflicts, None, tuple(notes), {"exact": True}
+    )
+
+
+def _from_weights(
+    model: Path,
+    weighted: Sequence[Weighted],
+    negated: Sequence[Weighted],
+    output: Path,
+    why: str,
+    *,
+    shard_size: int,
+    overwrite: bool,
+) -> ArithmeticReport:
+    plan = plan_composition(model, negated)
+    listed = {sft["digest"] for sft in plan.record.sfts} if plan.record is not None else None
+    notes = [f"subtracted within one rounding of each weight, because {why}."]
+    if listed is not None:
+        notes += [f"{i.path} is not among the SFTs that sftkit.json lists." for i in weighted if i.sft.digest not in listed]
+    if any(item.sft.head for item in weighted):
+        notes.append("the head stays as it is: what was there before is not known.")
+    with atomic_directory(output, overwrite=overwrite) as folder:
+        streamed = write_model(folder, plan.base, plan.layout, Merger(plan.weighted), shard_size=shard_size)
+        write_config(folder, plan.base, plan.layout.config)
+        copy_small_files(model, folder)
+        record_of(plan, streamed, Method(), str(model), str(model)).write(folder)
+    return report(str(output), weighted, streamed, None, (*plan.notes, *notes), exact=False)

@@ -1,0 +1,95 @@
+"""What of a tuned model becomes an SFT's head when it is the difference of two models, and what its metadata say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sftkit.format.metadata import Metadata, Untied
+from sftkit.format.names import is_pooler, model_prefix
+from sftkit.operations.layout import BaseView, is_untied
+from sftkit.operations.lm_heads import is_lm_class, is_task_class
+
+
+@dataclass(frozen=True)
+class TunedHead:
+    """A head's tensors, the metadata that go with it (without parameters and base), and notes."""
+
+    tensors: Mapping[str, NDArray[Any]]
+    metadata: Metadata
+    notes: tuple[str, ...] = ()
+
+
+def tuned_head(tuned: BaseView, base: BaseView) -> TunedHead:
+    """The head of ``tuned`` as it would travel in an SFT for ``base``."""
+    if is_task_class(tuned.architecture):
+        return _task(tuned)
+    if is_lm_class(tuned.architecture):
+        return _language(tuned, base)
+    return TunedHead({}, Metadata({}, 0, head=tuned.architecture or None))
+
+
+def _task(tuned: BaseView) -> TunedHead:
+    checkpoint = tuned.checkpoint
+    tensors = {key: checkpoint.read(key) for key in tuned.heads}
+    prefix = f"{model_prefix(checkpoint.model_type)}."
+    tensors |= {prefix + name: checkpoint.read(key) for name, key in checkpoint.backbone.items() if is_pooler(name)}
+    labels = _labels(checkpoint.config)
+    objective = _objective(tuned.architecture, labels)
+    return TunedHead(tensors, Metadata({}, 0, objective=objective, labels=labels, head=tuned.architecture))
+
+
+def _labels(config: Mapping[str, Any]) -> tuple[str, ...]:
+    named = config.get("id2label") or {}
+    try:
+        return tuple(str(named[number]) for number in sorted(named, key=int))
+    except (TypeError, ValueError):
+        return ()
+
+
+def _objective(architecture: str, labels: tuple[str, ...]) -> str:
+    """The nearest of sftkit's objectives; a checkpoint does not say what it was trained for."""
+    if architecture.endswith("ForTokenClassification"):
+        return "ner" if labels and all(label == "O" or label[:2] in ("B-", "I-") for label in labels) else "pos"
+    if architecture.endswith("ForSequenceClassification"):
+        return "nli" if {label.lower() for label in labels} == {"entailment", "neutral", "contradiction"} else "classify"
+    return "qa" if architecture.endswith("ForQuestionAnswering") else "task"
+
+
+def _language(tuned: BaseView, base: BaseView) -> TunedHead:
+    """The LM head where it differs from the base's, and the output matrix where the base's would be a wrong one."""
+    checkpoint, known = tuned.checkpoint, tuned.known
+    output = known.output if known is not None else ""
+    twin = known.twins[1] if known is not None and known.twins is not None else ""
+    own = {key: checkpoint.read(key) for key in tuned.heads if key != output}
+    tensors = {} if all(key == twin or _equal(base, key, array) for key, array in own.items()) else own
+    objective = "mlm" if tuned.architecture.endswith("ForMaskedLM") else "clm"
+    untied, notes = None, ()
+    if known is not None and is_untied(tuned) and output in checkpoint.keys:
+        untied = Untied(known.input, output)
+        if not _equal(base, _output_of(base), checkpoint.read(output)):
+            tensors = own | {output: checkpoint.read(output)}
+    elif known is not None and is_untied(base):
+        notes = ("the base's output matrix is one of its own, the tuned model's is its embedding: the base's will be kept.",)
+    metadata = Metadata({}, 0, objective=objective, head=tuned.architecture, tied_embeddings=untied)
+    return TunedHead(tensors, metadata, notes)
+
+
+def _output_of(base: BaseView) -> str:
+    """The key of the matrix that the base's output matrix is or equals."""
+    if base.known is None:
+        return ""
+    if base.known.output in base.checkpoint.keys:
+        return base.known.output
+    return base.checkpoint.backbone.get(base.known.input, "")
+
+
+def _equal(base: BaseView, key: str, array: NDArray[Any]) -> bool:
+    if key not in base.checkpoint.keys:
+        return False
+    other = base.checkpoint.read(key)
+    return other.shape == array.shape and other.dtype == array.dtype and bool(np.array_equal(other, array))

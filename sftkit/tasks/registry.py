@@ -1,0 +1,18 @@
+"""Every objective, by the name of its option."""
+
+from __future__ import annotations
+
+from sftkit.tasks.base import Objective
+from sftkit.tasks.mlm import MaskedLM
+from sftkit.tasks.tagging import PartOfSpeech
+
+OBJECTIVES: dict[str, type[Objective]] = {kind.name: kind for kind in (MaskedLM, PartOfSpeech)}
+
+
+def objective_of(name: str) -> Objective:
+    """A new objective by name.
+
+    Raises:
+        KeyError: if there is none of that name.
+    """
+    return OBJECTIVES[name]()

@@ -1,0 +1,103 @@
+"""Data sources as the command line names them: local files, and ``hf://dataset[:config][:split]``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import datasets
+import xxhash
+from datasets import Dataset, concatenate_datasets
+
+from sftkit.errors import DataError
+
+HUB = "hf://"
+
+
+def local_file(source: str) -> Path:
+    """A source that must be a file with something in it.
+
+    Raises:
+        DataError: if it is missing, a directory, or empty.
+    """
+    path = Path(source)
+    if not path.exists():
+        raise DataError(f"{source}: no such file.")
+    if path.is_dir():
+        raise DataError(f"{source}: a directory, not a data file.")
+    if path.stat().st_size == 0:
+        raise DataError(f"{source}: the file is empty.")
+    return path
+
+
+def read_text(source: str) -> str:
+    """The whole of a local text file.
+
+    Raises:
+        DataError: as :func:`local_file`, or if it is not UTF-8; names the line.
+    """
+    raw = local_file(source).read_bytes()
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{source}, line {line}: not UTF-8 text ({error.reason}).") from None
+
+
+def hub_rows(source: str) -> Dataset:
+    """Rows of ``hf://dataset[:config][:split]``; the split is "train" where none is named.
+
+    Raises:
+        DataError: if ``datasets`` cannot load it.
+    """
+    name, *rest = source.removeprefix(HUB).split(":")
+    config = rest[0] if len(rest) > 1 else None
+    split = rest[-1] if rest else "train"
+    try:
+        with quiet_datasets():
+            return datasets.load_dataset(name, config, split=split)
+    except Exception as error:  # datasets raises dozens of kinds, builtin ones among them
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"{source}: datasets cannot load it ({type(error).__name__}: {reason}).") from error
+
+
+def joined(parts: Sequence[Dataset]) -> Dataset:
+    """Several data sets one after the other."""
+    return parts[0] if len(parts) == 1 else concatenate_datasets(list(parts))
+
+
+def held_out(rows: Dataset, share: float, seed: int, source: str) -> tuple[Dataset, Dataset]:
+    """(training, held-out) rows: a random share, at least one row each.
+
+    Raises:
+        DataError: if there are fewer than two rows.
+    """
+    if len(rows) < 2:
+        raise DataError(f"{source}: {len(rows)} example is too few to hold some out. Give more data, or --dev FILE.")
+    count = min(max(1, round(share * len(rows))), len(rows) - 1)
+    parts = rows.train_test_split(test_size=count, seed=seed, shuffle=True)
+    return parts["train"], parts["test"]
+
+
+def digest(source: str) -> dict[str, str]:
+    """A source's name and, for a local file, the xxh3-128 of its bytes: what a training record says of its data."""
+    if source.startswith(HUB):
+        return {"name": source}
+    hasher = xxhash.xxh3_128()
+    with Path(source).open("rb") as file:
+        while piece := file.read(1 << 22):
+            hasher.update(piece)
+    return {"name": Path(source).name, "xxh3_128": hasher.hexdigest()}
+
+
+@contextmanager
+def quiet_datasets() -> Iterator[None]:
+    """Silence datasets' progress bars: progress is shown by whoever runs the command."""
+    shown = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            datasets.enable_progress_bars()

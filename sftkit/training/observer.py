@@ -1,0 +1,61 @@
+"""How a training run tells what it is doing, to whoever wants to show it. The library itself shows nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is about to do, once model and data are loaded.
+
+    Attributes:
+        objective, method: as in the settings.
+        base: the base's name.
+        k: entries that φ will have.
+        density: the same as a share of the backbone's parameters.
+        backbone: parameters in the backbone.
+        maskable: of those, parameters that may move.
+        head: parameters of the head, fully tuned.
+        frozen: what is frozen, in words.
+        train, dev: examples to learn from, and to choose the best step on.
+        steps1, steps2: optimizer steps of the two phases; steps1 is 0 where a method has no phase 1.
+        batch_size: sequences an optimizer step.
+    """
+
+    objective: str
+    method: str
+    base: str
+    k: int
+    density: float
+    backbone: int
+    maskable: int
+    head: int
+    frozen: str
+    train: int
+    dev: int
+    steps1: int
+    steps2: int
+    batch_size: int
+
+
+class Observer:
+    """Told of everything, in order; every method does nothing unless it is overridden."""
+
+    def loading(self, what: str) -> None:
+        """Something that takes a while is being prepared."""
+
+    def planned(self, plan: Plan) -> None:
+        """Model and data are loaded."""
+
+    def phase(self, name: str, steps: int) -> None:
+        """A phase of so many steps begins: "phase 1", "phase 2", or "select" with 0 steps."""
+
+    def step(self, step: int, loss: float | None) -> None:
+        """A step was done; the training loss (regulariser apart) where it was just measured."""
+
+    def evaluated(self, step: int, metric: str, value: float, best: float) -> None:
+        """The model was scored on the held-out data."""
+
+    def note(self, text: str) -> None:
+        """Something that the user may want to know."""

@@ -1,0 +1,160 @@
+"""What a training run is asked for, and the paper's recipe for what was not said.
+
+No torch: the command line reads this module for its defaults. Numbers are from Ansell et al. 2022, sections 4.2 and 4.3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sftkit.errors import SettingsError
+
+#: The paper's K for languages over mBERT's backbone parameters, so that mBERT gets that very K: 4.3 %.
+LANGUAGE_DENSITY = 7_667_712 / 177_262_848
+TASK_DENSITY = 0.08
+METHODS = ("lottery", "random")
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long a phase trains: the lesser of ``epochs`` and ``steps`` where given, but at least ``min_steps``."""
+
+    epochs: float | None = None
+    steps: int | None = None
+    min_steps: int = 0
+
+    def total(self, steps_per_epoch: int) -> int:
+        """Optimizer steps of a phase whose epoch has so many; at least 1."""
+        limits = []
+        if self.steps is not None:
+            limits.append(self.steps)
+        if self.epochs is not None:
+            limits.append(round(self.epochs * steps_per_epoch))
+        return max(min(limits), self.min_steps, 1)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One training run, everything in force. Make it with :func:`settings_for`, which fills in the recipe.
+
+    Attributes:
+        objective: "mlm" or "pos".
+        data: sources to train on.
+        dev: sources to choose the best step on; none: a share is held out.
+        base: model directory.
+        base_name: what the base is called in the SFT's metadata.
+        source_sft: SFT applied while training and not part of the result (``--with``).
+        method: "lottery" or "random".
+        k, density: entries of φ, as a number or as a share of the backbone's parameters; k wins.
+        phase1, phase2: how long.
+        batch_size: sequences an optimizer step and process, before accumulation.
+        max_length: tokens a sequence, special tokens included.
+        lr: initial learning rate of AdamW, decayed linearly to 0 in each phase.
+        l1: λ of the regulariser λ/N · Σ|θ - θ(0)|, N being the number of parameters that may move.
+        eval_every: steps between evaluations; there is always one at the end.
+        held_out: share of the data to choose the best step on.
+        freeze: regular expressions of canonical names that must not move.
+        seed: of the head, the order of the data, masks and dropout.
+        device: "auto", "cpu", "cuda" or "mps".
+        precision: "f32", "bf16" or "f16": autocast's dtype.
+        accumulate: batches whose gradients are summed for one optimizer step.
+    """
+
+    objective: str
+    data: tuple[str, ...]
+    base: Path
+    base_name: str
+    dev: tuple[str, ...] = ()
+    source_sft: Path | None = None
+    method: str = "lottery"
+    k: int | None = None
+    density: float = LANGUAGE_DENSITY
+    phase1: Length = Length()
+    phase2: Length = Length()
+    batch_size: int = 8
+    max_length: int = 256
+    lr: float = 5e-5
+    l1: float = 0.0
+    eval_every: int = 1000
+    held_out: float = 0.05
+    freeze: tuple[str, ...] = ()
+    seed: int = 42
+    device: str = "auto"
+    precision: str = "f32"
+    accumulate: int = 1
+
+
+_LANGUAGE = {
+    "density": LANGUAGE_DENSITY,
+    "phase1": Length(epochs=100, steps=100_000, min_steps=30_000),
+    "phase2": Length(epochs=100, steps=100_000, min_steps=30_000),
+    "l1": 0.1,
+    "eval_every": 1000,
+}
+_TASK = {
+    "density": TASK_DENSITY,
+    "phase1": Length(epochs=3),
+    "phase2": Length(epochs=10),
+    "l1": 0.0,
+    "eval_every": 250,
+}
+RECIPES: dict[str, dict[str, object]] = {"mlm": _LANGUAGE, "pos": _TASK}
+
+
+def settings_for(
+    objective: str,
+    *,
+    steps: int | None = None,
+    epochs: float | None = None,
+    min_steps: int | None = None,
+    phase1_steps: int | None = None,
+    phase1_epochs: float | None = None,
+    **given: object,
+) -> Settings:
+    """The paper's recipe for an objective, changed by what was given (None means not given).
+
+    A length that is given takes the place of the whole of the recipe's: ``steps=300`` means 300 steps in both phases,
+    whatever the recipe's minimum; ``phase1_steps`` and ``phase1_epochs`` set phase 1 apart.
+
+    Raises:
+        SettingsError: if a number is out of range.
+    """
+    said = {key: value for key, value in given.items() if value is not None}
+    made = replace(Settings(objective=objective, data=(), base=Path(), base_name=""), **(RECIPES[objective] | said))  # type: ignore[arg-type]
+    if steps is not None or epochs is not None:
+        both = Length(epochs, steps, min_steps or 0)
+        made = replace(made, phase1=both, phase2=both)
+    elif min_steps is not None:
+        made = replace(
+            made, phase1=replace(made.phase1, min_steps=min_steps), phase2=replace(made.phase2, min_steps=min_steps)
+        )
+    if phase1_steps is not None or phase1_epochs is not None:
+        made = replace(made, phase1=Length(phase1_epochs, phase1_steps))
+    _check(made)
+    return made
+
+
+def _check(made: Settings) -> None:
+    positive = {
+        "--k": made.k,
+        "--batch-size": made.batch_size,
+        "--lr": made.lr,
+        "--eval-every": made.eval_every,
+        "--accumulate": made.accumulate,
+        "--steps": made.phase2.steps,
+        "--epochs": made.phase2.epochs,
+        "--phase1-steps": made.phase1.steps,
+        "--phase1-epochs": made.phase1.epochs,
+    }
+    for option, value in positive.items():
+        if value is not None and not value > 0:
+            raise SettingsError(f"{option} is {value}; it must be more than 0.")
+    if not 0 < made.density <= 1:
+        raise SettingsError(f"--density is {made.density}; it is a share, more than 0 and at most 1 (0.043 is 4.3 %).")
+    if made.l1 < 0:
+        raise SettingsError(f"--l1 is {made.l1}; it must not be negative.")
+    if made.max_length < 8:
+        raise SettingsError(f"--max-length is {made.max_length}; it must be at least 8.")
+    if made.method not in METHODS:
+        raise SettingsError(f"--method is {made.method!r}; known are {', '.join(METHODS)}.")

@@ -1,0 +1,65 @@
+"""Composed models as transformers sees them: nothing missing, nothing unexpected, nothing mismatched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from tests.build import make_sft
+from tests.pico import CAUSAL, CONFIGS, save_base
+
+from sftkit.operations.arithmetic import Weighted
+from sftkit.operations.compose import ArithmeticReport, compose
+
+ENCODERS = tuple(name for name in CONFIGS if name not in CAUSAL)
+
+
+def weighted(*sfts: Any) -> list[Weighted]:
+    return [Weighted(sft, 1.0, f"{number}.sft") for number, sft in enumerate(sfts)]
+
+
+def load(path: Path, auto: Any) -> Any:
+    """The model, after transformers said that every weight had its place."""
+    model, info = auto.from_pretrained(path, output_loading_info=True)
+    assert not any(info[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
+    return model
+
+
+def make(tmp_path: Path, model_type: str, *objectives: str, **base: Any) -> tuple[Path, Path, ArithmeticReport]:
+    source = save_base(tmp_path / "base", model_type, **base)
+    sfts = [make_sft(source, objective=objective, seed=seed) for seed, objective in enumerate(objectives)]
+    return source, tmp_path / "out", compose(source, weighted(*sfts), tmp_path / "out")
+
+
+@pytest.mark.parametrize("head", [True, False], ids=["with head", "bare"])
+@pytest.mark.parametrize("model_type", ENCODERS)
+def test_a_language_and_a_task_sft_make_a_token_classifier(tmp_path: Path, model_type: str, head: bool) -> None:
+    _, out, _ = make(tmp_path, model_type, "mlm", "pos", head=head)
+    model = load(out, transformers.AutoModelForTokenClassification)
+    assert model.config.id2label == {0: "ADJ", 1: "NOUN", 2: "VERB"}
+
+
+@pytest.mark.parametrize("head", [True, False], ids=["with head", "bare"])
+@pytest.mark.parametrize("model_type", ENCODERS)
+def test_a_language_sft_alone_makes_a_masked_lm_with_the_old_output_matrix(
+    tmp_path: Path, model_type: str, head: bool
+) -> None:
+    source, out, _ = make(tmp_path, model_type, "mlm", head=head)
+    model = load(out, transformers.AutoModelForMaskedLM)
+    old = transformers.AutoModel.from_pretrained(source).get_input_embeddings().weight
+    assert torch.equal(model.get_output_embeddings().weight, old)
+    assert not torch.equal(model.get_input_embeddings().weight, old)
+    assert model.config.tie_word_embeddings is False
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("model_type", CAUSAL)
+def test_a_language_sft_on_a_causal_model_makes_a_causal_model(tmp_path: Path, model_type: str, tied: bool) -> None:
+    source, out, _ = make(tmp_path, model_type, "clm", tie_word_embeddings=tied)
+    model = load(out, transformers.AutoModelForCausalLM)
+    old = transformers.AutoModelForCausalLM.from_pretrained(source)
+    assert torch.equal(model.get_output_embeddings().weight, old.get_output_embeddings().weight)
+    assert not torch.equal(model.get_input_embeddings().weight, old.get_input_embeddings().weight)
