@@ -81,9 +81,9 @@ def _download_model(repo: str, revision: str | None) -> Path:
     def fetch(patterns: tuple[str, ...]) -> Path:
         return Path(snapshot_download(repo, revision=revision, allow_patterns=list(patterns)))
 
-    folder = _ask(f"{repo}: not a directory here, and", lambda: fetch(_WEIGHTS), CheckpointError)
+    folder = _ask(f"{repo}: no such directory, and", lambda: fetch(_WEIGHTS), CheckpointError)
     if not any(folder.glob("model*.safetensors")):
-        folder = _ask(repo, lambda: fetch(_WEIGHTS + _PICKLED), CheckpointError)
+        folder = _ask(f"{repo}:", lambda: fetch(_WEIGHTS + _PICKLED), CheckpointError)
     return folder
 
 
@@ -102,18 +102,22 @@ def resolve_sft(argument: str) -> Path:
 
     address = parse_address(argument)
     file = address.file or _only_sft(argument, address)
-    return Path(_ask(argument, lambda: hf_hub_download(address.repo, file, revision=address.revision), FormatError))
+    return Path(
+        _ask(f"{argument}:", lambda: hf_hub_download(address.repo, file, revision=address.revision), FormatError)
+    )
 
 
 def _only_sft(argument: str, address: HubAddress) -> str:
     from huggingface_hub import list_repo_files
 
-    files = _ask(argument, lambda: list_repo_files(address.repo, revision=address.revision), FormatError)
+    files = _ask(f"{argument}:", lambda: list_repo_files(address.repo, revision=address.revision), FormatError)
     found = sorted(file for file in files if file.endswith(".sft"))
     if len(found) == 1:
         return found[0]
     if found:
-        raise FormatError(f"{argument}: holds {len(found)} SFTs; add the file's name, such as {SCHEME}{address.repo}/{found[0]}.")
+        raise FormatError(
+            f"{argument}: holds {len(found)} SFTs; add the file's name, such as {SCHEME}{address.repo}/{found[0]}."
+        )
     if "pytorch_diff.bin" in files:
         raise FormatError(
             f"{argument}: published as pytorch_diff.bin. Convert it first: sftkit convert {SCHEME}{address.repo} -o x.sft"
@@ -123,13 +127,18 @@ def _only_sft(argument: str, address: HubAddress) -> str:
 
 def _ask(what: str, call: Callable[[], _T], kind: type[SftkitError]) -> _T:
     """Call the hub; its errors become one line."""
-    import httpx
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
+    unreachable = f"{what} the hub cannot be reached. Is the name spelt right, and is there a network?"
     try:
         return call()
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled, httpx.TransportError) as error:
-        raise kind(f"{what} the hub cannot be reached ({type(error).__name__}). Is it spelt right, and is there a network?") from None
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled):
+        raise kind(unreachable) from None
     except (HfHubHTTPError, HFValidationError) as error:
         line = " ".join(str(error).split("\n\n")[-1].split())[:200]
         raise kind(f"{what} the hub says: {line}") from None
+    except Exception as error:
+        # The HTTP library underneath (requests, httpx, httpx2) changes with huggingface_hub's version.
+        if type(error).__module__.split(".")[0] in ("requests", "httpx", "httpx2", "httpcore"):
+            raise kind(unreachable) from None
+        raise

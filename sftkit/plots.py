@@ -6,7 +6,8 @@ metrics that have one), and every number that decides anything is written into i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,21 @@ import numpy as np
 from sftkit.errors import SettingsError
 from sftkit.format.atomic import atomic_file, check_output
 from sftkit.operations.kinds import KINDS, in_model_order, kind_of, layer_of
-from sftkit.operations.overlap import METRICS, OverlapReport
-from sftkit.operations.summary import DiffSummary, Stats, grouped
+from sftkit.operations.overlap import METRICS, Matrix, OverlapReport
+from sftkit.operations.stats import Stats, grouped
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from sftkit.operations.summary import DiffSummary
+
+# The value that says "no effect", and how far from it the colours reach at least: noise must not look like much.
+_NEUTRAL = {"sign": (50.0, 10.0), "cosine": (0.0, 0.1), "lift": (1.0, 0.5)}
+
+#: How a picture's name may end.
 FORMATS = (".png", ".pdf", ".svg")
 
 
@@ -47,15 +56,15 @@ def plot_summaries(summaries: Sequence[DiffSummary], path: Path, *, overwrite: b
     layers = in_model_order(layer for summary in summaries for layer in map(layer_of, summary.metadata.parameters))
     present = {kind_of(name) for summary in summaries for name in summary.metadata.parameters}
     kinds = [kind for kind in KINDS if kind in present]
-    height = (0.26 * len(layers) + 1.6) * len(summaries)
-    figure = _figure(2 * (0.62 * len(kinds) + 2.0), height)
+    densities = [_cells(summary, layers, kinds, lambda stats: 100 * stats.density) for summary in summaries]
+    means = [_cells(summary, layers, kinds, lambda stats: stats.mean_abs) for summary in summaries]
+    figure = _figure(2 * (0.62 * len(kinds) + 2.0), (0.26 * len(layers) + 1.6) * len(summaries))
     axes = figure.subplots(len(summaries), 2, squeeze=False, sharey=True)
-    for row, summary in zip(axes, summaries, strict=True):
-        cells = _cells(summary, layers, kinds)
-        _heat(figure, row[0], _of(cells, lambda s: 100 * s.density), layers, kinds, "Blues", "{:.2g}")
-        _heat(figure, row[1], _of(cells, lambda s: s.mean_abs), layers, kinds, "Oranges", "{:.1e}")
-        row[0].set_title(f"{Path(summary.label).name}: density, % of {_count(summary)}", loc="left")
-        row[1].set_title("mean |φ| of the entries", loc="left")
+    for row, summary, density, mean in zip(axes, summaries, densities, means, strict=True):
+        _heat(figure, row[0], density, layers, kinds, _Look("Blues", "{:.2g}", 0.0, _largest(densities)))
+        _heat(figure, row[1], mean, layers, kinds, _Look("Oranges", "{:.1e}", 0.0, _largest(means)))
+        row[0].set_title(f"{Path(summary.label).name}: density, % (K = {summary.k:,})", loc="left", fontsize=9)
+        row[1].set_title("mean |φ| of the entries", loc="left", fontsize=9)
     _save(figure, path, overwrite)
 
 
@@ -72,11 +81,33 @@ def plot_overlap(report: OverlapReport, path: Path, *, overwrite: bool = False) 
     side = 0.42 * len(report.names) + 2.2
     figure = _figure(max(side, 4.5), max(side, 4.0))
     axes = figure.subplots()
-    form = "{:.0f}" if percent and np.nanmax(values, initial=0) >= 10 and len(report.names) > 12 else "{:.3g}"
-    centre = {"sign": 50.0, "cosine": 0.0, "lift": 1.0}.get(report.metric)
-    _heat(figure, axes, values, report.names, report.names, "Blues", form, centre)
-    axes.set_title(f"{report.metric}{', %' if percent else ''}\n{METRICS[report.metric]}", loc="left", fontsize=9)
+    _heat(figure, axes, values, report.names, report.names, _overlap_look(report.metric, values))
+    title = f"{report.metric}{', %' if percent else ''}: {METRICS[report.metric]}"
+    figure.suptitle(textwrap.fill(title, int(12 * figure.get_figwidth())), x=0.02, ha="left", fontsize=8)
     _save(figure, path, overwrite)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Colours, the form of the numbers, and the values at both ends of the colours."""
+
+    colours: str
+    form: str
+    low: float
+    high: float
+
+
+def _overlap_look(metric: str, values: Matrix) -> _Look:
+    if metric in _NEUTRAL:
+        neutral, least = _NEUTRAL[metric]
+        reach = max(least, _largest([np.abs(values - neutral)]))
+        return _Look("RdBu", "{:.3g}", neutral - reach, neutral + reach)
+    high = _largest([values])
+    return _Look("Blues", "{:.0f}" if high >= 10 and len(values) > 12 else "{:.3g}", 0.0, high)
+
+
+def _largest(matrices: Sequence[Matrix]) -> float:
+    return max(float(np.nanmax(matrix, initial=0.0)) for matrix in matrices) or 1.0
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -92,46 +123,29 @@ def _save(figure: Figure, path: Path, overwrite: bool) -> None:
         figure.savefig(part, format=path.suffix[1:].lower(), dpi=150, metadata=metadata)
 
 
-def _cells(summary: DiffSummary, layers: Sequence[str], kinds: Sequence[str]) -> list[list[Stats | None]]:
-    by_layer = {layer: [s for s in summary.parameters if layer_of(s.name) == layer] for layer in layers}
-    return [
-        [next(iter(grouped(by_layer[layer], kind_of, [kind])), None) for kind in kinds] for layer in layers
-    ]
+def _cells(
+    summary: DiffSummary, layers: Sequence[str], kinds: Sequence[str], value: Callable[[Stats], float]
+) -> Matrix:
+    """A value for every layer and kind, NaN where there is no such parameter."""
+    result = np.full((len(layers), len(kinds)), np.nan)
+    for at, layer in enumerate(layers):
+        for stats in grouped([s for s in summary.parameters if layer_of(s.name) == layer], kind_of, kinds):
+            result[at, kinds.index(stats.name)] = value(stats)
+    return result
 
 
-def _of(cells: Sequence[Sequence[Stats | None]], value: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.array([[np.nan if stats is None else value(stats) for stats in row] for row in cells], np.float64)
-
-
-def _count(summary: DiffSummary) -> str:
-    return f"{summary.total.size:,} (K = {summary.k:,})"
-
-
-def _heat(
-    figure: Figure, axes: Axes, values: Any, rows: Sequence[str], columns: Sequence[str], colours: str, form: str,
-    centre: float | None = None,
-) -> None:  # fmt: skip
-    from matplotlib.colors import TwoSlopeNorm
-
-    defined = values[np.isfinite(values)]
-    low, high = (float(defined.min()), float(defined.max())) if len(defined) else (0.0, 1.0)
-    norm = None
-    if centre is None:
-        low = min(low, 0.0)
-    else:
-        colours = "RdBu"
-        reach = max(abs(high - centre), abs(low - centre), 1e-9)
-        norm = TwoSlopeNorm(centre, centre - reach, centre + reach)
-    limits = {} if norm else {"vmin": low, "vmax": high if high > low else low + 1}
-    image = axes.imshow(values, cmap=colours, norm=norm, aspect="auto", **limits)
+def _heat(figure: Figure, axes: Axes, values: Matrix, rows: Sequence[str], columns: Sequence[str], look: _Look) -> None:
+    image = axes.imshow(values, cmap=look.colours, vmin=look.low, vmax=look.high, aspect="auto")
     axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=8)
     axes.set_yticks(range(len(rows)), rows, fontsize=8)
     axes.set_facecolor("0.93")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02)
+    figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02).ax.tick_params(labelsize=7)
+    colours: Any = image.cmap(image.norm(values))
     for (y, x), value in np.ndenumerate(values):
         if np.isfinite(value):
-            red, green, blue, _ = image.cmap(image.norm(value))
-            dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
-            axes.text(x, y, form.format(value), ha="center", va="center", fontsize=6, color="white" if dark else "0.2")
+            red, green, blue, _ = colours[y, x]
+            dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.55
+            text = look.form.format(value)
+            axes.text(x, y, text, ha="center", va="center", fontsize=6, color="white" if dark else "0.2")

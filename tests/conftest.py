@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
+import tempfile
+
+# Before anything imports datasets or huggingface_hub: no network, and caches that go away with the run.
+_CACHE = tempfile.mkdtemp(prefix="sftkit-tests-")
+atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
+os.environ |= {"HF_HOME": _CACHE, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+os.environ.pop("SFTKIT_BASE", None)
+os.environ.pop("SFTKIT_DEBUG", None)
+
+from pathlib import Path
+
 import pytest
 
 
@@ -14,3 +28,41 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if "slow" in item.keywords:
                 item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+
+
+@pytest.fixture(scope="session")
+def pico_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pico BERT with its masked-LM head. Never write into it."""
+    from tests import pico
+
+    return pico.save_base(tmp_path_factory.mktemp("pico") / "base")
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A text of 120 short lines, every seventh much like the others."""
+    path = tmp_path_factory.mktemp("data") / "corpus.txt"
+    words = ("ta mi lo", "ka su ra", "en an ta", "lo lo su")
+    path.write_text("".join(f"{words[i % 4]} {words[(i * 3) % 4]} mi{i % 7}.\n" for i in range(120)))
+    return path
+
+
+@pytest.fixture(scope="session")
+def treebank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 tagged sentences whose tags follow from their words."""
+    path = tmp_path_factory.mktemp("data") / "train.conllu"
+    path.write_text(treebank_text(60))
+    return path
+
+
+def treebank_text(sentences: int) -> str:
+    """CoNLL-U in which ``ta`` is a noun, ``mi…`` a verb and ``.`` punctuation; every third with a multi-word token."""
+    blocks = []
+    for i in range(sentences):
+        rows = [("ta", "NOUN"), (f"mi{i % 7}", "VERB"), ("ka", "ADP"), (".", "PUNCT")][: 3 + i % 2]
+        lines = [f"{n}\t{word}\t_\t{tag}\t_\t_\t{n - 1}\tdep\t_\t_" for n, (word, tag) in enumerate(rows, start=1)]
+        if i % 3 == 0:
+            lines.insert(0, "1-2\ttami\t_\t_\t_\t_\t_\t_\t_\t_")
+            lines.append("3.1\tempty\t_\tVERB\t_\t_\t_\t_\t_\t_")
+        blocks.append("\n".join([f"# sent_id = {i}", *lines]))
+    return "\n\n".join(blocks) + "\n\n"

@@ -38,7 +38,9 @@ def parse_argument(text: str) -> Argument:
     if name.startswith(SCHEME) or path.is_file() or name.endswith(".sft"):
         return Argument(name, 1.0 if weight is None else weight, is_model=False)
     if path.is_dir() and (path / "pytorch_diff.bin").is_file():
-        raise FormatError(f"{name}: an SFT in the pytorch_diff.bin layout. Convert it first: sftkit convert {name} -o x.sft")
+        raise FormatError(
+            f"{name}: an SFT in the pytorch_diff.bin layout. Convert it first: sftkit convert {name} -o x.sft"
+        )
     if not path.is_dir() and not looks_like_hub_id(name.partition("@")[0]):
         raise FormatError(f"{name}: no such file or directory.")
     if weight is not None:
@@ -70,6 +72,38 @@ def open_sft(argument: Argument) -> Weighted:
     return Weighted(SftFile(resolve_sft(argument.name)), argument.weight, argument.name)
 
 
+@dataclass(frozen=True)
+class Opened:
+    """Arguments by kind: models as they were named, in order, and SFTs, opened."""
+
+    models: list[str]
+    sfts: list[Weighted]
+    first_is_model: bool
+
+
+def opened(texts: list[str]) -> Opened:
+    """Every argument of compose or subtract.
+
+    Raises:
+        FormatError: if one names nothing, or is no SFT.
+        typer.BadParameter: as :func:`parse_argument`.
+    """
+    parsed = [parse_argument(text) for text in texts]
+    models = [argument.name for argument in parsed if argument.is_model]
+    return Opened(models, [open_sft(argument) for argument in parsed if not argument.is_model], parsed[0].is_model)
+
+
+def check_values(name: str) -> str:
+    """A known dtype of values.
+
+    Raises:
+        typer.BadParameter: if it is not.
+    """
+    if name not in ("f32", "bf16", "f16"):
+        raise typer.BadParameter(f"--values {name}: known are f32, bf16 and f16.")
+    return name
+
+
 def _split(text: str) -> tuple[str, float | None]:
     """``x.sft:0.5`` in its parts; a file whose name holds the colon wins."""
     name, colon, number = text.rpartition(":")
@@ -85,7 +119,7 @@ def _split(text: str) -> tuple[str, float | None]:
 
 
 def size_of(text: str) -> int:
-    """"5GB", "500MB", "10KB" or a number of bytes, as transformers counts (powers of 1000).
+    """ "5GB", "500MB", "10KB" or a number of bytes, as transformers counts (powers of 1000).
 
     Raises:
         typer.BadParameter: if it is none of these.
@@ -93,4 +127,4 @@ def size_of(text: str) -> int:
     match = re.fullmatch(r"(\d+)\s*(|KB|MB|GB|TB)", text.strip().upper())
     if match is None or int(match[1]) == 0:
         raise typer.BadParameter(f"--shard-size {text}: write 5GB, 500MB or a number of bytes.")
-    return int(match[1]) * 1000 ** ("", "KB", "MB", "GB", "TB").index(match[2])
+    return int(match[1]) * int(1000 ** ("", "KB", "MB", "GB", "TB").index(match[2]))

@@ -9,7 +9,9 @@ import typer
 
 MlmFiles = Annotated[
     list[str] | None,
-    typer.Option("--mlm", metavar="FILE", help="Masked language modelling on plain text, a sentence or paragraph a line."),
+    typer.Option(
+        "--mlm", metavar="FILE", help="Masked language modelling on plain text, a sentence or paragraph a line."
+    ),
 ]
 PosFiles = Annotated[
     list[str] | None, typer.Option("--pos", metavar="FILE", help="Part-of-speech tagging on CoNLL-U (UPOS column).")
@@ -34,7 +36,9 @@ def one_objective(given: dict[str, list[str] | None]) -> tuple[str, tuple[str, .
     if not named:
         raise typer.BadParameter(f"Say what for: {options}.")
     if len(named) > 1:
-        raise typer.BadParameter(f"One objective at a time: {' and '.join(f'--{name}' for name, _ in named)} were given.")
+        raise typer.BadParameter(
+            f"One objective at a time: {' and '.join(f'--{name}' for name, _ in named)} were given."
+        )
     return named[0]
 
 

@@ -79,7 +79,9 @@ class TrainingDisplay(Observer):
         elif loss is not None and time.monotonic() - self._spoke > _PLAIN_EVERY:
             self._spoke = time.monotonic()
             left = (self._spoke - self._started) / max(step, 1) * (self._steps - step)
-            self._say(f"{self._title}{self._phase}  step {step:,}/{self._steps:,}  {self._loss}{self._best}{_time(left)} left")
+            self._say(
+                f"{self._title}{self._phase}  step {step:,}/{self._steps:,}  {self._loss}{self._best}{_time(left)} left"
+            )
 
     def evaluated(self, step: int, metric: str, value: float, best: float) -> None:
         """A line for the last evaluation; the best value beside the bar."""
@@ -87,7 +89,9 @@ class TrainingDisplay(Observer):
         if step >= self._steps:
             seconds = time.monotonic() - self._started
             self._stop()
-            self._say(f"{self._title}{self._phase}  {step:,} steps in {_time(seconds)}  {metric} {value:.4f}, {self._best}")
+            self._say(
+                f"{self._title}{self._phase}  {step:,} steps in {_time(seconds)}  {metric} {value:.4f}, {self._best}"
+            )
 
     def note(self, text: str) -> None:
         """A remark."""

@@ -38,7 +38,9 @@ class Column:
 
 def table(title: str, columns: Sequence[Column], rows: Iterable[Sequence[object]], *, caption: str = "") -> None:
     """Print a table to standard output. Cells are shown as they are, markup included."""
-    made = Table(title=escape(title) or None, title_justify="left", caption=escape(caption) or None, caption_justify="left")
+    made = Table(
+        title=escape(title) or None, title_justify="left", caption=escape(caption) or None, caption_justify="left"
+    )
     for column in columns:
         made.add_column(column.title, justify="right" if column.number else "left")
     for row in rows:

@@ -77,7 +77,9 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version and exit."),
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    ),
 ) -> None:
     del version
 
@@ -86,15 +88,20 @@ def _register() -> None:
     """Commands in the order in which ``--help`` shows them."""
     # their modules import nothing heavy until they run
     from sftkit.cli.compose import compose
+    from sftkit.cli.evaluate import evaluate
     from sftkit.cli.inspect import inspect
     from sftkit.cli.overlap import overlap
+    from sftkit.cli.subtract import subtract
+    from sftkit.cli.train import train
 
-    # demo, train
+    # demo
+    app.command()(train)
     app.command()(compose)
-    # subtract
+    app.command()(subtract)
     app.command()(inspect)
     app.command()(overlap)
-    # evaluate, convert, push, pull
+    app.command()(evaluate)
+    # convert, push, pull
 
 
 _register()

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
 from sftkit.cli import _options, _render
-from sftkit.cli._arguments import open_sft, parse_argument, size_of
+from sftkit.cli._arguments import Opened, check_values, opened, size_of
+from sftkit.cli._render import Column
 from sftkit.errors import SftkitError
+from sftkit.hub import resolve_model
 
 if TYPE_CHECKING:
-    from sftkit.operations.compose import ArithmeticReport
+    from sftkit.operations.arithmetic import Method
+    from sftkit.operations.preview import Preview
+    from sftkit.operations.report import ArithmeticReport
 
 Values = Annotated[str, typer.Option("--values", metavar="f32|bf16|f16", help="How an SFT's values are stored.")]
-Force = Annotated[bool, typer.Option("--force", help="Go on where a fingerprint says that an SFT belongs to another base.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Go on where a fingerprint says that an SFT belongs to another base.")
+]
 ShardSize = Annotated[str, typer.Option("--shard-size", metavar="SIZE", help="Most bytes a file of weights.")]
 
 
@@ -47,38 +53,129 @@ def compose(
       sftkit compose mt.sft pos.sft -o mt-pos.sft
       sftkit compose mmt-small/ mt.sft pos.sft --dry-run
     """
-    from sftkit.hub import resolve_model
     from sftkit.operations.arithmetic import Method
-    from sftkit.operations.compose import compose as to_model
 
-    chosen = Method(_method(method), trim, drop, seed)
-    parsed = [parse_argument(argument) for argument in arguments]
-    models = [argument.name for argument in parsed if argument.is_model]
-    if len(models) > 1:
-        raise SftkitError(f"{models[0]} and {models[1]} are both models. Add SFTs to one model, or SFTs to each other.")
-    sfts = [open_sft(argument) for argument in parsed if not argument.is_model]
-    if not sfts:
-        raise SftkitError(f"{models[0]} alone is no sum. Name the SFTs to add: sftkit compose {models[0]} x.sft -o model/")
-    if output is None:
-        raise typer.BadParameter("Say where to: -o model/ or -o sum.sft.")
-    result = to_model(
-        resolve_model(models[0]), sfts, output,
-        name=models[0], method=chosen, shard_size=size_of(shard_size), force=force, overwrite=overwrite,
-    )  # fmt: skip
+    chosen = Method(_method(method), _share("--trim", trim), _share("--drop", drop), seed)
+    check_values(values)
+    shards = size_of(shard_size)
+    given = opened(arguments)
+    if output is None and not dry_run:
+        raise typer.BadParameter("Say where to: -o model/ or -o sum.sft (or --dry-run, to look only).")
+    _check_meaning(given, output)
+    if dry_run:
+        _preview(given, chosen, force=force, json=json, quiet=quiet)
+        return
+    assert output is not None
+    if given.models:
+        from sftkit.operations.compose import compose as to_model
+
+        result = to_model(
+            resolve_model(given.models[0]), given.sfts, output,
+            name=given.models[0], method=chosen, shard_size=shards, force=force, overwrite=overwrite,
+        )  # fmt: skip
+    else:
+        from sftkit.operations.add import add
+
+        result = add(given.sfts, output, method=chosen, values=values, overwrite=overwrite)
     show(result, json=json, quiet=quiet)
 
 
-def _method(name: str) -> str:
+def _method(name: str) -> Literal["sum", "ties", "dare"]:
     if name not in ("sum", "ties", "dare"):
         raise typer.BadParameter(f"--method {name}: known are sum, ties and dare.")
-    return name
+    return cast("Literal['sum', 'ties', 'dare']", name)
+
+
+def _share(option: str, value: float) -> float:
+    if not 0 <= value < 1:
+        raise typer.BadParameter(f"{option} {value:g}: a share from 0 up to, but not including, 1 is needed.")
+    return value
+
+
+def _check_meaning(given: Opened, output: Path | None) -> None:
+    """One line on what would have a meaning where this has none."""
+    models, to_sft = given.models, output is not None and output.suffix == ".sft"
+    if len(models) > 1:
+        raise SftkitError(
+            f"{models[0]} and {models[1]} are both models. Add SFTs to one model; "
+            f"what sets the two apart is an SFT: sftkit subtract {models[0]} {models[1]} -o d.sft"
+        )
+    if not given.sfts:
+        raise SftkitError(f"{models[0]} alone is no sum. Name what to add: sftkit compose {models[0]} x.sft -o model/")
+    if models and to_sft:
+        raise SftkitError(
+            f"A model and SFTs make a model, and {output} is named as an SFT. Write -o {output and output.stem}/, "
+            f"or leave {models[0]} out to add the SFTs to each other."
+        )
+    if not models and output is not None and not to_sft:
+        raise SftkitError(
+            f"SFTs alone make an SFT, and {output} is not named as one. Write -o {output}.sft, or name the base first."
+        )
+
+
+def _preview(given: Opened, method: Method, *, force: bool, json: bool, quiet: bool) -> None:
+    from sftkit.operations.preview import preview_model, preview_sum
+
+    if given.models:
+        result = preview_model(resolve_model(given.models[0]), given.sfts, method=method, force=force)
+    else:
+        result = preview_sum(given.sfts, method=method)
+    if json:
+        _render.as_json(result.document())
+    else:
+        _show_preview(result)
+    for note in result.report.notes if not quiet else ():
+        _render.note(note)
+    if result.problems:
+        for line in result.problems:
+            _render.error(line)
+        raise typer.Exit(1)
+
+
+def _show_preview(result: Preview) -> None:
+    made = result.report
+    _render.table(
+        "What would be added",
+        [Column("SFT"), Column("weight", number=True), Column("entries", number=True)],
+        [(use["path"], f"{use['weight']:g}", f"{use['k']:,}") for use in made.sfts],
+    )
+    if result.problems:
+        return
+    head = made.head or {}
+    untied = ", output matrix untied from the embedding" if head.get("untied") else ""
+    _render.table(
+        "What would come of it",
+        [Column(""), Column("")],
+        [
+            ("entries changed", f"{made.entries:,}"),
+            ("changed by more than one SFT", f"{made.overlap:,}{_of(made.overlap, made.entries)}"),
+            ("of these with both signs", f"{made.sign_conflicts:,}{_of(made.sign_conflicts, made.overlap)}"),
+            (f"lost in rounding to {result.dtype}", f"{result.lost:,}{_of(result.lost, made.entries)}"),
+            ("rounding error, of Σ|φ|", _render.share(result.rounding)),
+            ("head", f"{_HEADS[str(head.get('kind', 'base'))]} ({head.get('from', 'base')}){untied}"),
+        ],
+    )
+
+
+_HEADS = {"task": "a task's", "language": "a language model's", "base": "the base's own"}
+
+
+def _of(part: int, whole: int) -> str:
+    return f" ({_render.share(part / whole)})" if whole else ""
 
 
 def show(result: ArithmeticReport, *, json: bool, quiet: bool) -> None:
-    """Print what was done."""
+    """Print what was done: the document, or the output's name to standard output and a line about it to standard error."""
     if json:
         _render.as_json(result.document())
     for note in result.notes if not quiet else ():
         _render.note(note)
-    if not json and not quiet:
-        _render.data(str(result.output))
+    if json or quiet:
+        return
+    counts = f"{result.entries:,} entries"
+    if result.overlap:
+        counts += (
+            f", {result.overlap:,} of them changed by more than one SFT, {result.sign_conflicts:,} with both signs"
+        )
+    _render.stderr().print(counts, soft_wrap=True)
+    _render.data(str(result.output))

@@ -12,10 +12,14 @@ from sftkit.cli import _options, _render
 
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model, or the base that the SFTs are added to.")],
-    sfts: Annotated[list[str] | None, typer.Argument(metavar="[X.sft[:WEIGHT]]…", help="SFTs to add, in memory.")] = None,
+    sfts: Annotated[
+        list[str] | None, typer.Argument(metavar="[X.sft[:WEIGHT]]…", help="SFTs to add, in memory.")
+    ] = None,
     mlm: _options.MlmFiles = None,
     pos: _options.PosFiles = None,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Windows a batch; the scores do not depend on it.")] = 32,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", min=1, help="Windows a batch; the scores do not depend on it.")
+    ] = 32,
     max_length: Annotated[int, typer.Option("--max-length", min=8, help="Tokens a window.")] = 256,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the masks of --mlm.")] = 42,
     device: _options.Device = "auto",
@@ -43,6 +47,8 @@ def evaluate(
         objective, data, base, weighted,
         batch_size=batch_size, max_length=max_length, seed=seed, device=device, force=force,
     )  # fmt: skip
+    for text in result.notes:
+        _render.note(text)
     if json:
         _render.as_json(
             {

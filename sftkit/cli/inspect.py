@@ -12,23 +12,29 @@ from sftkit.cli import _render
 from sftkit.cli._render import Column
 
 if TYPE_CHECKING:
-    from sftkit.operations.summary import DiffSummary, Stats
+    from sftkit.operations.stats import Stats
+    from sftkit.operations.summary import DiffSummary
     from sftkit.operations.tokens import TokenRow
 
 
 def inspect(
     files: Annotated[list[str], typer.Argument(metavar="X.sft…", help="One SFT, or several to see side by side.")],
     layers: Annotated[bool, typer.Option("--layers", help="Show every parameter, layer by layer.")] = False,
-    tokens: Annotated[bool, typer.Option("--tokens", help="Name the most changed rows of the token embedding.")] = False,
+    tokens: Annotated[
+        bool, typer.Option("--tokens", help="Name the rows of the token embedding that changed most.")
+    ] = False,
     top: Annotated[int, typer.Option("--top", min=1, help="How many tokens --tokens names.")] = 20,
     tokenizer: Annotated[
-        Path | None, typer.Option("--tokenizer", metavar="DIR", help="Where tokenizer.json is; default: the SFT's base.")
+        Path | None,
+        typer.Option("--tokenizer", metavar="DIR", help="Where tokenizer.json is; default: the SFT's base."),
     ] = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="F", help="Draw density and magnitude by layer and kind of module.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing picture.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document (a list of them for several files).")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document (a list of them for several files).")
+    ] = False,
 ) -> None:
     """Show what an SFT holds: K, density, where in the model, how large, which tokens, where it comes from.
 
@@ -39,6 +45,7 @@ def inspect(
       sftkit inspect mt.sft ha.sft
       sftkit inspect mt.sft --json
     """
+    from sftkit.hub import resolve_sft
     from sftkit.operations.summary import summarise
     from sftkit.operations.tokens import top_tokens
 
@@ -46,14 +53,16 @@ def inspect(
         from sftkit.plots import check_picture
 
         check_picture(plot, overwrite=overwrite)
-    summaries = [summarise(file) for file in files]
+    summaries = [summarise(resolve_sft(file), file) for file in files]
     named = [top_tokens(summary, tokenizer, top) for summary in summaries] if tokens else [()] * len(summaries)
     if plot:
         from sftkit.plots import plot_summaries
 
         plot_summaries(summaries, plot, overwrite=overwrite)
     if json:
-        documents = [_document(summary, rows if tokens else None) for summary, rows in zip(summaries, named, strict=True)]
+        documents = [
+            _document(summary, rows if tokens else None) for summary, rows in zip(summaries, named, strict=True)
+        ]
         _render.as_json(documents[0] if len(documents) == 1 else documents)
     elif len(summaries) == 1:
         _show(summaries[0], layers)
@@ -93,7 +102,7 @@ def _facts(summary: DiffSummary) -> list[tuple[str, str]]:
         ("density, backbone", f"{_render.share(summary.density)} of {total.size:,}"),
         ("density, with head", _render.share(summary.model_density) if summary.head else ""),
         ("|φ| mean, max", f"{total.mean_abs:.3g}, {total.max_abs:.3g}" if summary.k else ""),
-        ("|φ| quantiles", ", ".join(f"{100 * q:g} %: {value:.3g}" for q, value in quantiles.items())),
+        ("|φ| quantiles", "\n".join(f"{100 * q:g} %: {value:.3g}" for q, value in quantiles.items())),
         ("φ l1, l2", f"{total.l1:.4g}, {total.l2:.4g}" if summary.k else ""),
         ("embedding rows touched", "\n".join(rows)),
         ("head", "\n".join(f"{tensor.name} {_shape(tensor.shape)}" for tensor in summary.head)),
@@ -101,7 +110,10 @@ def _facts(summary: DiffSummary) -> list[tuple[str, str]]:
         ("labels", ", ".join(metadata.labels)),
         ("objective", metadata.objective),
         ("method", metadata.method),
-        ("base", " ".join(part for part in (base.name, base.model_type and f"({base.model_type})") if part) if base else ""),
+        (
+            "base",
+            " ".join(part for part in (base.name, base.model_type and f"({base.model_type})") if part) if base else "",
+        ),
         ("base revision", (base.revision or "") if base else ""),
         ("base fingerprint", fingerprint or ""),
         ("embeddings untied", _untied(summary)),
@@ -143,9 +155,9 @@ def _shape(shape: Sequence[int]) -> str:
 
 def _stats_table(title: str, what: str, groups: Sequence[Stats], k: int) -> None:
     columns = [
-        Column(what), Column("shape" if what == "parameter" else "elements", number=True), Column("entries", number=True),
-        Column("of K", number=True), Column("density", number=True), Column("mean |φ|", number=True),
-        Column("max |φ|", number=True), Column("l2", number=True),
+        Column(what), Column("shape" if what == "parameter" else "elements", number=True),
+        Column("entries", number=True), Column("of K", number=True), Column("density", number=True),
+        Column("mean |φ|", number=True), Column("max |φ|", number=True), Column("l2", number=True),
     ]  # fmt: skip
     _render.table(title, columns, [_stats_row(stats, k) for stats in groups])
 
@@ -155,12 +167,26 @@ def _stats_row(stats: Stats, k: int) -> tuple[str, ...]:
     if not stats.nnz:
         return (stats.name, size, entries, "–", "–", "–", "–", "–")
     share, density = _render.share(stats.nnz / k), _render.share(stats.density)
-    return (stats.name, size, entries, share, density, f"{stats.mean_abs:.3g}", f"{stats.max_abs:.3g}", f"{stats.l2:.3g}")
+    return (
+        stats.name,
+        size,
+        entries,
+        share,
+        density,
+        f"{stats.mean_abs:.3g}",
+        f"{stats.max_abs:.3g}",
+        f"{stats.l2:.3g}",
+    )
 
 
 def _show_tokens(summary: DiffSummary, rows: Sequence[TokenRow]) -> None:
     if rows:
-        columns = [Column("row", number=True), Column("token"), Column("entries", number=True), Column("l2", number=True)]
+        columns = [
+            Column("row", number=True),
+            Column("token"),
+            Column("entries", number=True),
+            Column("l2", number=True),
+        ]
         cells = [(f"{row.row:,}", row.token, f"{row.nnz:,}", f"{row.l2:.3g}") for row in rows]
         _render.table(f"Tokens changed most by {summary.label}", columns, cells)
 
@@ -179,5 +205,7 @@ def _compare(summaries: Sequence[DiffSummary], every_parameter: bool) -> None:
 def _compare_groups(title: str, columns: Sequence[Column], groups: Sequence[Sequence[Stats]]) -> None:
     by_name = [{stats.name: stats for stats in group} for group in groups]
     names = dict.fromkeys(name for group in by_name for name in group)
-    rows = [[name, *(_render.share(group[name].density) if name in group else "–" for group in by_name)] for name in names]
+    rows = [
+        [name, *(_render.share(group[name].density) if name in group else "–" for group in by_name)] for name in names
+    ]
     _render.table(title, columns, rows)

@@ -13,7 +13,7 @@ from sftkit.cli import _render
 from sftkit.cli._render import Column
 
 if TYPE_CHECKING:
-    from sftkit.operations.overlap import OverlapReport
+    from sftkit.operations.overlap import Matrix, OverlapReport
 
 # With more pairs than this, a layer's row shows their range instead of each of them.
 _MOST_PAIRS = 6
@@ -35,8 +35,8 @@ def overlap(
         Metric,
         typer.Option(
             "--metric",
-            help="share: |A∩B| / min(|A|, |B|); jaccard; lift: observed over expected; sign: share of the common entries "
-            "with the same sign; cosine: of the difference vectors.",
+            help="share: |A∩B| / min(|A|, |B|); jaccard; lift: observed over expected; sign: share of the common "
+            "entries with the same sign; cosine: of the difference vectors.",
         ),
     ] = Metric.share,
     per_layer: Annotated[bool, typer.Option("--per-layer", help="Show every layer, too.")] = False,
@@ -54,6 +54,7 @@ def overlap(
       sftkit overlap lang/*.sft --metric sign --per-layer
     """
     from sftkit.format.atomic import check_output
+    from sftkit.hub import resolve_sft
     from sftkit.operations import overlap as operation
 
     if csv:
@@ -62,7 +63,7 @@ def overlap(
         from sftkit.plots import check_picture
 
         check_picture(plot, overwrite=overwrite)
-    report = operation.overlap(files, metric.value, per_layer=per_layer)
+    report = operation.overlap([resolve_sft(file) for file in files], metric.value, per_layer=per_layer)
     if csv:
         operation.write_csv(report, csv, overwrite=overwrite)
     if plot:
@@ -118,7 +119,7 @@ def _range(values: Sequence[float]) -> list[float]:
     return [min(defined), sum(defined) / len(defined), max(defined)]
 
 
-def _pairs(report: OverlapReport, matrix: Sequence[Sequence[float]]) -> list[tuple[str, float]]:
+def _pairs(report: OverlapReport, matrix: Matrix) -> list[tuple[str, float]]:
     names = report.names
     return [
         (f"{names[a]}, {names[b]}", float(matrix[a][b])) for a in range(len(names)) for b in range(a + 1, len(names))

@@ -21,10 +21,13 @@ def train(
     pos: _options.PosFiles = None,
     base: Annotated[
         str | None,
-        typer.Option("--base", metavar="MODEL", envvar="SFTKIT_BASE", help=f"Directory or hub id.  [default: {DEFAULT_BASE}]"),
+        typer.Option(
+            "--base", metavar="MODEL", envvar="SFTKIT_BASE", help=f"Directory or hub id.  [default: {DEFAULT_BASE}]"
+        ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="X.sft", help="Default: the first data file's name with .sft.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="X.sft", help="Default: the first data file's name with .sft."),
     ] = None,
     dev: Annotated[
         list[str] | None,
@@ -32,9 +35,13 @@ def train(
     ] = None,
     with_: Annotated[
         str | None,
-        typer.Option("--with", metavar="LANG.sft", help="Source-language SFT, applied while training, not part of the result."),
+        typer.Option(
+            "--with", metavar="LANG.sft", help="Source-language SFT, applied while training, not part of the result."
+        ),
     ] = None,
-    method: Annotated[str, typer.Option("--method", metavar="lottery|random", help="How the entries are chosen.")] = "lottery",
+    method: Annotated[
+        str, typer.Option("--method", metavar="lottery|random", help="How the entries are chosen.")
+    ] = "lottery",
     k: Annotated[int | None, typer.Option("--k", help="Entries of φ.")] = None,
     density: Annotated[
         float | None,
@@ -42,18 +49,23 @@ def train(
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Most steps of each phase.")] = None,
     epochs: Annotated[float | None, typer.Option("--epochs", help="Most epochs of each phase.")] = None,
-    min_steps: Annotated[int | None, typer.Option("--min-steps", help="Fewest steps of each phase, whatever --epochs says.")] = None,
+    min_steps: Annotated[
+        int | None, typer.Option("--min-steps", help="Fewest steps of each phase, whatever --epochs says.")
+    ] = None,
     phase1_steps: Annotated[int | None, typer.Option("--phase1-steps", help="Most steps of phase 1.")] = None,
     phase1_epochs: Annotated[float | None, typer.Option("--phase1-epochs", help="Most epochs of phase 1.")] = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Sequences a step.  [default: 8]")] = None,
     max_length: Annotated[int | None, typer.Option("--max-length", help="Tokens a sequence.  [default: 256]")] = None,
     lr: Annotated[float | None, typer.Option("--lr", help="Learning rate, linear to 0.  [default: 5e-05]")] = None,
-    l1: Annotated[float | None, typer.Option("--l1", help="λ of the pull towards θ.  [default: 0.1 language, 0 task]")] = None,
+    l1: Annotated[
+        float | None, typer.Option("--l1", help="λ of the pull towards θ.  [default: 0.1 language, 0 task]")
+    ] = None,
     eval_every: Annotated[
         int | None, typer.Option("--eval-every", help="Steps between evaluations.  [default: 1000 language, 250 task]")
     ] = None,
     freeze: Annotated[
-        list[str] | None, typer.Option("--freeze", metavar="REGEX", help="Parameters that must not move, by canonical name.")
+        list[str] | None,
+        typer.Option("--freeze", metavar="REGEX", help="Parameters that must not move, by canonical name."),
     ] = None,
     accumulate: Annotated[int | None, typer.Option("--accumulate", help="Batches a step.  [default: 1]")] = None,
     precision: Annotated[str, typer.Option("--precision", metavar="f32|bf16|f16", help="Of the computation.")] = "f32",
@@ -103,9 +115,7 @@ def _learn(
 
     check_output(output, overwrite=overwrite)
     source = resolve_sft(with_) if with_ else None
-    settings = settings_for(
-        objective, data=data, base=resolve_model(base), base_name=base, source_sft=source, **given
-    )
+    settings = settings_for(objective, data=data, base=resolve_model(base), base_name=base, source_sft=source, **given)
     from sftkit.training.lottery import learn  # torch and transformers come in here, after the cheap checks
 
     with TrainingDisplay(quiet=quiet) as display:

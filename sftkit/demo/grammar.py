@@ -68,7 +68,10 @@ class Author:
         # Zipf: a root's frequency falls with its rank
         weights = {tag: [1 / (rank + 3) for rank in range(len(roots))] for tag, roots in lexicon.items()}
         self._choices = {
-            (tag, topic): (roots, list(accumulate(w * _pull(root, topic) for w, root in zip(weights[tag], roots, strict=True))))
+            (tag, topic): (
+                roots,
+                list(accumulate(w * _pull(root, topic) for w, root in zip(weights[tag], roots, strict=True))),
+            )
             for tag, roots in lexicon.items()
             for topic in range(FIELDS)
         }

@@ -104,32 +104,67 @@ _SKETCHES = (
     _Sketch(
         "Talassi",
         _PALATALS,
-        word_order("SVO", adjective_first=True, determiner_first=True, prepositions=True, auxiliary_first=True, adverb_first=False),
+        word_order(
+            "SVO",
+            adjective_first=True,
+            determiner_first=True,
+            prepositions=True,
+            auxiliary_first=True,
+            adverb_first=False,
+        ),
         0.0,
     ),
     _Sketch(
         "Ondric",
         (*_FRICATION, ("u" + _LAST, "o")),
-        word_order("SOV", adjective_first=True, determiner_first=True, prepositions=False, auxiliary_first=False, adverb_first=True),
-        0.2,
+        word_order(
+            "SOV",
+            adjective_first=True,
+            determiner_first=True,
+            prepositions=False,
+            auxiliary_first=False,
+            adverb_first=True,
+        ),
+        0.4,
     ),
     _Sketch(
         "Vesperin",
         (*_VOICING, ("i" + _LAST, "e")),
-        word_order("SVO", adjective_first=False, determiner_first=True, prepositions=True, auxiliary_first=True, adverb_first=True),
-        0.2,
+        word_order(
+            "SVO",
+            adjective_first=False,
+            determiner_first=True,
+            prepositions=True,
+            auxiliary_first=True,
+            adverb_first=True,
+        ),
+        0.4,
     ),
     _Sketch(
         "Karthal",
         (*_GLIDES, ("o" + _LAST, "u")),
-        word_order("SVO", adjective_first=False, determiner_first=False, prepositions=True, auxiliary_first=True, adverb_first=False),
-        0.2,
+        word_order(
+            "SVO",
+            adjective_first=False,
+            determiner_first=False,
+            prepositions=True,
+            auxiliary_first=True,
+            adverb_first=False,
+        ),
+        0.4,
     ),
     _Sketch(
         "Sarrowin",
         (*_VOICING, *_LIQUIDS, ("e" + _LAST, "i"), ("a" + _LAST, "e")),
-        word_order("SOV", adjective_first=True, determiner_first=True, prepositions=True, auxiliary_first=False, adverb_first=True),
-        0.3,
+        word_order(
+            "SOV",
+            adjective_first=True,
+            determiner_first=True,
+            prepositions=True,
+            auxiliary_first=False,
+            adverb_first=True,
+        ),
+        0.7,
     ),
 )
 _SOURCE, _TARGET = "Talassi", "Sarrowin"
@@ -155,7 +190,7 @@ def _daughter(
     own = proto_endings(rng)
     # adjectives and determiners go with the nouns, and one verb form with one of theirs: renew all of a name at once
     renewed = {old for old in sorted(set(endings.values())) if rng.random() < sketch.innovation}
-    chosen = {cell: evolve(own[cell] if old in renewed else old, laws) for cell, old in endings.items()}
+    chosen = {cell: own[cell] if old in renewed else old for cell, old in endings.items()}
     return Language(sketch.name, laws, sketch.order, chosen, lexicon)
 
 

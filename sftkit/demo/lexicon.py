@@ -18,12 +18,12 @@ FIELDS = 4
 """Semantic fields: a sentence draws most of its content words from one, which a language model can learn."""
 
 SIZES = {
-    "NOUN": 40, "VERB": 24, "ADJ": 20, "ADV": 8, "ADP": 6, "DET": 3, "PRON": 5, "AUX": 3, "CCONJ": 2, "SCONJ": 3,
+    "NOUN": 16, "VERB": 10, "ADJ": 8, "ADV": 0, "ADP": 6, "DET": 3, "PRON": 5, "AUX": 3, "CCONJ": 2, "SCONJ": 3,
     "NUM": 7,
 }  # fmt: skip
 """Roots of each universal part of speech; beside these come the `AMBIGUOUS` ones."""
 
-AMBIGUOUS = 20
+AMBIGUOUS = 70
 """Roots that are nouns as well as verbs: only the ending, or the place in the sentence, tells which."""
 
 INFLECTED: Mapping[str, tuple[str, ...]] = {
@@ -69,12 +69,14 @@ def proto_lexicon(rng: random.Random) -> Mapping[str, tuple[Root, ...]]:
     taken: set[str] = set()
     lexicon: dict[str, list[Root]] = {}
     for tag, size in SIZES.items():
-        patterns = ("CVCV", "CVC", "CVCVC", "CVCCV", "VCVC") if tag in ("NOUN", "VERB", "ADJ", "ADV") else ("CV", "CVC", "VC")
+        patterns = (
+            ("CVCV", "CVC", "CVCVC", "CVCCV", "VCVC") if tag in ("NOUN", "VERB", "ADJ", "ADV") else ("CV", "CVC", "VC")
+        )
         lexicon[tag] = [_new_root(rng, patterns, taken) for _ in range(size)]
-    shared = [_new_root(rng, ("CVC", "CVCV", "CVCC"), taken) for _ in range(AMBIGUOUS)]
-    for tag in ("NOUN", "VERB"):
+    shared = [_new_root(rng, ("CVC", "CVCV", "CVCC", "CVCVC"), taken) for _ in range(AMBIGUOUS)]
+    for tag in ("NOUN", "VERB", "ADJ", "ADV"):
         lexicon[tag] += shared
-        rng.shuffle(lexicon[tag])  # frequency goes by rank: ambiguous roots must not all be rare
+        rng.shuffle(lexicon[tag])
     return {tag: tuple(roots) for tag, roots in lexicon.items()}
 
 
@@ -85,13 +87,13 @@ def proto_endings(rng: random.Random) -> Mapping[tuple[str, str], str]:
     """
     taken: set[str] = set()
     endings = {
-        (tag, cell): _new_root(rng, ("V", "VC"), taken).form
-        for tag in ("NOUN", "VERB", "ADV")
+        (tag, cell): _new_root(rng, ("V", "VC", "VC"), taken).form
+        for tag in ("NOUN", "VERB", "ADJ", "ADV")
         for cell in INFLECTED[tag]
     }
     endings["VERB", "ps"] = endings["NOUN", "1s"]
     for cell in INFLECTED["NOUN"]:
-        endings["ADJ", cell] = endings["DET", cell] = endings["NOUN", cell]
+        endings["DET", cell] = endings["ADJ", cell]
     return endings
 
 

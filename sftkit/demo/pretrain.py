@@ -68,7 +68,11 @@ def pretrain_base(
     encoded = tokenizer(lines, truncation=True)["input_ids"]
     _start_from_frequencies(model, encoded)
     if settings.block:
-        encoded = [b for language in family.pretraining for b in pack(tokenizer(_read_lines(corpora[language.name]))["input_ids"], settings.block)]
+        encoded = [
+            b
+            for language in family.pretraining
+            for b in pack(tokenizer(_read_lines(corpora[language.name]))["input_ids"], settings.block)
+        ]
     trainer = Trainer(
         model=model,
         args=TrainingArguments(
@@ -83,7 +87,8 @@ def pretrain_base(
             logging_steps=max(1, min(50, steps // 10)),
             report_to="none",
             disable_tqdm=True,
-            train_sampling_strategy=settings.sampling, adam_beta2=settings.beta2,  # padding would be half of the work
+            train_sampling_strategy=settings.sampling,
+            adam_beta2=settings.beta2,  # padding would be half of the work
             use_cpu=True,
             dataloader_pin_memory=False,
         ),
@@ -145,7 +150,7 @@ def _start_from_frequencies(model: BertForMaskedLM, encoded: Sequence[Sequence[i
 def pack(rows, size):
     """Blocks of equal length"""
     stream = [t for row in rows for t in (row[1:])]
-    return [rows[0][:1] + stream[i : i + size-1] for i in range(0, len(stream) - size+2, size-1)]
+    return [rows[0][:1] + stream[i : i + size - 1] for i in range(0, len(stream) - size + 2, size - 1)]
 
 
 def _read_lines(path: Path) -> list[str]:

@@ -18,6 +18,7 @@ from sftkit.modeling.apply import add_differences, load_head
 from sftkit.modeling.backbone import untie_output
 from sftkit.modeling.load import load_model, load_tokenizer, longest
 from sftkit.operations.arithmetic import Weighted, collapse
+from sftkit.operations.bases import check_belongs
 from sftkit.operations.heads import choose_head
 from sftkit.operations.layout import BaseView
 from sftkit.tasks.base import Objective
@@ -33,12 +34,14 @@ class Evaluation:
         data: the sources.
         examples: how many sentences or lines.
         metrics: by name, in lower case; shares are between 0 and 1.
+        notes: what the user may want to know.
     """
 
     objective: str
     data: tuple[str, ...]
     examples: int
     metrics: dict[str, float]
+    notes: tuple[str, ...] = ()
 
 
 def evaluate(
@@ -71,11 +74,12 @@ def evaluate(
     """
     objective = objective_of(objective_name)
     rows = objective.read(data)
+    notes = check_belongs(base, sfts, force=force)
     tokenizer = load_tokenizer(base, words=objective.is_task)
     model = composed(objective, base, sfts).to(torch.device(_device(device))).eval()
     evaluator = objective.evaluator(rows, tokenizer, min(max_length, longest(model, tokenizer)), seed)
     scores = evaluator(model, batch_size)
-    return Evaluation(objective.name, tuple(data), scores.examples, scores.metrics)
+    return Evaluation(objective.name, tuple(data), scores.examples, scores.metrics, notes)
 
 
 def composed(objective: Objective, base: Path, sfts: Sequence[Weighted]) -> PreTrainedModel:
@@ -91,7 +95,9 @@ def composed(objective: Objective, base: Path, sfts: Sequence[Weighted]) -> PreT
     owner = choice.owner
     if owner is not None and objective.is_task and owner.sft.metadata.objective not in ("", objective.name):
         if owner.sft.metadata.is_task:
-            raise MismatchError(f"{owner.path}: was trained with --{owner.sft.metadata.objective}, not --{objective.name}.")
+            raise MismatchError(
+                f"{owner.path}: was trained with --{owner.sft.metadata.objective}, not --{objective.name}."
+            )
         owner = None  # a language's head is of no use to a task
     loaded = load_model(base, objective.auto_class, **(_label_config(owner) if owner else {}))
     fresh = set(loaded.fresh)

@@ -28,7 +28,9 @@ def check_output(path: Path, *, overwrite: bool) -> None:
         raise OutputExistsError(f"{path} exists already. Choose another --output, or replace it with --overwrite.")
     if path.is_dir() and any(path.iterdir()) and not (path / "config.json").is_file():
         # --overwrite on a home directory must not delete it
-        raise OutputExistsError(f"{path} is a directory that holds no model, so it is not replaced. Choose another --output.")
+        raise OutputExistsError(
+            f"{path} is a directory that holds no model, so it is not replaced. Choose another --output."
+        )
 
 
 def _check_parent(path: Path) -> None:

@@ -72,9 +72,7 @@ class Checkpoint:
     def backbone(self) -> Mapping[str, str]:
         """Canonical name -> key, for every parameter of the backbone (buffers left out), sorted."""
         pairs = ((canonical(key, self.prefix), key) for key in self.keys)
-        return {
-            name: key for name, key in sorted((n, k) for n, k in pairs if n) if self.spec(key).code in FLOAT_CODES
-        }
+        return {name: key for name, key in sorted((n, k) for n, k in pairs if n) if self.spec(key).code in FLOAT_CODES}
 
     @cached_property
     def parameters(self) -> Mapping[str, ParameterSpec]:
@@ -214,7 +212,9 @@ class TorchReader:
             except RuntimeError:  # files from before torch 1.6 are no zip archives and cannot be mapped
                 tensors = torch.load(path, map_location="cpu", weights_only=True)
         except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-            raise FormatError(f"{path}: torch cannot read it as plain weights ({str(error).splitlines()[0]}).") from None
+            raise FormatError(
+                f"{path}: torch cannot read it as plain weights ({str(error).splitlines()[0]})."
+            ) from None
         if not isinstance(tensors, dict):
             raise FormatError(f"{path}: holds a {type(tensors).__name__}, not a dictionary of tensors.")
         self._arrays = {

@@ -50,7 +50,11 @@ class SftFile:
         for name in self.names:
             self._check_header(name)
         for key in self._reader:
-            if key.startswith(_DIFF) and key.endswith(_VALUES) and _gaps(key[len(_DIFF) : -len(_VALUES)]) not in self._reader:
+            if (
+                key.startswith(_DIFF)
+                and key.endswith(_VALUES)
+                and _gaps(key[len(_DIFF) : -len(_VALUES)]) not in self._reader
+            ):
                 raise FormatError(f"{path}: {key} has no gaps beside it. The file is damaged.")
 
     def _check_header(self, name: str) -> None:
@@ -200,7 +204,9 @@ def _round(values: Values, stored: str, name: str) -> NDArray[Any]:
     with np.errstate(over="ignore"):
         rounded = values.astype(dtype)
     if not np.isfinite(rounded.astype(np.float32)).all():
-        raise FormatError(f"{name}: a value of {np.abs(values).max():.4g} does not fit {stored}. Store it as f32 or bf16.")
+        raise FormatError(
+            f"{name}: a value of {np.abs(values).max():.4g} does not fit {stored}. Store it as f32 or bf16."
+        )
     return rounded
 
 

@@ -166,9 +166,7 @@ def _base(value: Any) -> Base:
 
 def _spec(name: Any, value: Any) -> ParameterSpec:
     shape, dtype = (value["shape"], value.get("dtype", "float32")) if isinstance(value, dict) else value
-    return ParameterSpec(
-        tuple(_count(f"parameters/{name}/shape", size) for size in shape), canonical_dtype(str(dtype))
-    )
+    return ParameterSpec(tuple(_count(f"parameters/{name}/shape", size) for size in shape), canonical_dtype(str(dtype)))
 
 
 def _count(what: str, value: Any) -> int:

@@ -78,7 +78,11 @@ class SafeReader:
         base = 8 + header_size
         self.specs: dict[str, TensorSpec] = {
             name: TensorSpec(
-                name, info["dtype"], tuple(info["shape"]), base + info["data_offsets"][0], base + info["data_offsets"][1]
+                name,
+                info["dtype"],
+                tuple(info["shape"]),
+                base + info["data_offsets"][0],
+                base + info["data_offsets"][1],
             )
             for name, info in header.items()
         }

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from sftkit.errors import FormatError
 from sftkit.format.encoding import Positions, Values, decode
-from sftkit.format.files import SftFile
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sftkit.format.files import SftFile
 
 # Stored entries decoded at a time: large enough that numpy's overhead does not show, small enough for the cache.
 _PIECE = 1 << 17
@@ -17,15 +23,21 @@ class EntryStream:
 
     def __init__(self, file: SftFile, name: str) -> None:
         self._file, self._name = file, name
-        self._size = file.metadata.parameters[name].size
-        self._gaps, self._stored = file.stored(name) if name in file.names else (_NO_GAPS, _NO_VALUES)
+        self._size = file.metadata.parameters[name].size if name in file.names else 0
+        nothing: tuple[NDArray[Any], NDArray[Any]] = (np.zeros(0, np.uint8), np.zeros(0, np.float32))
+        stored = file.stored(name) if name in file.names else nothing
+        self._gaps: NDArray[Any] = stored[0]
+        self._stored: NDArray[Any] = stored[1]
         self._at = 0
         self._last = -1
         self._positions: Positions = np.zeros(0, np.int64)
-        self._values: Values = _NO_VALUES
+        self._values: Values = np.zeros(0, np.float32)
 
     def below(self, stop: int) -> tuple[Positions, Values]:
-        """The entries not yet given whose position is below ``stop``: int64 ``[n]`` and float32 ``[n]``, none of them 0.
+        """The entries not yet given whose position is below ``stop``.
+
+        Returns:
+            Positions (int64 ``[n]``) and values (float32 ``[n]``, none of them 0).
 
         Raises:
             FormatError: as ``encoding.decode``.
@@ -35,10 +47,11 @@ class EntryStream:
             piece = self._decode()
             positions.append(piece[0])
             values.append(piece[1])
-        every, all_values = (positions[0], values[0]) if len(positions) == 1 else map(np.concatenate, (positions, values))
-        cut = int(np.searchsorted(every, stop))
-        self._positions, self._values = every[cut:], all_values[cut:]
-        return every[:cut], all_values[:cut]
+        known: Positions = np.concatenate(positions)
+        its_values: Values = np.concatenate(values)
+        cut = int(np.searchsorted(known, stop))
+        self._positions, self._values = known[cut:], its_values[cut:]
+        return known[:cut], its_values[:cut]
 
     def _decode(self) -> tuple[Positions, Values]:
         piece = slice(self._at, self._at + _PIECE)
@@ -50,7 +63,3 @@ class EntryStream:
         self._at += len(gaps)
         self._last += int(gaps.sum(dtype=np.int64))
         return decoded
-
-
-_NO_GAPS = np.zeros(0, np.uint8)
-_NO_VALUES = np.zeros(0, np.float32)

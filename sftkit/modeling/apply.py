@@ -75,7 +75,9 @@ def load_head(model: PreTrainedModel, sft: Difference, what: str) -> list[str]:
     for name, array in sft.head.items():
         if name not in state or tuple(state[name].shape) != tuple(array.shape):
             have = f"it has {list(state[name].shape)}" if name in state else "it has no such tensor"
-            raise MismatchError(f"{what}: brings {name} of shape {list(array.shape)} to a model for this objective; {have}.")
+            raise MismatchError(
+                f"{what}: brings {name} of shape {list(array.shape)} to a model for this objective; {have}."
+            )
         with torch.no_grad():
             state[name].copy_(torch.from_numpy(np.array(array, dtype=np.float32)))
     return list(sft.head)

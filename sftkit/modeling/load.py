@@ -66,7 +66,9 @@ def load_model(path: Path, auto_class: Any, *, seed: int = 0, **config: Any) -> 
                 path, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True, **config
             )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise CheckpointError(f"{path}: transformers cannot load it as {_kind(auto_class)} ({_line(error)}).") from error
+        raise CheckpointError(
+            f"{path}: transformers cannot load it as {_kind(auto_class)} ({_line(error)})."
+        ) from error
     _check_backbone(model, info, path)
     fresh = {*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])}
     return Loaded(model, frozenset(fresh))

@@ -64,7 +64,7 @@ class SparseDelta(nn.Module):
     def write(self, weight: torch.Tensor) -> None:
         """Put θ + φ into the weight, in float32 and then rounded to the weight's dtype."""
         with torch.no_grad():
-            value = self.theta.float().add_(self.phi).to(weight.dtype)
+            value = (self.theta.float() + self.phi).to(weight.dtype)
             flat(weight).index_copy_(0, self.positions, value)
         self._written = self.phi._version
 

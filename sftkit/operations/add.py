@@ -113,9 +113,7 @@ def _choose(parents: Sequence[Weighted]) -> HeadChoice:
         return HeadChoice("base", None, None, (note,))
 
 
-def _metadata(
-    given: Sequence[Weighted], parents: Sequence[Weighted], method: Method, choice: HeadChoice
-) -> Metadata:
+def _metadata(given: Sequence[Weighted], parents: Sequence[Weighted], method: Method, choice: HeadChoice) -> Metadata:
     owner = choice.owner.sft.metadata if choice.owner else None
     objectives = {item.sft.metadata.objective for item in parents}
     classes = {item.sft.metadata.head for item in parents}
@@ -132,7 +130,8 @@ def _metadata(
         trained_with=tuple(sorted({digest for item in parents for digest in item.sft.metadata.trained_with})),
         training={} if method.name == "sum" else {"compose": method.document()},
         parents=tuple(
-            {"name": Path(i.path).name, "digest": i.sft.digest, "weight": i.weight, "k": i.sft.metadata.k} for i in every
+            {"name": Path(i.path).name, "digest": i.sft.digest, "weight": i.weight, "k": i.sft.metadata.k}
+            for i in every
         ),
     )
 
@@ -151,3 +150,8 @@ def _parameters(parents: Sequence[Weighted], owner: Metadata | None) -> dict[str
                 result.setdefault(name, spec)
                 origin.setdefault(name, item.path)
     return result
+
+
+def negated(weighted: Sequence[Weighted]) -> list[Weighted]:
+    """The same SFTs, to be subtracted."""
+    return [Weighted(item.sft, -item.weight, item.path) for item in weighted]

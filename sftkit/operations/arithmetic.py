@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,6 @@ from sftkit.operations.thinning import Thinner, drop, trim
 
 #: Elements of a parameter that are summed at a time: the scratch arrays then stay in the processor's cache.
 WINDOW = 1 << 18
-
-_POSITIVE, _NEGATIVE, _SEVERAL = 1, 2, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ class Merged:
     """The sum on (a stretch of) one parameter.
 
     Attributes:
-        positions: int64 ``[n]``, flat, strictly increasing.
+        positions: int64 ``[n]``, flat, unique; strictly increasing for a whole parameter.
         values: float64 ``[n]``, none 0.
         overlap: positions on which more than one SFT has an entry, also where the sum is 0.
         sign_conflicts: those of them on which the weighted entries have both signs.
@@ -119,6 +117,9 @@ class Merger:
     def windows(self, name: str, size: int) -> Iterator[Merged]:
         """The sum on one parameter, a stretch of at most ``WINDOW`` elements at a time, in order and without holes.
 
+        Within a stretch positions are unique but not sorted: adding to a block needs no order, and sorting costs more
+        than everything else.
+
         Args:
             name: the parameter; one without entries gives stretches without positions.
             size: its number of elements.
@@ -133,9 +134,12 @@ class Merger:
     def parameter(self, name: str, size: int) -> Merged:
         """The sum on a whole parameter."""
         windows = list(self.windows(name, size))
+        orders = [np.argsort(window.positions) for window in windows]
+        positions = [window.positions[order] for window, order in zip(windows, orders, strict=True)]
+        values = [window.values[order] for window, order in zip(windows, orders, strict=True)]
         return Merged(
-            np.concatenate([window.positions for window in windows] or [np.zeros(0, np.int64)]),
-            np.concatenate([window.values for window in windows] or [np.zeros(0)]),
+            np.concatenate([np.zeros(0, np.int64), *positions]),
+            np.concatenate([np.zeros(0), *values]),
             sum(window.overlap for window in windows),
             sum(window.sign_conflicts for window in windows),
             0,
@@ -203,14 +207,16 @@ def _thinner(sft: Difference, method: Method) -> Thinner | None:
     return drop(sft.digest, method.drop, method.seed) if method.name == "dare" else None
 
 
+#: Positions within a window and weighted values of one part.
+_Added = tuple[Positions, NDArray[np.float64]]
+
+
 class _Scratch:
-    """Dense sums over one window. Cleared after each use where it was touched, so that sparse windows stay cheap."""
+    """Finds, within one window, the entries that lie on one position. Cleared after each use where it was touched."""
 
     def __init__(self, size: int, elect: bool) -> None:
-        self._sums = np.zeros(size)
-        self._flags = np.zeros(size, np.uint8)
-        self._elected = np.zeros(size, np.int8) if elect else None
-        self._agreeing = np.zeros(size) if elect else None
+        self._places = np.full(size, -1, np.int32)  # element of the window -> its place in the union
+        self._elect = elect
 
     def merge(self, parts: Sequence[Part], start: int, stop: int) -> Merged:
         """The sum of one window's entries, whose positions count from the parameter's start."""
@@ -219,36 +225,45 @@ class _Scratch:
         if len(parts) == 1:
             positions, single, weight = parts[0]
             return _without_zeros(positions, single * np.float64(weight), 0, 0, start, stop)
-        flags = self._flags
-        local = [(positions - start, values * np.float64(weight)) for positions, values, weight in parts]
-        for at, values in local:
-            seen = flags[at]
-            flags[at] = seen | np.where(values < 0, _NEGATIVE, _POSITIVE) | ((seen != 0) * np.uint8(_SEVERAL))
-            self._sums[at] += values
-        touched = np.flatnonzero(flags[: stop - start])
-        found = flags[touched]
-        sums = self._sums[touched] if self._elected is None else self._agreed(local, touched)
-        self._sums[touched] = 0
-        flags[touched] = 0
-        both = _POSITIVE | _NEGATIVE
-        overlap, conflicts = int(np.count_nonzero(found & _SEVERAL)), int(np.count_nonzero((found & both) == both))
-        return _without_zeros(touched + start, sums, overlap, conflicts, start, stop)
+        added = [(positions - start, values * np.float64(weight)) for positions, values, weight in parts]
+        union, sums, met = self._union(added)
+        opposite = [place[(values < 0) != (sums[place] < 0)] for place, values in met]
+        for place, values in met:
+            sums[place] += values
+        overlap, conflicts = _distinct([place for place, _ in met]), _distinct(opposite)
+        if self._elect:
+            sums = _agreed(sums, [(self._places[at], values) for at, values in added])
+        self._places[union] = -1
+        return _without_zeros(union + start, sums, overlap, conflicts, start, stop)
 
-    def _agreed(
-        self, local: Sequence[tuple[Positions, NDArray[np.float64]]], touched: Positions
-    ) -> NDArray[np.float64]:
-        """TIES: the mean, over the SFTs whose weighted entry has the sign of the sum, of their weighted entries."""
-        assert self._elected is not None
-        assert self._agreeing is not None
-        self._elected[touched] = np.sign(self._sums[touched])
-        self._sums[touched] = 0
-        for at, values in local:
-            agrees = np.sign(values) == self._elected[at]
-            self._sums[at[agrees]] += values[agrees]
-            self._agreeing[at[agrees]] += 1
-        means: NDArray[np.float64] = self._sums[touched] / np.maximum(self._agreeing[touched], 1)
-        self._agreeing[touched] = 0
-        return means
+    def _union(self, added: Sequence[_Added]) -> tuple[Positions, NDArray[np.float64], list[_Added]]:
+        """Every position once, as the parts bring them, and its first value; the entries that came later, by place."""
+        fresh, later, known = [added[0]], [], len(added[0][0])
+        self._places[added[0][0]] = np.arange(known, dtype=np.int32)
+        for at, values in added[1:]:
+            place = self._places[at]
+            again = place >= 0
+            later.append((place[again], values[again]))
+            fresh.append((at[~again], values[~again]))
+            self._places[fresh[-1][0]] = np.arange(known, known + len(fresh[-1][0]), dtype=np.int32)
+            known += len(fresh[-1][0])
+        return np.concatenate([at for at, _ in fresh]), np.concatenate([values for _, values in fresh]), later
+
+
+def _distinct(places: Sequence[NDArray[Any]]) -> int:
+    return len(np.unique(np.concatenate(places))) if len(places) > 1 else len(places[0])
+
+
+def _agreed(sums: NDArray[np.float64], added: Sequence[_Added]) -> NDArray[np.float64]:
+    """TIES: the mean, over the SFTs whose weighted entry has the sign of the sum, of their weighted entries."""
+    elected = np.sign(sums)
+    totals, counts = np.zeros(len(sums)), np.zeros(len(sums))
+    for place, values in added:
+        agrees = np.sign(values) == elected[place]
+        totals[place[agrees]] += values[agrees]
+        counts[place[agrees]] += 1
+    means: NDArray[np.float64] = totals / np.maximum(counts, 1)
+    return means
 
 
 def _without_zeros(

@@ -84,7 +84,7 @@ def compose(
     with atomic_directory(output, overwrite=overwrite) as folder:
         if plan.weighted:
             streamed = write_model(folder, plan.base, plan.layout, Merger(plan.weighted, method), shard_size=shard_size)
-            notes = _check_base(plan, streamed.base, str(base), force=force)
+            notes = check_base(plan, streamed.base, str(base), force=force)
             write_config(folder, plan.base, plan.layout.config)
             copy_small_files(base, folder)
             record_of(plan, streamed, method, name or str(base), str(base)).write(folder)
@@ -94,7 +94,7 @@ def compose(
     return report(str(output), weighted, streamed, plan.head, (*plan.notes, *notes))
 
 
-def _check_base(plan: Plan, found: str, base: str, *, force: bool) -> tuple[str, ...]:
+def check_base(plan: Plan, found: str, base: str, *, force: bool) -> tuple[str, ...]:
     """A composed model counts as the base that it was made from, as long as nobody changed it since."""
     if plan.record is not None and plan.record.fingerprint in ("", found):
         found = str(plan.record.base.get("fingerprint") or found)

@@ -7,6 +7,7 @@ kept. Covers two checkpoints of one architecture and vocabulary; a pooler that o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -49,17 +50,24 @@ class ModelDifference:
         self.notes = whole.notes
         self.head: Mapping[str, NDArray[Any]] = whole.tensors
         parameters = {name: self._base.parameters[name] for name in self.shared}
-        self.metadata = replace(
-            whole.metadata, parameters=parameters, base=_base_of(self._base, name or str(base)), method="difference"
-        )
+        self._metadata = replace(whole.metadata, parameters=parameters, method="difference")
+        # Hashing the base and its roundings takes as long as choosing; numpy lets both run at once.
+        background = ThreadPoolExecutor(1)
+        self._base_record = background.submit(_base_of, Checkpoint(base), name or str(base))
+        background.shutdown(wait=False)
         self.names = self.shared
         self.moved = self.inexact = 0
         self._chosen: dict[str, tuple[Positions, Values]] | None = None
 
+    @cached_property
+    def metadata(self) -> Metadata:
+        """What the SFT says of itself; waits for the base's fingerprint."""
+        return replace(self._metadata, base=self._base_record.result())
+
     @property
     def size(self) -> int:
         """Number of elements that can differ."""
-        return sum(spec.size for spec in self.metadata.parameters.values())
+        return sum(spec.size for spec in self._metadata.parameters.values())
 
     @cached_property
     def digest(self) -> str:
@@ -155,7 +163,11 @@ def difference(
     if delta.inexact and values == "f32":
         notes.append(f"{delta.inexact:,} differences are no float32 numbers: base + SFT is there within rounding only.")
     written = SftFile(output).metadata
-    extra = {"k": written.k, "density": written.density, "exact": wanted is None and values == "f32" and not delta.inexact}
+    extra = {
+        "k": written.k,
+        "density": written.density,
+        "exact": wanted is None and values == "f32" and not delta.inexact,
+    }
     return ArithmeticReport(str(output), (), written.k, 0, 0, None, tuple(notes), extra)
 
 
@@ -209,6 +221,6 @@ def _difference(tuned: NDArray[Any], base: NDArray[Any], name: str) -> Values:
             values: Values = np.subtract(tuned, base, dtype=np.float64).astype(np.float32)
         else:
             values = np.subtract(tuned.astype(np.float32, copy=False), base.astype(np.float32, copy=False))
-    if not np.isfinite(np.dot(values, np.zeros_like(values[:1]).repeat(len(values)))):
+    if not np.isfinite(values).all():
         raise MismatchError(f"{name}: a difference is not finite. One of the models is damaged.")
     return values

@@ -78,9 +78,7 @@ def choose_head(
     tasks = [item for item in weighted if brings_task_head(item.sft) and _stays(item, weighted)]
     if len(tasks) > 1:
         first, second = sorted(item.path for item in tasks)[:2]
-        raise MismatchError(
-            f"{first} and {second} both bring a task head, and a model has one. Leave one of them out."
-        )
+        raise MismatchError(f"{first} and {second} both bring a task head, and a model has one. Leave one of them out.")
     if tasks:
         return HeadChoice("task", tasks[0])
     if is_task_class(architecture):

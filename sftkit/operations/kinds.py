@@ -8,7 +8,10 @@ counting each expert's matrices as feed-forward.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 EMBEDDINGS, NORMS, BIASES, OTHER = "embeddings", "norms", "biases", "other"
 QUERY, KEY, VALUE, FUSED, ATTENTION_OUT = "query", "key", "value", "query+key+value", "attention output"
@@ -39,7 +42,7 @@ _BY_MODULE = {
 
 
 def kind_of(name: str) -> str:
-    """The kind of a parameter, one of :data:`KINDS`. A norm's bias is of kind "norms", an embedding's of "embeddings"."""
+    """The kind of a parameter, one of :data:`KINDS`. A norm's bias is of kind "norms", every other bias of "biases"."""
     *modules, leaf = name.split(".")
     if any(_NORM.search(module) for module in modules[-1:]):
         return NORMS

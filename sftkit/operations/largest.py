@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sftkit.format.encoding import Positions, Values
 
-_SHIFT = 11  # 2^21 bins: a bin is 1/4096 of an octave, so that few more than K entries are kept in the second pass
+_SHIFT = 15  # 2^17 bins: a bin is 1/256 of an octave, so that few more than K entries are kept in the second pass
 _BINS = 1 << (32 - _SHIFT)
 _SIGNLESS = np.uint32(0x7FFFFFFF)
 #: Entries of the deciding bin, beyond K, that are kept in memory; more, and a further pass narrows it down.

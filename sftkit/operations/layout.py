@@ -202,7 +202,9 @@ def _backbone(
     partial = any(name not in listed and not is_pooler(name) for name in checkpoint.backbone)
     for needed in listed:
         if needed not in checkpoint.backbone and prefix + needed not in head:
-            raise MismatchError(f"{architecture} needs the parameter {needed}, which neither the base nor the SFT's head has.")
+            raise MismatchError(
+                f"{architecture} needs the parameter {needed}, which neither the base nor the SFT's head has."
+            )
     of_key = {key: name for name, key in checkpoint.backbone.items()}
     for key in checkpoint.keys:
         name = canonical(key, checkpoint.prefix) or ""

@@ -85,7 +85,9 @@ def lm_head(model_type: str, architecture: str, backbone: Iterable[str]) -> LmHe
         return LM_HEADS[model_type]
     if _LLAMA_INPUT in backbone:
         family = re.sub(r"(Model|For[A-Z].*)$", "", architecture)
-        return LmHead(f"{family}ForCausalLM" if family else "", _LLAMA_INPUT, "lm_head.weight", ("lm_head.",), bare=True)
+        return LmHead(
+            f"{family}ForCausalLM" if family else "", _LLAMA_INPUT, "lm_head.weight", ("lm_head.",), bare=True
+        )
     return None
 
 

@@ -9,10 +9,9 @@ different bases: their positions have nothing to do with each other.
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,9 @@ from sftkit.format.files import SftFile
 from sftkit.format.stream import EntryStream
 from sftkit.operations._pairs import Counter, PairSums, block_size
 from sftkit.operations.kinds import in_model_order, layer_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 Matrix = NDArray[np.float64]
 
@@ -60,7 +62,7 @@ class OverlapReport:
         names: a short name for each, all different.
         metric: one of :data:`METRICS`.
         k: entries of each file, int64 ``[n]``.
-        shared: entries common to each pair, int64 ``[n, n]``.
+        shared: entries common to each pair, int64 ``[n, n]``; None for ``cosine``, which does not count them.
         whole: over the whole backbone.
         layers: the same for each layer, in model order; empty unless asked for.
     """
@@ -69,7 +71,7 @@ class OverlapReport:
     names: tuple[str, ...]
     metric: str
     k: NDArray[np.int64]
-    shared: NDArray[np.int64]
+    shared: NDArray[np.int64] | None
     whole: Pairwise
     layers: Mapping[str, Pairwise] = field(default_factory=dict)
 
@@ -80,8 +82,9 @@ class OverlapReport:
             "metric": self.metric,
             **self.whole.document(),
             "k": self.k.tolist(),
-            "shared": self.shared.tolist(),
         }
+        if self.shared is not None:
+            document["shared"] = self.shared.tolist()
         if self.layers:
             document["layers"] = [{"name": name, **pairs.document()} for name, pairs in self.layers.items()]
         return document
@@ -120,7 +123,7 @@ def overlap(paths: Sequence[str | Path], metric: str = "share", *, per_layer: bo
         names=unique_names([Path(path) for path in paths]),
         metric=metric,
         k=whole.k,
-        shared=whole.shared,
+        shared=None if metric == "cosine" else whole.shared,
         whole=_pairwise(whole, metric),
         layers={layer: _pairwise(sums, metric) for layer, sums in layers.items()} if per_layer else {},
     )
@@ -159,7 +162,9 @@ def _common_parameters(files: Sequence[SftFile]) -> dict[str, int]:
                     "Overlap compares SFTs of the same base."
                 )
         if not file.metadata.parameters.keys() & first.metadata.parameters.keys():
-            raise MismatchError(f"{file.path} and {first.path} have no parameter in common: they are of different bases.")
+            raise MismatchError(
+                f"{file.path} and {first.path} have no parameter in common: they are of different bases."
+            )
     return {name: shapes[name].size for name in sorted(shapes)}
 
 
@@ -189,14 +194,14 @@ def _pairwise(sums: PairSums, metric: str) -> Pairwise:
         if metric == "lift":
             return Pairwise(shared / chance, undefined)
         if metric == "sign":
-            return Pairwise(sums.agreeing / shared, undefined / 2)
+            return Pairwise((shared - sums.differing) / shared, undefined / 2)
         norms = np.sqrt(np.diagonal(sums.dot))
         cosine = np.clip(sums.dot / np.outer(norms, norms), -1, 1)
         return Pairwise(cosine, undefined * 0)
 
 
 def write_csv(report: OverlapReport, path: Path, *, overwrite: bool = False) -> None:
-    """Write the matrix with the names as its first row and column; a layer's name comes before them if there are layers.
+    """Write the matrix with the names as its first row and column, and before them the layer where there are layers.
 
     Undefined values are empty cells; the whole backbone's rows have an empty layer.
 

@@ -60,7 +60,9 @@ class Record:
         path = folder / RECORD
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
-            sfts = [dict(sft) | {"weight": float(sft["weight"]), "digest": str(sft["digest"])} for sft in document["sfts"]]
+            sfts = [
+                dict(sft) | {"weight": float(sft["weight"]), "digest": str(sft["digest"])} for sft in document["sfts"]
+            ]
             return Record(
                 dict(document["base"]), tuple(sfts), dict(document["method"]), str(document.get("fingerprint") or "")
             )
@@ -118,7 +120,12 @@ def copy_model(source: Path, folder: Path) -> None:
     """A base as it is, to the byte: config, weights under their own names, and small files; no ``sftkit.json``."""
     copy_small_files(source, folder)
     shutil.copyfile(source / "config.json", folder / "config.json")
-    weights = ("model*.safetensors", "model.safetensors.index.json", "pytorch_model*.bin", "pytorch_model.bin.index.json")
+    weights = (
+        "model*.safetensors",
+        "model.safetensors.index.json",
+        "pytorch_model*.bin",
+        "pytorch_model.bin.index.json",
+    )
     for path in sorted(source.iterdir()):
         if any(fnmatch.fnmatchcase(path.name, pattern) for pattern in weights):
             shutil.copyfile(path, folder / path.name)

@@ -7,8 +7,10 @@ are taken in float64 and rounded once to the parameter's dtype; what is not chan
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,8 @@ class Streamed:
         sign_conflicts: those of them where the signs differ.
         base: fingerprint of the base that was read.
         result: fingerprint of what was written.
+        lost: positions whose sum was rounded away entirely; only measured, 0 where it was not.
+        rounding: Σ|what rounding took or added| / Σ|φ|; only measured.
     """
 
     entries: int
@@ -46,20 +50,23 @@ class Streamed:
     sign_conflicts: int
     base: str
     result: str
+    lost: int = 0
+    rounding: float = 0.0
 
 
 class _Run:
     """Counts and hashes of one pass over a model."""
 
-    def __init__(self, base: Checkpoint, merger: Merger) -> None:
-        self.base, self.merger = base, merger
+    def __init__(self, base: Checkpoint, merger: Merger, *, measuring: bool = False) -> None:
+        self.base, self.merger, self._measuring = base, merger, measuring
+        self.lost, self.error, self.mass = 0, 0.0, 0.0
         self.entries = self.overlap = self.conflicts = 0
         self.before, self.after = Fingerprint(), Fingerprint()
-        self._buffer = np.empty(WINDOW * 8, np.uint8)
+        self._buffers = cycle([np.empty(WINDOW * 8, np.uint8) for _ in range(2)])
         self._changing = frozenset(merger.names)
 
     def blocks(self, tensor: OutputTensor) -> Iterator[NDArray[np.uint8]]:
-        """The bytes of one tensor of the result, a block at a time; each is overwritten by the next."""
+        """The bytes of one tensor of the result, a block at a time; each is overwritten by the next but one."""
         if tensor.array is not None:
             yield np.ascontiguousarray(tensor.array).reshape(-1).view(np.uint8)
         elif tensor.name is None:
@@ -68,17 +75,21 @@ class _Run:
         else:
             yield from self._parameter(tensor, tensor.name)
 
-    def hash_unwritten(self, written: Sequence[OutputTensor]) -> None:
-        """Hash what is part of the base's fingerprint but not of the result."""
+    def finish(self, written: Sequence[OutputTensor]) -> Streamed:
+        """Hash what is part of the base's fingerprint but not of the result, and sum up."""
         done = {tensor.name for tensor in written}
         for name, key in self.base.backbone.items():
             if name not in done:
                 self.before.add(name, self.base.read(key))
                 self.base.release(key)
+        return Streamed(
+            self.entries, self.overlap, self.conflicts, self.before.hexdigest(), self.after.hexdigest(),
+            self.lost, self.error / self.mass if self.mass else 0.0,
+        )  # fmt: skip
 
     def _copy(self, key: str, plan: Planned) -> Iterator[NDArray[np.uint8]]:
         for start in range(0, plan.nbytes, _COPY):
-            block = self._buffer[: min(_COPY, plan.nbytes - start)]
+            block = next(self._buffers)[: min(_COPY, plan.nbytes - start)]
             self.base.read_into(key, start, block)
             yield block
 
@@ -88,7 +99,7 @@ class _Run:
         dtype = self.base.spec(tensor.source).dtype
         before, after = xxhash.xxh3_128(), xxhash.xxh3_128()
         for window in self._windows(name, spec.size):
-            block = self._buffer[: (window.stop - window.start) * dtype.itemsize]
+            block = next(self._buffers)[: (window.stop - window.start) * dtype.itemsize]
             self.base.read_into(tensor.source, window.start * dtype.itemsize, block)
             before.update(block.data)
             self._add(block.view(dtype), window, name)
@@ -115,6 +126,12 @@ class _Run:
             moved = (block[at].astype(np.float64) + window.values).astype(block.dtype)
         if not np.isfinite(moved).all() and np.isfinite(block[at]).all():
             raise MismatchError(f"{name}: a sum does not fit {block.dtype.name}. Give the SFTs smaller weights.")
+        if self._measuring:
+            before = block[at].astype(np.float64)
+            gained = moved.astype(np.float64) - before
+            self.lost += int(np.count_nonzero(gained == 0))
+            self.error += float(np.abs(gained - window.values).sum())
+            self.mass += float(np.abs(window.values).sum())
         block[at] = moved
 
     def _hashed(self, name: str, spec: ParameterSpec, before: str, after: str) -> None:
@@ -137,28 +154,37 @@ def write_model(
     run = _Run(base, merger)
     shards = _shards(layout.tensors, shard_size)
     names = _file_names(len(shards))
-    for name, shard in zip(names, shards, strict=True):
-        by_key = {tensor.plan.name: tensor for tensor in shard}
-        plans = canonical_order(tensor.plan for tensor in shard)
-        with SafeWriter(folder / name, plans, {"format": "pt"}) as writer:
-            for plan in plans:
-                writer.begin(plan.name)
-                for block in run.blocks(by_key[plan.name]):
-                    writer.append(block)
+    with ThreadPoolExecutor(1) as pool:
+        for name, shard in zip(names, shards, strict=True):
+            by_key = {tensor.plan.name: tensor for tensor in shard}
+            plans = canonical_order(tensor.plan for tensor in shard)
+            with SafeWriter(folder / name, plans, {"format": "pt"}) as writer:
+                for plan in plans:
+                    writer.begin(plan.name)
+                    _write_behind(writer, run.blocks(by_key[plan.name]), pool)
     if len(shards) > 1:
         _write_index(folder / SAFETENSORS_INDEX, names, shards)
-    run.hash_unwritten(layout.tensors)
-    return Streamed(run.entries, run.overlap, run.conflicts, run.before.hexdigest(), run.after.hexdigest())
+    return run.finish(layout.tensors)
+
+
+def _write_behind(writer: SafeWriter, blocks: Iterable[NDArray[np.uint8]], pool: ThreadPoolExecutor) -> None:
+    """Write each block while the next one is made."""
+    pending: Future[None] | None = None
+    for block in blocks:
+        if pending is not None:
+            pending.result()
+        pending = pool.submit(writer.append, block)
+    if pending is not None:
+        pending.result()
 
 
 def measure(base: Checkpoint, layout: Layout, merger: Merger) -> Streamed:
-    """What :func:`write_model` would come to, without writing."""
-    run = _Run(base, merger)
+    """What :func:`write_model` would come to, and what rounding would lose, without writing."""
+    run = _Run(base, merger, measuring=True)
     for tensor in layout.tensors:
         for _ in run.blocks(tensor):
             pass
-    run.hash_unwritten(layout.tensors)
-    return Streamed(run.entries, run.overlap, run.conflicts, run.before.hexdigest(), run.after.hexdigest())
+    return run.finish(layout.tensors)
 
 
 def _shards(tensors: Sequence[OutputTensor], most: int) -> list[list[OutputTensor]]:

@@ -14,6 +14,7 @@ from sftkit.errors import SftkitError
 from sftkit.format.atomic import atomic_directory, check_output
 from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.files import SftFile
+from sftkit.operations.add import negated
 from sftkit.operations.arithmetic import Merger, Method, Weighted
 from sftkit.operations.compose import compose, plan_composition, record_of, report
 from sftkit.operations.record import Record, copy_model, copy_small_files, describe, summed, write_config
@@ -45,17 +46,17 @@ def subtract_from_model(
         OutputExistsError: if the output exists.
     """
     check_output(output, overwrite=overwrite)
-    negated = [Weighted(item.sft, -item.weight, item.path) for item in weighted]
+    taken = negated(weighted)
     record = Record.read(model)
     why = "the model has no sftkit.json" if record is None else _changed(model, record)
     if record is not None and not why:
-        remaining = summed((*record.sfts, *describe(negated)))
+        remaining = summed((*record.sfts, *describe(taken)))
         base, why = _base_at_hand(record, model)
         if base is not None:
             restored, why = _restore(base, record, remaining, weighted, output, shard_size, force, overwrite)
             if restored is not None:
                 return restored
-    return _from_weights(model, weighted, negated, output, why, shard_size=shard_size, overwrite=overwrite)
+    return _from_weights(model, weighted, taken, output, why, shard_size=shard_size, overwrite=overwrite)
 
 
 def _changed(model: Path, record: Record) -> str:
@@ -105,7 +106,9 @@ def _restore(
         shard_size=shard_size, force=force, overwrite=overwrite,
     )  # fmt: skip
     kept = " and ".join(Path(item.path).name for item in sfts)
-    return _said(weighted, output, f"composed again from the base that sftkit.json names and {kept}: exact.", *again.notes), ""
+    return _said(
+        weighted, output, f"composed again from the base that sftkit.json names and {kept}: exact.", *again.notes
+    ), ""
 
 
 def _sft_at_hand(sft: Mapping[str, Any]) -> Weighted | None:
@@ -135,18 +138,20 @@ def _said(weighted: Sequence[Weighted], output: Path, *notes: str) -> Arithmetic
 def _from_weights(
     model: Path,
     weighted: Sequence[Weighted],
-    negated: Sequence[Weighted],
+    taken: Sequence[Weighted],
     output: Path,
     why: str,
     *,
     shard_size: int,
     overwrite: bool,
 ) -> ArithmeticReport:
-    plan = plan_composition(model, negated)
+    plan = plan_composition(model, taken)
     listed = {sft["digest"] for sft in plan.record.sfts} if plan.record is not None else None
     notes = [f"subtracted within one rounding of each weight, because {why}."]
     if listed is not None:
-        notes += [f"{i.path} is not among the SFTs that sftkit.json lists." for i in weighted if i.sft.digest not in listed]
+        notes += [
+            f"{i.path} is not among the SFTs that sftkit.json lists." for i in weighted if i.sft.digest not in listed
+        ]
     if any(item.sft.head for item in weighted):
         notes.append("the head stays as it is: what was there before is not known.")
     with atomic_directory(output, overwrite=overwrite) as folder:

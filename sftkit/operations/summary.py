@@ -7,65 +7,27 @@ not know tokenizers: which token a row of the embedding belongs to is :mod:`sftk
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sftkit.format.encoding import Positions, Values
 from sftkit.format.files import SftFile
-from sftkit.format.metadata import Metadata, ParameterSpec
-from sftkit.format.sft import Difference
 from sftkit.operations.kinds import KINDS, in_model_order, is_embedding, is_token_embedding, kind_of, layer_of
+from sftkit.operations.stats import Stats, combined, grouped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from sftkit.format.encoding import Positions, Values
+    from sftkit.format.metadata import Metadata, ParameterSpec
+    from sftkit.format.sft import Difference
 
 #: The quantiles of |φ| that are reported.
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """Entries and magnitudes of a parameter, or of several together.
-
-    Attributes:
-        name: the parameter, layer or kind.
-        shape: the parameter's shape; of several, the number of their elements in brackets.
-        nnz: entries.
-        l1: sum of |φ|.
-        l2: Euclidean norm of φ.
-        max_abs: largest |φ|; 0 where there are no entries.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    nnz: int
-    l1: float
-    l2: float
-    max_abs: float
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return math.prod(self.shape)
-
-    @property
-    def density(self) -> float:
-        """Entries as a share of the elements."""
-        return self.nnz / self.size if self.size else 0.0
-
-    @property
-    def mean_abs(self) -> float:
-        """Mean |φ| of the entries."""
-        return self.l1 / self.nnz if self.nnz else 0.0
-
-    def document(self) -> dict[str, Any]:
-        """The keys that ``--json`` promises."""
-        return {
-            "name": self.name, "shape": list(self.shape), "nnz": self.nnz, "density": self.density,
-            "l1": self.l1, "l2": self.l2, "max_abs": self.max_abs,
-        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +125,7 @@ class DiffSummary:
     def document(self) -> dict[str, Any]:
         """The document that ``inspect --json`` prints."""
         metadata = self.metadata.document()
+        said = ("objective", "method", "base", "labels", "trained_with", "tied_embeddings")
         return {
             "file": self.label,
             "bytes": self.nbytes,
@@ -170,7 +133,7 @@ class DiffSummary:
             "k": self.k,
             "density": self.density,
             "model_density": self.model_density,
-            **{key: metadata[key] for key in ("objective", "method", "base", "labels", "trained_with", "tied_embeddings")},
+            **{key: metadata[key] for key in said},
             "head_class": self.metadata.head,
             "l1": self.total.l1,
             "l2": self.total.l2,
@@ -186,15 +149,19 @@ class DiffSummary:
         }
 
 
-def summarise(path: str | Path) -> DiffSummary:
+def summarise(path: str | Path, label: str = "") -> DiffSummary:
     """Read a ``.sft`` file once, one parameter at a time, and sum it up.
+
+    Args:
+        path: the file.
+        label: what to call it; by default its path.
 
     Raises:
         FormatError: if anything in the file is not what the format asks for.
     """
     file = SftFile(path)
     summary = summarise_difference(
-        file, str(path), nbytes=file.path.stat().st_size, stored=file.stored_values, done=file.release
+        file, label or str(path), nbytes=file.path.stat().st_size, stored=file.stored_values, done=file.release
     )
     file.check_count(summary.k)
     return summary
@@ -243,27 +210,6 @@ def summarise_difference(
 
 
 _NOTHING: tuple[Positions, Values] = (np.zeros(0, np.int64), np.zeros(0, np.float32))
-
-
-def combined(name: str, parts: Iterable[Stats]) -> Stats:
-    """Several parameters' statistics as one."""
-    parts = list(parts)
-    return Stats(
-        name,
-        (sum(part.size for part in parts),),
-        sum(part.nnz for part in parts),
-        math.fsum(part.l1 for part in parts),
-        math.hypot(*(part.l2 for part in parts)),
-        max((part.max_abs for part in parts), default=0.0),
-    )
-
-
-def grouped(parameters: Iterable[Stats], group_of: Callable[[str], str], order: Iterable[str]) -> tuple[Stats, ...]:
-    """Statistics summed by what ``group_of`` says of each name, in the given order; empty groups are left out."""
-    groups: dict[str, list[Stats]] = {}
-    for stats in parameters:
-        groups.setdefault(group_of(stats.name), []).append(stats)
-    return tuple(combined(name, groups[name]) for name in order if name in groups)
 
 
 def _in_model_order(specs: Mapping[str, ParameterSpec]) -> list[str]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sftkit.errors import CheckpointError
-from sftkit.operations.summary import DiffSummary
+
+if TYPE_CHECKING:
+    from sftkit.operations.summary import DiffSummary
 
 _JSON, _VOCABULARY = "tokenizer.json", "vocab.txt"
 

@@ -56,7 +56,9 @@ def _objective(architecture: str, labels: tuple[str, ...]) -> str:
     if architecture.endswith("ForTokenClassification"):
         return "ner" if labels and all(label == "O" or label[:2] in ("B-", "I-") for label in labels) else "pos"
     if architecture.endswith("ForSequenceClassification"):
-        return "nli" if {label.lower() for label in labels} == {"entailment", "neutral", "contradiction"} else "classify"
+        return (
+            "nli" if {label.lower() for label in labels} == {"entailment", "neutral", "contradiction"} else "classify"
+        )
     return "qa" if architecture.endswith("ForQuestionAnswering") else "task"
 
 
@@ -68,13 +70,16 @@ def _language(tuned: BaseView, base: BaseView) -> TunedHead:
     own = {key: checkpoint.read(key) for key in tuned.heads if key != output}
     tensors = {} if all(key == twin or _equal(base, key, array) for key, array in own.items()) else own
     objective = "mlm" if tuned.architecture.endswith("ForMaskedLM") else "clm"
-    untied, notes = None, ()
+    untied: Untied | None = None
+    notes: tuple[str, ...] = ()
     if known is not None and is_untied(tuned) and output in checkpoint.keys:
         untied = Untied(known.input, output)
         if not _equal(base, _output_of(base), checkpoint.read(output)):
             tensors = own | {output: checkpoint.read(output)}
     elif known is not None and is_untied(base):
-        notes = ("the base's output matrix is one of its own, the tuned model's is its embedding: the base's will be kept.",)
+        notes = (
+            "the base's output matrix is one of its own, the tuned model's is its embedding: the base's will be kept.",
+        )
     metadata = Metadata({}, 0, objective=objective, head=tuned.architecture, tied_embeddings=untied)
     return TunedHead(tensors, metadata, notes)
 

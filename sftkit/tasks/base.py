@@ -63,9 +63,7 @@ class Objective(ABC):
         """Turns a list of training features into a batch of tensors."""
 
     @abstractmethod
-    def evaluator(
-        self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, seed: int
-    ) -> Evaluator:
+    def evaluator(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, seed: int) -> Evaluator:
         """Prepares the scoring of these rows."""
 
     def config(self) -> dict[str, Any]:

@@ -65,7 +65,9 @@ def _sentence(source: str, start: int, block: list[str]) -> tuple[list[str], lis
     try:
         (tokens,) = conllu.parse("\n".join(block) + "\n\n", fields=_FIELDS)
     except (conllu.exceptions.ParseException, ValueError) as error:
-        raise DataError(f"{source}, sentence at line {start}: not valid CoNLL-U ({' '.join(str(error).split())}).") from None
+        raise DataError(
+            f"{source}, sentence at line {start}: not valid CoNLL-U ({' '.join(str(error).split())})."
+        ) from None
     words, tags = [], []
     for number, token in zip(numbers, tokens, strict=True):
         if isinstance(token["id"], int):  # ranges are multi-word tokens, decimals empty nodes

@@ -40,7 +40,11 @@ def windows(lengths: Sequence[int], budget: int) -> list[Window]:
         if end == len(lengths):
             break
         start = _step_back(lengths, start, end, budget // 4)
-    cuts = [0, *((a_end + b_start) // 2 for (_, a_end), (b_start, _) in zip(spans, spans[1:], strict=False)), len(lengths)]
+    cuts = [
+        0,
+        *((a_end + b_start) // 2 for (_, a_end), (b_start, _) in zip(spans, spans[1:], strict=False)),
+        len(lengths),
+    ]
     return [Window(*span, *keep) for span, keep in zip(spans, zip(cuts, cuts[1:], strict=False), strict=True)]
 
 

@@ -29,6 +29,7 @@ from sftkit.modeling.backbone import backbone_parameters, head_names
 from sftkit.modeling.load import load_model, load_tokenizer, longest
 from sftkit.modeling.sparse import sparse_parameters
 from sftkit.operations.arithmetic import Weighted
+from sftkit.operations.bases import check_belongs
 from sftkit.operations.topk import Selection
 from sftkit.tasks.base import Objective
 from sftkit.tasks.registry import objective_of
@@ -116,7 +117,10 @@ class _Run:
         self.max_length = min(settings.max_length, longest(self.model, self.tokenizer))
         self.source = SftFile(settings.source_sft) if settings.source_sft else None
         if self.source is not None:
-            add_differences(self.model, [Weighted(self.source, 1.0, str(settings.source_sft))])
+            source = [Weighted(self.source, 1.0, str(settings.source_sft))]
+            for text in check_belongs(settings.base, source):
+                self.observer.note(text)
+            add_differences(self.model, source)
         self.movable: Movable = freeze(self.model, is_task=objective.is_task, patterns=settings.freeze)
         self.observer.loading("features")
         self.features = objective.features(self.train_rows, self.tokenizer, self.max_length)
@@ -217,9 +221,7 @@ class _Run:
         )
         return run_phase(phase, self.settings, self.observer)
 
-    def _sft(
-        self, selection: Selection, values: Mapping[str, Values], phase1: Outcome | None, phase2: Outcome
-    ) -> SFT:
+    def _sft(self, selection: Selection, values: Mapping[str, Values], phase1: Outcome | None, phase2: Outcome) -> SFT:
         specs = self._specs()
         parameters = {}
         unmoved = 0
@@ -228,7 +230,9 @@ class _Run:
             unmoved += int(still.sum())
             parameters[name] = to_csr(positions, np.where(still, UNMOVED, values[name]), specs[name], name)
         if unmoved:
-            self.observer.note(f"{unmoved:,} of the {selection.k:,} chosen entries did not move (no gradient reached them)")
+            self.observer.note(
+                f"{unmoved:,} of the {selection.k:,} chosen entries did not move (no gradient reached them)"
+            )
         metadata = Metadata(
             parameters=specs,
             k=selection.k,

@@ -171,7 +171,9 @@ class _Progress(TrainerCallback):
         del args, control
         self._observer.step(state.global_step, None)
 
-    def on_log(self, args: Any, state: TrainerState, control: Any, logs: Mapping[str, float] | None = None, **_: Any) -> None:
+    def on_log(
+        self, args: Any, state: TrainerState, control: Any, logs: Mapping[str, float] | None = None, **_: Any
+    ) -> None:
         del args, control
         if logs and "loss" in logs:
             self._observer.step(state.global_step, float(logs["loss"]))
@@ -201,9 +203,7 @@ def _arguments(phase: Phase, settings: Settings) -> TrainingArguments:
     )
 
 
-def l1_towards(
-    maskable: Mapping[str, nn.Parameter], before: Snapshot, strength: float
-) -> Regulariser | None:
+def l1_towards(maskable: Mapping[str, nn.Parameter], before: Snapshot, strength: float) -> Regulariser | None:
     """Adds strength · sign(θ - θ(0)) to the gradients in place; None for a strength of 0.
 
     Args:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sftkit.format.encoding import Positions, Values
 from sftkit.format.files import write
 from sftkit.format.metadata import Base, Metadata, ParameterSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from sftkit.format.encoding import Positions, Values
 
 K = 7_667_712
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from tests.build import make_sft
-from tests.pico import CAUSAL, CONFIGS, save_base
 
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.compose import ArithmeticReport, compose
+from tests.build import make_sft
+from tests.pico import CAUSAL, CONFIGS, save_base
 
 ENCODERS = tuple(name for name in CONFIGS if name not in CAUSAL)
 

@@ -1,0 +1,53 @@
+"""compose of two SFTs of K = 7,667,712 into bases of mBERT's size: time against copying the base, and peak memory.
+
+Run by hand: ``python tests/benchmarks/compose.py [FOLDER]``; needs about 8 GB of disk in FOLDER (a temporary one by
+default) and half an hour the first time on a slow disk. Limits: 2.5 x copy and flush at mBERT's size, 1.4 x for the
+base four times larger, 300 MB + the largest tensor.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from _make import copy_and_flush, make_base, make_sfts_for, median, run
+
+_RUNS = 3
+_LARGEST = {"mbert": 119_547 * 768 * 4 / 1e6, "large": 119_547 * 1536 * 4 / 1e6}  # MB
+
+
+def main(folder: Path) -> None:
+    """Make the inputs, measure, print."""
+    print(f"{'base':<22}{'copy + flush':>14}{'compose':>10}{'ratio':>8}{'limit':>8}{'peak MB':>10}{'limit':>8}")
+    for size, shards, limit in (("mbert", 1, 2.5), ("mbert", 8, 2.5), ("large", 1, 1.4)):
+        base = make_base(folder, size, shards=shards)
+        sfts = make_sfts_for(base, folder, size=size)
+        output = folder / "composed"
+        peaks: list[float] = []
+
+        def compose(
+            base: Path = base, sfts: list[Path] = sfts, output: Path = output, peaks: list[float] = peaks
+        ) -> float:
+            shutil.rmtree(output, ignore_errors=True)
+            seconds, peak = run("compose", base, *sfts, "-o", output, "--quiet")
+            peaks.append(peak)
+            return seconds
+
+        copy = median(_RUNS, lambda base=base: copy_and_flush(base, folder / "copy"))  # type: ignore[misc]
+        seconds = median(_RUNS, compose)
+        name = f"{size}, {shards} file{'s' if shards > 1 else ''}"
+        print(
+            f"{name:<22}{copy:>12.2f} s{seconds:>8.2f} s{seconds / copy:>8.2f}{limit:>8}"
+            f"{max(peaks):>10.0f}{300 + _LARGEST[size]:>8.0f}"
+        )
+        shutil.rmtree(output, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        main(Path(sys.argv[1]))
+    else:
+        with tempfile.TemporaryDirectory() as temporary:
+            main(Path(temporary))

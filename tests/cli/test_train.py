@@ -1,0 +1,147 @@
+"""``sftkit train``: files and JSON that it leaves, and errors that say what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from tests.cli.run import Outcome, sftkit
+
+from sftkit.format.files import SftFile
+
+QUICK = ("--steps", "2", "--k", "50", "--device", "cpu", "--max-length", "32")
+
+
+def train(*arguments: object) -> Outcome:
+    return sftkit("train", *arguments, *QUICK)
+
+
+def test_json_has_the_documented_keys(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
+    done = train("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--json")
+    document = json.loads(done.stdout)
+    assert set(document) == {"sft", "objective", "method", "k", "density", "steps", "best", "seconds"}
+    assert document["steps"] == {"phase1": 2, "phase2": 2}
+    assert set(document["best"]) == {"step", "metric", "value"}
+    assert set(document["seconds"]) == {"phase1", "select", "phase2"}
+    assert (document["k"], document["objective"], document["method"]) == (50, "mlm", "lottery")
+
+
+def test_without_a_base_and_an_output_both_have_their_defaults(
+    tmp_path: Path, pico_base: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SFTKIT_BASE", str(pico_base))
+    assert train("--mlm", corpus).status == 0
+    assert SftFile("corpus.sft").metadata.k == 50
+
+
+def test_random_masks_have_no_phase_1(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
+    done = train("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--method", "random", "--json")
+    assert json.loads(done.stdout)["steps"] == {"phase1": 0, "phase2": 2}
+
+
+def test_nothing_but_the_output_is_left_behind(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
+    train("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "deep/er/x.sft", "--quiet")
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["x.sft"]
+
+
+def test_quiet_says_nothing_but_the_result(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
+    assert train("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--quiet").stderr == ""
+
+
+def test_an_existing_output_is_kept_unless_it_may_be_replaced(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
+    output = tmp_path / "x.sft"
+    output.write_text("precious")
+    refused = train("--mlm", corpus, "--base", pico_base, "-o", output)
+    assert (refused.status, output.read_text()) == (1, "precious")
+    assert "--overwrite" in refused.stderr
+    assert train("--mlm", corpus, "--base", pico_base, "-o", output, "--overwrite").status == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [(None, "no such file"), ("", "is empty"), ("\n\n", "only blank lines"), ("one line\n", "too few")],
+)
+def test_a_corpus_that_cannot_be_used_is_one_line(
+    tmp_path: Path, pico_base: Path, text: str | None, complaint: str
+) -> None:
+    path = tmp_path / "bad.txt"
+    if text is not None:
+        path.write_text(text)
+    done = train("--mlm", path, "--base", pico_base, "-o", tmp_path / "x.sft", "--quiet")
+    assert (done.status, done.stdout) == (1, "")
+    assert complaint in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "x.sft").exists()
+
+
+def test_a_malformed_treebank_is_named_by_line(tmp_path: Path, pico_base: Path, treebank: Path) -> None:
+    path = tmp_path / "bad.conllu"
+    path.write_text(treebank.read_text().replace("\tNOUN\t", "\tNUON\t", 3))
+    done = train("--pos", path, "--base", pico_base, "-o", tmp_path / "x.sft", "--quiet")
+    assert done.status == 1
+    assert f"{path}, line 3: unknown part-of-speech tag 'NUON'" in done.stderr
+
+
+def test_a_k_larger_than_what_may_move_says_how_much_may(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
+    done = sftkit("train", "--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--k", 10**7, "--quiet")
+    assert done.status == 1
+    assert "10,000,000" in done.stderr
+    assert "may move" in done.stderr
+
+
+def test_a_base_that_is_none_is_one_line(tmp_path: Path, corpus: Path) -> None:
+    done = train("--mlm", corpus, "--base", tmp_path, "-o", tmp_path / "x.sft", "--quiet")
+    assert done.status == 1
+    assert "config.json" in done.stderr
+
+
+def test_a_source_language_that_is_no_sft_is_one_line(tmp_path: Path, pico_base: Path, treebank: Path) -> None:
+    (tmp_path / "no.sft").write_text("hello")
+    done = train(
+        "--pos", treebank, "--base", pico_base, "--with", tmp_path / "no.sft", "-o", tmp_path / "x.sft", "--quiet"
+    )
+    assert done.status == 1
+    assert "no.sft" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--mlm", "a.txt", "--pos", "b.conllu"),
+        ("--mlm", "a.txt", "--device", "toaster"),
+        ("--mlm", "a.txt", "--seed", "-1"),
+    ],
+)
+def test_wrong_usage_is_status_2(arguments: tuple[str, ...]) -> None:
+    assert sftkit("train", *arguments).status == 2
+
+
+def test_ctrl_c_is_status_130_and_leaves_nothing(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
+    import signal
+    import subprocess
+    import sys
+
+    command = [
+        sys.executable, "-m", "sftkit", "train", "--mlm", str(corpus), "--base", str(pico_base),
+        "-o", str(tmp_path / "x.sft"), "--steps", "100000", "--k", "50", "--device", "cpu", "--eval-every", "1",
+    ]  # fmt: skip
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    environment = os.environ | {"TMPDIR": str(scratch), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "steps of 8" in line:  # the header is shown: training begins
+            break
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+    assert not list(scratch.glob("sftkit-*"))
+    assert not (tmp_path / "x.sft").exists()

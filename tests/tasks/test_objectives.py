@@ -1,0 +1,100 @@
+"""What the objectives feed and score, whatever the batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tests import pico
+
+from sftkit.errors import DataError
+from sftkit.tasks.mlm import MaskedLM
+from sftkit.tasks.tagging import PartOfSpeech, TagEvaluator, encode_words
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_the_held_out_loss_does_not_depend_on_the_batch_size(corpus: Path, batch_size: int) -> None:
+    model, tokenizer, objective = pico.make_model().eval(), pico.make_tokenizer(), MaskedLM()
+    rows = objective.read([str(corpus)])
+    score = objective.evaluator(rows, tokenizer, 32, seed=1)
+    assert score(model, batch_size).metrics["loss"] == pytest.approx(score(model, 8).metrics["loss"], rel=1e-5)
+
+
+def test_the_masks_of_an_evaluation_follow_the_seed(corpus: Path) -> None:
+    model, tokenizer, objective = pico.make_model().eval(), pico.make_tokenizer(), MaskedLM()
+    rows = objective.read([str(corpus)])
+    first, again, other = (objective.evaluator(rows, tokenizer, 32, seed)(model, 8).metrics for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+def test_lines_longer_than_the_window_are_split_and_nothing_is_lost(tmp_path: Path) -> None:
+    (tmp_path / "long.txt").write_text("ta " * 100 + "\n\n  \nmi\n")
+    tokenizer, objective = pico.make_tokenizer(), MaskedLM()
+    features = objective.features(objective.read([str(tmp_path / "long.txt")]), tokenizer, 16)["input_ids"]
+    pieces = [token for ids in features for token in ids if token not in tokenizer.all_special_ids]
+    assert max(len(ids) for ids in features) <= 16
+    assert len(pieces) == 101 * len(tokenizer("ta", add_special_tokens=False)["input_ids"])
+
+
+def test_text_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9 ta mi\nlo\n")
+    with pytest.raises(DataError, match="UTF-8"):
+        MaskedLM().read([str(tmp_path / "latin.txt")])
+
+
+def test_blank_lines_alone_are_no_text(tmp_path: Path) -> None:
+    (tmp_path / "blank.txt").write_text("\n \n\t\n")
+    with pytest.raises(DataError, match="blank"):
+        MaskedLM().read([str(tmp_path / "blank.txt")])
+
+
+def test_every_word_of_a_sentence_of_2000_words_gets_a_tag() -> None:
+    from datasets import Dataset
+
+    rows = Dataset.from_list([{"words": ["ta", "mi"] * 1000, "tags": ["NOUN", "VERB"] * 1000}])
+    model = pico.make_model().eval()
+    from transformers import BertForTokenClassification
+
+    tagger = BertForTokenClassification(
+        model.config.__class__(**(model.config.to_dict() | PartOfSpeech().config()))
+    ).eval()
+    evaluator = TagEvaluator(rows, PartOfSpeech.labels, pico.make_tokenizer(), 32)
+    (predicted,) = evaluator.predict(tagger, 8)
+    assert len(predicted) == 2000
+    assert set(predicted) <= set(PartOfSpeech.labels)
+
+
+def test_a_label_stands_at_the_first_piece_of_its_word() -> None:
+    tokenizer = pico.make_tokenizer()
+    (window,) = encode_words(["tax", "mi"], ["NOUN", "VERB"], PartOfSpeech.labels, tokenizer, 32)
+    labelled = [PartOfSpeech.labels[label] if label >= 0 else None for label in window["labels"]]
+    assert tokenizer.convert_ids_to_tokens(window["input_ids"]) == ["[CLS]", "ta", "##x", "mi", "[SEP]"]
+    assert labelled == [None, "NOUN", None, "VERB", None]
+
+
+def test_a_word_that_the_tokenizer_has_nothing_for_is_still_scored() -> None:
+    (window,) = encode_words(["\u200b", "mi"], ["NOUN", "VERB"], PartOfSpeech.labels, pico.make_tokenizer(), 32)
+    assert window["words"] == [0, 1]
+
+
+def test_tags_are_scored_as_a_plain_loop_would(treebank: Path) -> None:
+    from transformers import BertForTokenClassification
+
+    objective, tokenizer = PartOfSpeech(), pico.make_tokenizer()
+    config = pico.make_model().config
+    torch.manual_seed(3)
+    model = BertForTokenClassification(type(config)(**(config.to_dict() | objective.config()))).eval()
+    rows = objective.read([str(treebank)])
+    right = total = 0
+    for row in rows:
+        encoded = tokenizer(row["words"], is_split_into_words=True, return_tensors="pt")
+        best = model(**encoded).logits[0].argmax(-1).tolist()
+        seen: set[int] = set()
+        for i, word in enumerate(encoded.word_ids()):
+            if word is not None and word not in seen:
+                seen.add(word)
+                right += PartOfSpeech.labels[best[i]] == row["tags"][word]
+                total += 1
+    assert objective.evaluator(rows, tokenizer, 64, 0)(model, 7).metrics["accuracy"] == pytest.approx(right / total)
