@@ -1,0 +1,1 @@
+complete --command sftkit --no-files --arguments "(env _SFTKIT_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) sftkit)" --condition "env _SFTKIT_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) sftkit"
