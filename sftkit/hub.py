@@ -17,8 +17,8 @@ from sftkit.errors import CheckpointError, FormatError, SftkitError
 SCHEME = "hf://"
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
 _WEIGHTS = (
-    "model.safetensors", "model-*.safetensors", "model.safetensors.index.json", "*.json", "tokenizer*", "vocab*", "merges*",
-    "*.model", "*.txt", "chat_template*",
+    "model.safetensors", "model-*.safetensors", "model.safetensors.index.json", "*.json", "tokenizer*", "vocab*",
+    "merges*", "*.model", "*.txt", "chat_template*",
 )  # fmt: skip
 _PICKLED = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
 
@@ -120,7 +120,7 @@ def _only_sft(argument: str, address: HubAddress) -> str:
         )
     if "pytorch_diff.bin" in files:
         raise FormatError(
-            f"{argument}: published as pytorch_diff.bin. Convert it first: sftkit convert {SCHEME}{address.repo} -o x.sft"
+            f"{argument}: published as pytorch_diff.bin. Convert it first: sftkit convert {argument} -o x.sft"
         )
     raise FormatError(f"{argument}: holds no .sft file.")
 

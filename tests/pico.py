@@ -50,7 +50,8 @@ def make_model(model_type: str = "bert", *, head: bool = True, seed: int = 0, **
     settings = CONFIGS[model_type] | {"vocab_size": VOCABULARY, "pad_token_id": 0} | changes
     config = AutoConfig.for_model(model_type, **settings)
     maker = AutoModel if not head else AutoModelForCausalLM if model_type in CAUSAL else AutoModelForMaskedLM
-    return maker.from_config(config)
+    model: PreTrainedModel = maker.from_config(config)  # type: ignore[no-untyped-call]
+    return model
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:

@@ -119,7 +119,7 @@ def _split(text: str) -> tuple[str, float | None]:
 
 
 def size_of(text: str) -> int:
-    """ "5GB", "500MB", "10KB" or a number of bytes, as transformers counts (powers of 1000).
+    """A size such as "5GB", "500MB", or a number of bytes, as transformers counts (powers of 1000).
 
     Raises:
         typer.BadParameter: if it is none of these.

@@ -165,7 +165,7 @@ def _of(part: int, whole: int) -> str:
 
 
 def show(result: ArithmeticReport, *, json: bool, quiet: bool) -> None:
-    """Print what was done: the document, or the output's name to standard output and a line about it to standard error."""
+    """Print what was done: the document; or the output's name, with a line about it on standard error."""
     if json:
         _render.as_json(result.document())
     for note in result.notes if not quiet else ():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sftkit.demo.grammar import Author, Node, linearise, word_order
-from sftkit.demo.lexicon import INFLECTED, Root, SoundLaw, evolve, proto_endings, proto_lexicon
+from sftkit.demo.lexicon import INFLECTED, Root, SoundLaw, evolve, little_words, proto_endings, proto_lexicon
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,7 @@ class _Sketch:
     laws: tuple[tuple[str, str], ...]
     order: Mapping[str, int]
     innovation: float
+    worn: float
 
 
 _VOICING = tuple((f"(?<=[aeiou]){hard}(?=[aeiou])", soft) for hard, soft in zip("ptkfs", "bdgvz", strict=True))
@@ -113,6 +114,7 @@ _SKETCHES = (
             adverb_first=False,
         ),
         0.0,
+        0.0,
     ),
     _Sketch(
         "Ondric",
@@ -125,7 +127,8 @@ _SKETCHES = (
             auxiliary_first=False,
             adverb_first=True,
         ),
-        0.4,
+        0.25,
+        0.15,
     ),
     _Sketch(
         "Vesperin",
@@ -138,7 +141,8 @@ _SKETCHES = (
             auxiliary_first=True,
             adverb_first=True,
         ),
-        0.4,
+        0.25,
+        0.15,
     ),
     _Sketch(
         "Karthal",
@@ -151,11 +155,12 @@ _SKETCHES = (
             auxiliary_first=True,
             adverb_first=False,
         ),
-        0.4,
+        0.25,
+        0.15,
     ),
     _Sketch(
         "Sarrowin",
-        (*_VOICING, *_LIQUIDS, ("e" + _LAST, "i"), ("a" + _LAST, "e")),
+        (*_VOICING, ("e" + _LAST, "i"), ("a" + _LAST, "e")),
         word_order(
             "SOV",
             adjective_first=True,
@@ -164,7 +169,8 @@ _SKETCHES = (
             auxiliary_first=False,
             adverb_first=True,
         ),
-        0.7,
+        0.4,
+        0.8,
     ),
 )
 _SOURCE, _TARGET = "Talassi", "Sarrowin"
@@ -191,7 +197,7 @@ def _daughter(
     # adjectives and determiners go with the nouns, and one verb form with one of theirs: renew all of a name at once
     renewed = {old for old in sorted(set(endings.values())) if rng.random() < sketch.innovation}
     chosen = {cell: own[cell] if old in renewed else old for cell, old in endings.items()}
-    return Language(sketch.name, laws, sketch.order, chosen, lexicon)
+    return Language(sketch.name, laws, sketch.order, chosen, little_words(lexicon, sketch.worn, rng))
 
 
 def write_text(sentences: Iterable[Sentence], path: Path) -> None:

@@ -18,12 +18,15 @@ FIELDS = 4
 """Semantic fields: a sentence draws most of its content words from one, which a language model can learn."""
 
 SIZES = {
-    "NOUN": 16, "VERB": 10, "ADJ": 8, "ADV": 0, "ADP": 6, "DET": 3, "PRON": 5, "AUX": 3, "CCONJ": 2, "SCONJ": 3,
+    "NOUN": 36, "VERB": 24, "ADJ": 16, "ADV": 6, "ADP": 6, "DET": 3, "PRON": 5, "AUX": 3, "CCONJ": 2, "SCONJ": 3,
     "NUM": 7,
 }  # fmt: skip
 """Roots of each universal part of speech; beside these come the `AMBIGUOUS` ones."""
 
-AMBIGUOUS = 70
+OPEN = ("NOUN", "VERB", "ADJ", "ADV")
+"""Parts of speech that daughters inherit whole; the others, the function words, wear down and are renewed."""
+
+AMBIGUOUS = 30
 """Roots that are nouns as well as verbs: only the ending, or the place in the sentence, tells which."""
 
 INFLECTED: Mapping[str, tuple[str, ...]] = {
@@ -70,14 +73,25 @@ def proto_lexicon(rng: random.Random) -> Mapping[str, tuple[Root, ...]]:
     lexicon: dict[str, list[Root]] = {}
     for tag, size in SIZES.items():
         patterns = (
-            ("CVCV", "CVC", "CVCVC", "CVCCV", "VCVC") if tag in ("NOUN", "VERB", "ADJ", "ADV") else ("CV", "CVC", "VC")
+            ("CVCV", "CVC", "CVCVC", "CVCCV", "VCVC") if tag in OPEN else ("CV", "CVC", "VC")
         )
         lexicon[tag] = [_new_root(rng, patterns, taken) for _ in range(size)]
     shared = [_new_root(rng, ("CVC", "CVCV", "CVCC", "CVCVC"), taken) for _ in range(AMBIGUOUS)]
-    for tag in ("NOUN", "VERB", "ADJ", "ADV"):
+    for tag in ("NOUN", "VERB", "ADJ"):
         lexicon[tag] += shared
         rng.shuffle(lexicon[tag])
     return {tag: tuple(roots) for tag, roots in lexicon.items()}
+
+
+def little_words(lexicon: Mapping[str, tuple[Root, ...]], share: float, rng: random.Random) -> Mapping[str, tuple[Root, ...]]:
+    """The lexicon of a daughter that has new function words for a share of the old ones."""
+    taken = {root.form for roots in lexicon.values() for root in roots}
+    return {
+        tag: roots
+        if tag in OPEN
+        else tuple(_new_root(rng, ("CV", "CVC"), taken) if rng.random() < share else root for root in roots)
+        for tag, roots in lexicon.items()
+    }
 
 
 def proto_endings(rng: random.Random) -> Mapping[tuple[str, str], str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -76,7 +77,9 @@ def evaluate(
     rows = objective.read(data)
     notes = check_belongs(base, sfts, force=force)
     tokenizer = load_tokenizer(base, words=objective.is_task)
-    model = composed(objective, base, sfts).to(torch.device(_device(device))).eval()
+    model = composed(objective, base, sfts)
+    model.to(_device(device))  # type: ignore[arg-type]  # transformers wraps `to` without its types
+    model.eval()
     evaluator = objective.evaluator(rows, tokenizer, min(max_length, longest(model, tokenizer)), seed)
     scores = evaluator(model, batch_size)
     return Evaluation(objective.name, tuple(data), scores.examples, scores.metrics, notes)
@@ -115,7 +118,7 @@ def composed(objective: Objective, base: Path, sfts: Sequence[Weighted]) -> PreT
     return loaded.model
 
 
-def _label_config(item: Weighted) -> dict[str, object]:
+def _label_config(item: Weighted) -> dict[str, Any]:
     labels = item.sft.metadata.labels
     if not labels:
         return {}

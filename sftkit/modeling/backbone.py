@@ -48,7 +48,7 @@ def _buffers(model: PreTrainedModel) -> set[str]:
 
 
 def norm_parameters(model: nn.Module) -> set[int]:
-    """ids of the parameters of normalisation layers, found by module type: LayerNorm, RMSNorm and their kin."""
+    """Ids of the parameters of normalisation layers, found by module type: LayerNorm, RMSNorm and their kin."""
     return {
         id(parameter)
         for module in model.modules()

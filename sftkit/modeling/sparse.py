@@ -58,7 +58,7 @@ class SparseDelta(nn.Module):
         """The weight with θ + φ at the positions, differentiable in φ."""
         if self.phi._version != self._written:
             self.write(weight)
-        result: torch.Tensor = _Gather.apply(self.phi, weight, self.positions)
+        result: torch.Tensor = _Gather.apply(self.phi, weight, self.positions)  # type: ignore[no-untyped-call]
         return result
 
     def write(self, weight: torch.Tensor) -> None:

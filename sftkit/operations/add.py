@@ -22,7 +22,7 @@ from sftkit.format.metadata import Metadata, ParameterSpec
 from sftkit.format.names import is_pooler
 from sftkit.operations.arithmetic import SUM, Merged, Merger, Method, Weighted
 from sftkit.operations.belong import same_base
-from sftkit.operations.heads import HeadChoice, choose_head, head_document, is_language
+from sftkit.operations.heads import HeadChoice, brings_task_head, choose_head, head_document, is_language
 from sftkit.operations.report import ArithmeticReport, uses
 
 
@@ -115,8 +115,9 @@ def _choose(parents: Sequence[Weighted]) -> HeadChoice:
 
 def _metadata(given: Sequence[Weighted], parents: Sequence[Weighted], method: Method, choice: HeadChoice) -> Metadata:
     owner = choice.owner.sft.metadata if choice.owner else None
-    objectives = {item.sft.metadata.objective for item in parents}
-    classes = {item.sft.metadata.head for item in parents}
+    # A task whose head was subtracted away is a task no more.
+    plain = [item.sft.metadata for item in parents if not brings_task_head(item.sft)]
+    objectives, classes = {metadata.objective for metadata in plain}, {metadata.head for metadata in plain}
     every = sorted(given, key=lambda item: (item.sft.digest, item.weight))
     return Metadata(
         parameters=_parameters(parents or every, owner),
@@ -125,7 +126,7 @@ def _metadata(given: Sequence[Weighted], parents: Sequence[Weighted], method: Me
         objective=owner.objective if owner else objectives.pop() if len(objectives) == 1 else "",
         method=method.name,
         labels=owner.labels if owner else (),
-        head=owner.head if owner else classes.pop() if len(classes) == 1 and choice.kind != "task" else None,
+        head=owner.head if owner else classes.pop() if len(classes) == 1 else None,
         tied_embeddings=next((i.sft.metadata.tied_embeddings for i in parents if i.sft.metadata.tied_embeddings), None),
         trained_with=tuple(sorted({digest for item in parents for digest in item.sft.metadata.trained_with})),
         training={} if method.name == "sum" else {"compose": method.document()},
@@ -144,7 +145,7 @@ def _parameters(parents: Sequence[Weighted], owner: Metadata | None) -> dict[str
         for name, spec in item.sft.metadata.parameters.items():
             if name in result and result[name].shape != spec.shape:
                 raise MismatchError(
-                    f"{name} has shape {list(result[name].shape)} in {origin[name]} and {list(spec.shape)} in {item.path}."
+                    f"{name} has shape {list(result[name].shape)} in {origin[name]}, {list(spec.shape)} in {item.path}."
                 )
             if owner is None or name in owner.parameters or not is_pooler(name):
                 result.setdefault(name, spec)

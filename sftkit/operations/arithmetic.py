@@ -232,7 +232,7 @@ class _Scratch:
             sums[place] += values
         overlap, conflicts = _distinct([place for place, _ in met]), _distinct(opposite)
         if self._elect:
-            sums = _agreed(sums, [(self._places[at], values) for at, values in added])
+            sums = _agreed(sums, [(self._places[at].astype(np.int64), values) for at, values in added])
         self._places[union] = -1
         return _without_zeros(union + start, sums, overlap, conflicts, start, stop)
 
@@ -243,7 +243,7 @@ class _Scratch:
         for at, values in added[1:]:
             place = self._places[at]
             again = place >= 0
-            later.append((place[again], values[again]))
+            later.append((place[again].astype(np.int64), values[again]))
             fresh.append((at[~again], values[~again]))
             self._places[fresh[-1][0]] = np.arange(known, known + len(fresh[-1][0]), dtype=np.int32)
             known += len(fresh[-1][0])

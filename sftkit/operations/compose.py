@@ -1,14 +1,13 @@
 """base + sft (+ sft …) = model: a directory that plain transformers loads.
 
 The weights are streamed (see :mod:`sftkit.operations.stream`); which head wins and which tensors there are is decided
-from headers alone. Covers checkpoints that hold a parameter under its own name; weights that transformers fuses while
-loading an architecture are refused.
+from headers alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from sftkit.operations.belong import check_fingerprint, check_shapes
 from sftkit.operations.heads import HeadChoice, choose_head, head_document
 from sftkit.operations.layout import BaseView, Layout, plan_layout
 from sftkit.operations.record import Record, copy_model, copy_small_files, describe, summed, write_config
+from sftkit.operations.renamed import Source, named_as_learned
 from sftkit.operations.report import ArithmeticReport, uses
 from sftkit.operations.stream import SHARD_SIZE, Streamed, write_model
 
@@ -35,20 +35,32 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def plan_composition(base: Path, weighted: Sequence[Weighted]) -> Plan:
+def plan_composition(base: Path, weighted: Sequence[Weighted], source: Source | None = None) -> Plan:
     """Check names and shapes, choose the head, lay out the result. Reads headers only.
+
+    Args:
+        base: the base's directory.
+        weighted: the SFTs.
+        source: where its tensors are read from, if not there.
 
     Raises:
         MismatchError: if an SFT does not fit the base or another SFT.
         CheckpointError: if the base is no model directory.
     """
-    checkpoint = Checkpoint(base)
+    checkpoint = Checkpoint(source.path if source is not None else base)
     collapsed = tuple(collapse(weighted))
     view = BaseView.of(checkpoint)
     notes = check_shapes(checkpoint.parameters, collapsed, str(base))
     head = choose_head(collapsed, view.architecture, view.known, base_has_lm_head=view.has_lm_head)
     record = Record.read(base)
-    return Plan(checkpoint, collapsed, record, head, plan_layout(view, head), (*notes, *head.notes))
+    return Plan(
+        checkpoint,
+        collapsed,
+        record,
+        head,
+        plan_layout(view, head),
+        (*(source.notes if source is not None else ()), *notes, *head.notes),
+    )
 
 
 def compose(
@@ -80,10 +92,11 @@ def compose(
         OutputExistsError: if the output exists.
     """
     check_output(output, overwrite=overwrite)
-    plan = plan_composition(base, weighted)
-    with atomic_directory(output, overwrite=overwrite) as folder:
+    with named_as_learned(base, weighted) as source, atomic_directory(output, overwrite=overwrite) as folder:
+        plan = plan_composition(base, weighted, source)
         if plan.weighted:
             streamed = write_model(folder, plan.base, plan.layout, Merger(plan.weighted, method), shard_size=shard_size)
+            streamed = replace(streamed, base=source.fingerprint or streamed.base)
             notes = check_base(plan, streamed.base, str(base), force=force)
             write_config(folder, plan.base, plan.layout.config)
             copy_small_files(base, folder)

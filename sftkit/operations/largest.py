@@ -20,7 +20,10 @@ _MOST_CANDIDATES = 1 << 22
 
 
 class Largest:
-    """Feed every block, parameters by name, to :meth:`count`; if then :attr:`crowded`, to :meth:`refine`; last to :meth:`collect`."""
+    """A choice in passes over the same blocks, parameters in the order of their names.
+
+    Every block goes to :meth:`count`; if then :attr:`crowded`, to :meth:`refine`; last to :meth:`collect`.
+    """
 
     def __init__(self, k: int) -> None:
         self.k = k

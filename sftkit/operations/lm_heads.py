@@ -54,7 +54,8 @@ LM_HEADS: dict[str, LmHead] = {
     "xlm-roberta-xl": _roberta("XLMRobertaXL"),
     "camembert": _roberta("Camembert"),
     "distilbert": LmHead(
-        "DistilBertForMaskedLM", _WORDS, "vocab_projector.weight", ("vocab_transform.", "vocab_layer_norm.", "vocab_projector.")
+        "DistilBertForMaskedLM", _WORDS, "vocab_projector.weight",
+        ("vocab_transform.", "vocab_layer_norm.", "vocab_projector."),
     ),
     "electra": LmHead(
         "ElectraForMaskedLM", _WORDS, "generator_lm_head.weight", ("generator_predictions.", "generator_lm_head.")

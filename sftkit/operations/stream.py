@@ -188,7 +188,7 @@ def measure(base: Checkpoint, layout: Layout, merger: Merger) -> Streamed:
 
 
 def _shards(tensors: Sequence[OutputTensor], most: int) -> list[list[OutputTensor]]:
-    """Greedily in the order of their names; a tensor larger than ``most`` gets a file of its own, as in transformers."""
+    """Greedily by name; a tensor larger than ``most`` gets a file of its own, as in transformers."""
     shards: list[list[OutputTensor]] = [[]]
     filled = 0
     for tensor in sorted(tensors, key=lambda tensor: tensor.plan.name):

@@ -1,6 +1,7 @@
 """What every objective offers to training and evaluation.
 
-Rows are a ``datasets.Dataset`` of raw examples; features are what a model is fed. Scores never depend on the batch size.
+Rows are a ``datasets.Dataset`` of raw examples; features are what a model is fed. Scores never depend on the batch
+size.
 """
 
 from __future__ import annotations

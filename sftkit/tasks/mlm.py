@@ -135,8 +135,7 @@ def text_windows(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: 
         return {"input_ids": encoded["input_ids"]}
 
     with quiet_datasets():
-        windows = rows.map(tokenize, batched=True, remove_columns=rows.column_names)
-    return windows
+        return rows.map(tokenize, batched=True, remove_columns=rows.column_names)
 
 
 def _masked(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase, rng: np.random.Generator) -> dict[str, Any]:

@@ -6,10 +6,9 @@ windows. The labels are the 17 universal tags, whatever the file happens to hold
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from datasets import Dataset
 from transformers import (
@@ -44,11 +43,8 @@ class PartOfSpeech(Objective):
 
     def features(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
         """``input_ids`` and ``labels`` of windows; a word's label stands at its first piece, -100 elsewhere."""
-        made = [
-            {key: window[key] for key in ("input_ids", "labels")}
-            for row in rows
-            for window in encode_words(row["words"], row["tags"], self.labels, tokenizer, max_length)
-        ]
+        encoded = encode_sentences(rows, self.labels, tokenizer, max_length)
+        made = [{key: window[key] for key in ("input_ids", "labels")} for _, window in encoded]
         return Dataset.from_list(made)
 
     def collator(self, tokenizer: PreTrainedTokenizerBase, seed: int) -> Collator:
@@ -73,11 +69,8 @@ class TagEvaluator(Evaluator):
         self._labels = tuple(labels)
         self._tags: list[list[str]] = rows["tags"][:]
         self._pad = DataCollatorForTokenClassification(tokenizer)
-        self._windows = [
-            {"sentence": i, **window}
-            for i, row in enumerate(rows)
-            for window in encode_words(row["words"], row["tags"], self._labels, tokenizer, max_length)
-        ]
+        encoded = encode_sentences(rows, self._labels, tokenizer, max_length)
+        self._windows = [{"sentence": sentence, **window} for sentence, window in encoded]
 
     def __call__(self, model: PreTrainedModel, batch_size: int) -> Scores:
         """Accuracy as a share."""
@@ -106,7 +99,8 @@ def model_labels(model: PreTrainedModel, wanted: Sequence[str]) -> list[str]:
     Raises:
         MismatchError: if the model was not trained on these labels.
     """
-    have = [str(model.config.id2label[i]) for i in range(model.config.num_labels)]
+    names = model.config.id2label or {}
+    have = [str(name) for _, name in sorted(names.items())]
     missing = sorted(set(wanted) - set(have))
     if missing:
         raise MismatchError(
@@ -116,34 +110,60 @@ def model_labels(model: PreTrainedModel, wanted: Sequence[str]) -> list[str]:
     return have
 
 
-def encode_words(
+def encode_sentences(
+    rows: Dataset, labels: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Every sentence as one window or more.
+
+    Args:
+        rows: ``words`` and ``tags``.
+        labels: what a label's index stands for.
+        tokenizer: a fast one.
+        max_length: tokens a window, special tokens included.
+
+    Yields:
+        The sentence's index, and a window: ``input_ids``; ``labels``; ``first`` (index of each kept word's first
+        piece); ``words`` (their places in the sentence). A kept word's label stands at its first piece, -100 everywhere
+        else.
+    """
+    all_words, all_tags = rows["words"][:], rows["tags"][:]
+    whole = tokenizer(all_words, is_split_into_words=True, verbose=False)
+    for i, (words, tags) in enumerate(zip(all_words, all_tags, strict=True)):
+        ids, first = whole["input_ids"][i], _first_pieces(whole.word_ids(i))
+        if len(ids) <= max_length and len(first) == len(words):
+            yield i, _window(ids, [first[word] for word in range(len(words))], range(len(words)), tags, labels)
+        else:
+            for window in _split(words, tags, labels, tokenizer, max_length):
+                yield i, window
+
+
+def _split(
     words: Sequence[str],
     tags: Sequence[str],
     labels: Sequence[str],
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,
-) -> list[dict[str, Any]]:
-    """A sentence as windows.
-
-    Returns:
-        For each window ``input_ids``; ``labels``; ``first`` (index of each kept word's first piece); ``words`` (their
-        places in the sentence). A kept word's label stands at its first piece, -100 everywhere else.
-    """
+) -> Iterator[dict[str, Any]]:
+    """A sentence that is too long for one window, or has words that the tokenizer has nothing for."""
     pieces = _pieces_per_word(words, tokenizer)
-    whole = [word if count else tokenizer.unk_token for word, count in zip(words, pieces, strict=True)]
+    known = [word if count else tokenizer.unk_token for word, count in zip(words, pieces, strict=True)]
     budget = max_length - tokenizer.num_special_tokens_to_add()
-    result = []
     for window in windows([max(1, count) for count in pieces], budget):
         encoded = tokenizer(
-            whole[window.start : window.end], is_split_into_words=True, truncation=True, max_length=max_length
+            known[window.start : window.end], is_split_into_words=True, truncation=True, max_length=max_length
         )
         first = _first_pieces(encoded.word_ids())
         kept = range(window.keep_start, window.keep_end)
-        at = [first[word - window.start] for word in kept]
-        marks = np.full(len(encoded["input_ids"]), _IGNORED)
-        marks[at] = [labels.index(tags[word]) for word in kept]
-        result.append({"input_ids": encoded["input_ids"], "labels": marks.tolist(), "first": at, "words": list(kept)})
-    return result
+        yield _window(encoded["input_ids"], [first[word - window.start] for word in kept], kept, tags, labels)
+
+
+def _window(
+    ids: list[int], first: list[int], kept: range, tags: Sequence[str], labels: Sequence[str]
+) -> dict[str, Any]:
+    marks = [_IGNORED] * len(ids)
+    for at, word in zip(first, kept, strict=True):
+        marks[at] = labels.index(tags[word])
+    return {"input_ids": ids, "labels": marks, "first": first, "words": list(kept)}
 
 
 def _pieces_per_word(words: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[int]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,10 @@ def windows(lengths: Sequence[int], budget: int) -> list[Window]:
         start = _step_back(lengths, start, end, budget // 4)
     cuts = [
         0,
-        *((a_end + b_start) // 2 for (_, a_end), (b_start, _) in zip(spans, spans[1:], strict=False)),
+        *((a_end + b_start) // 2 for (_, a_end), (b_start, _) in pairwise(spans)),
         len(lengths),
     ]
-    return [Window(*span, *keep) for span, keep in zip(spans, zip(cuts, cuts[1:], strict=False), strict=True)]
+    return [Window(*span, *keep) for span, keep in zip(spans, pairwise(cuts), strict=True)]
 
 
 def _step_back(lengths: Sequence[int], start: int, end: int, overlap: int) -> int:

@@ -1,12 +1,14 @@
 """What a training run is asked for, and the paper's recipe for what was not said.
 
-No torch: the command line reads this module for its defaults. Numbers are from Ansell et al. 2022, sections 4.2 and 4.3.
+No torch: the command line reads this module for its defaults. Numbers are from Ansell et al. 2022, sections 4.2 and
+4.3.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from sftkit.errors import SettingsError
 
@@ -99,7 +101,7 @@ _TASK = {
     "l1": 0.0,
     "eval_every": 250,
 }
-RECIPES: dict[str, dict[str, object]] = {"mlm": _LANGUAGE, "pos": _TASK}
+RECIPES: dict[str, dict[str, Any]] = {"mlm": _LANGUAGE, "pos": _TASK}
 
 
 def settings_for(
@@ -110,7 +112,7 @@ def settings_for(
     min_steps: int | None = None,
     phase1_steps: int | None = None,
     phase1_epochs: float | None = None,
-    **given: object,
+    **given: Any,
 ) -> Settings:
     """The paper's recipe for an objective, changed by what was given (None means not given).
 
@@ -121,7 +123,7 @@ def settings_for(
         SettingsError: if a number is out of range.
     """
     said = {key: value for key, value in given.items() if value is not None}
-    made = replace(Settings(objective=objective, data=(), base=Path(), base_name=""), **(RECIPES[objective] | said))  # type: ignore[arg-type]
+    made = replace(Settings(objective=objective, data=(), base=Path(), base_name=""), **(RECIPES[objective] | said))
     if steps is not None or epochs is not None:
         both = Length(epochs, steps, min_steps or 0)
         made = replace(made, phase1=both, phase2=both)

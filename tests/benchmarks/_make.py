@@ -16,13 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from _artifacts import K, RandomDifference, mbert_parameters
 
 from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.files import write
 from sftkit.format.metadata import Base, ParameterSpec
 from sftkit.format.safefile import Planned, SafeWriter, canonical_order
 from sftkit.operations.stream import backbone_fingerprint
+from tests.benchmarks._artifacts import K, RandomDifference, mbert_parameters
 
 #: 177,853,440 and 735,181,824 parameters.
 SIZES = {"mbert": {"hidden": 768, "layers": 12}, "large": {"hidden": 1536, "layers": 19}}
@@ -133,7 +133,7 @@ def memory_pass(elements: int) -> float:
     return time.perf_counter() - begin
 
 
-# Peak memory is asked for in a small process between: a child starts with its parent's peak, and ours holds large arrays.
+# A child's peak starts with its parent's, and ours holds large arrays: a small process stands between.
 _LAUNCHER = """
 import os, subprocess, sys, time
 begin = time.perf_counter()

@@ -1,6 +1,6 @@
 """compose of two SFTs of K = 7,667,712 into bases of mBERT's size: time against copying the base, and peak memory.
 
-Run by hand: ``python tests/benchmarks/compose.py [FOLDER]``; needs about 8 GB of disk in FOLDER (a temporary one by
+Run by hand: ``python -m tests.benchmarks.compose [FOLDER]``; needs about 8 GB of disk in FOLDER (a temporary one by
 default) and half an hour the first time on a slow disk. Limits: 2.5 x copy and flush at mBERT's size, 1.4 x for the
 base four times larger, 300 MB + the largest tensor.
 """
@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from _make import copy_and_flush, make_base, make_sfts_for, median, run
+from tests.benchmarks._make import copy_and_flush, make_base, make_sfts_for, median, run
 
 _RUNS = 3
 _LARGEST = {"mbert": 119_547 * 768 * 4 / 1e6, "large": 119_547 * 1536 * 4 / 1e6}  # MB
@@ -35,7 +35,7 @@ def main(folder: Path) -> None:
             peaks.append(peak)
             return seconds
 
-        copy = median(_RUNS, lambda base=base: copy_and_flush(base, folder / "copy"))  # type: ignore[misc]
+        copy = median(_RUNS, lambda base=base: copy_and_flush(base, folder / "copy"))
         seconds = median(_RUNS, compose)
         name = f"{size}, {shards} file{'s' if shards > 1 else ''}"
         print(

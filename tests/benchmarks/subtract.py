@@ -1,6 +1,6 @@
-"""subtract of two full models of mBERT's size with --k 7667712: time against ``a += b`` over as many float32, and memory.
+"""subtract of two models of mBERT's size with --k 7667712: time against ``a += b`` over as many float32, and memory.
 
-Run by hand: ``python tests/benchmarks/subtract.py [FOLDER]``; needs 2 GB of disk in FOLDER. Limits: 40 x and 400 MB
+Run by hand: ``python -m tests.benchmarks.subtract [FOLDER]``; needs 2 GB of disk in FOLDER. Limits: 40 x and 400 MB
 more than an idle process.
 """
 
@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from _make import K, make_base, make_tuned, median, memory_pass, run
+from tests.benchmarks._make import K, make_base, make_tuned, median, memory_pass, run
 
 _RUNS = 3
 _PARAMETERS = 177_853_440

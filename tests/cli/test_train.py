@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.cli.run import Outcome, sftkit
 
 from sftkit.format.files import SftFile
+from tests.cli.run import Outcome, sftkit
 
 QUICK = ("--steps", "2", "--k", "50", "--device", "cpu", "--max-length", "32")
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from tests import pico
 
 from sftkit.modeling.backbone import backbone_parameters
 from sftkit.modeling.sparse import sparse_parameters
+from tests import pico
 
 
 def _batch(seed: int) -> dict[str, torch.Tensor]:

@@ -29,6 +29,7 @@ class Fake:
         self.digest = digest or str(sorted(kept.items()))
 
     def entries(self, name: str) -> Any:
+        assert name == "w"
         return self._entries
 
 

@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file, save_file
-from tests.build import make_sft
-from tests.pico import make_model, save_base
 
 from sftkit.errors import CheckpointError, MismatchError, OutputExistsError
 from sftkit.format.checkpoint import Checkpoint, fingerprint
 from sftkit.format.sft import SFT
 from sftkit.operations.arithmetic import Method, Weighted
-from sftkit.operations.compose import ArithmeticReport, compose
+from sftkit.operations.compose import compose
+from sftkit.operations.report import ArithmeticReport
+from tests.build import make_sft
+from tests.pico import make_model, save_base
 
 assert ml_dtypes
 
@@ -49,7 +50,11 @@ def cast(path: Path, dtype: Any) -> Path:
 
 
 def test_sums_are_taken_in_float64_and_rounded_once(tmp_path: Path, base: Path) -> None:
-    sfts = [make_sft(base, objective="pos", seed=1, k=3000), make_sft(base, seed=2, k=3000), make_sft(base, seed=3, k=3000)]
+    sfts = [
+        make_sft(base, objective="pos", seed=1, k=3000),
+        make_sft(base, seed=2, k=3000),
+        make_sft(base, seed=3, k=3000),
+    ]
     report = add(base, tmp_path / "out", sfts[0], *(Weighted(sft, 0.3, str(n)) for n, sft in enumerate(sfts[1:])))
     before, after, changed = weights(base), weights(tmp_path / "out"), 0
     ordered = sorted([(sfts[0], 1.0), (sfts[1], 0.3), (sfts[2], 0.3)], key=lambda pair: pair[0].digest)
@@ -61,7 +66,7 @@ def test_sums_are_taken_in_float64_and_rounded_once(tmp_path: Path, base: Path) 
                 total[positions] += weight * values.astype(np.float64)
         expected = (array.reshape(-1).astype(np.float64) + total).astype(np.float32)
         assert after[name].tobytes() == expected.tobytes()
-        changed += np.count_nonzero(total)
+        changed += int(np.count_nonzero(total))
     assert report.entries == changed
     assert report.overlap > 0
 
@@ -71,7 +76,9 @@ def test_a_half_precision_base_is_recognised_and_keeps_its_dtype(tmp_path: Path,
     sft = make_sft(base, objective="pos")
     report = add(cast(base, dtype), tmp_path / "out", sft)
     assert report.notes == ()
-    assert {str(array.dtype) for array in load_file(tmp_path / "out" / "model.safetensors").values()} == {np.dtype(dtype).name}
+    assert {str(array.dtype) for array in load_file(tmp_path / "out" / "model.safetensors").values()} == {
+        np.dtype(dtype).name
+    }
 
 
 def test_a_base_of_another_dtype_without_a_recorded_rounding_gets_a_note(tmp_path: Path, base: Path) -> None:
@@ -195,7 +202,13 @@ def test_a_composed_model_counts_as_the_base_it_was_made_from(tmp_path: Path, ba
 
 def test_sftkit_json_says_what_the_model_is_made_of(tmp_path: Path, base: Path) -> None:
     sft = make_sft(base, objective="pos")
-    add(base, tmp_path / "out", Weighted(sft, 0.5, "pos.sft"), method=Method("dare", drop=0.25, seed=3), name="owner/name")
+    add(
+        base,
+        tmp_path / "out",
+        Weighted(sft, 0.5, "pos.sft"),
+        method=Method("dare", drop=0.25, seed=3),
+        name="owner/name",
+    )
     record = json.loads((tmp_path / "out" / "sftkit.json").read_text())
     assert record["base"] == {
         "name": "owner/name", "path": str(base), "fingerprint": fingerprint(Checkpoint(base)), "model_type": "bert",

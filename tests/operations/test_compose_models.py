@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
 
+from sftkit.format.checkpoint import Checkpoint, fingerprint
+from sftkit.format.metadata import Base, Metadata, ParameterSpec
+from sftkit.format.sft import SFT, to_csr
 from sftkit.operations.arithmetic import Weighted
-from sftkit.operations.compose import ArithmeticReport, compose
+from sftkit.operations.compose import compose
+from sftkit.operations.report import ArithmeticReport
 from tests.build import make_sft
 from tests.pico import CAUSAL, CONFIGS, save_base
 
@@ -49,9 +54,9 @@ def test_a_language_sft_alone_makes_a_masked_lm_with_the_old_output_matrix(
 ) -> None:
     source, out, _ = make(tmp_path, model_type, "mlm", head=head)
     model = load(out, transformers.AutoModelForMaskedLM)
-    old = transformers.AutoModel.from_pretrained(source).get_input_embeddings().weight
-    assert torch.equal(model.get_output_embeddings().weight, old)
-    assert not torch.equal(model.get_input_embeddings().weight, old)
+    old: Any = transformers.AutoModel.from_pretrained(source).get_input_embeddings().weight
+    assert torch.equal(model.get_output_embeddings().weight.data, old.data)
+    assert not torch.equal(model.get_input_embeddings().weight.data, old.data)
     assert model.config.tie_word_embeddings is False
 
 
@@ -63,3 +68,27 @@ def test_a_language_sft_on_a_causal_model_makes_a_causal_model(tmp_path: Path, m
     old = transformers.AutoModelForCausalLM.from_pretrained(source)
     assert torch.equal(model.get_output_embeddings().weight, old.get_output_embeddings().weight)
     assert not torch.equal(model.get_input_embeddings().weight, old.get_input_embeddings().weight)
+
+
+def test_where_transformers_fuses_weights_the_result_is_the_loaded_base_plus_phi(tmp_path: Path) -> None:
+    settings = {
+        "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "num_key_value_heads": 2, "num_local_experts": 2, "vocab_size": 50,
+    }  # fmt: skip
+    torch.manual_seed(0)
+    model = transformers.AutoModelForCausalLM.from_config(transformers.AutoConfig.for_model("mixtral", **settings))
+    model.save_pretrained(tmp_path / "base")
+    name = "layers.0.mlp.experts.gate_up_proj"
+    shapes = {
+        key.removeprefix("model."): tuple(p.shape) for key, p in model.named_parameters() if key != "lm_head.weight"
+    }
+    specs = {key: ParameterSpec(shape, "float32") for key, shape in shapes.items()}
+    phi = to_csr(np.array([3, 99]), np.array([1, -1], np.float32), specs[name], name)
+    base = Base("mixtral", "mixtral", None, fingerprint(Checkpoint(tmp_path / "base")))
+    sft = SFT({name: phi}, Metadata(specs, 2, base=base, objective="clm", head="MixtralForCausalLM"))
+    report = compose(tmp_path / "base", weighted(sft), tmp_path / "out")
+    assert "renames" in report.notes[0]
+    expected = model.state_dict()
+    expected[f"model.{name}"].view(-1)[[3, 99]] += torch.tensor([1.0, -1.0])
+    found = load(tmp_path / "out", transformers.AutoModelForCausalLM).state_dict()
+    assert all(torch.equal(found[key], value) for key, value in expected.items())

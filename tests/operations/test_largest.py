@@ -16,14 +16,18 @@ from sftkit.operations.largest import Largest
 
 def run(parameters: dict[str, np.ndarray[Any, Any]], k: int, block: int = 8) -> tuple[Largest, list[tuple[str, int]]]:
     chooser = Largest(k)
-    pieces = [(n, at, values[at : at + block]) for n, values in sorted(parameters.items()) for at in range(0, len(values), block)]
+    pieces = [
+        (n, at, values[at : at + block])
+        for n, values in sorted(parameters.items())
+        for at in range(0, len(values), block)
+    ]
     for _, _, piece in pieces:
         chooser.count(piece)
     if chooser.crowded:
         for _, _, piece in pieces:
             chooser.refine(piece)
-    for piece in pieces:
-        chooser.collect(*piece)
+    for name, start, piece in pieces:
+        chooser.collect(name, start, piece)
     found = chooser.result()
     for name, (positions, values) in found.items():
         assert parameters[name][positions].tobytes() == values.tobytes()
@@ -35,7 +39,9 @@ def reference(parameters: dict[str, np.ndarray[Any, Any]], k: int) -> list[tuple
     return sorted((name, at) for _, name, at in sorted(every)[:k])
 
 
-values = hnp.arrays(np.float32, st.integers(0, 40), elements=st.sampled_from([0.0, -0.0, 1e-40, -1.0, 1.0, 1.001, -2.5, 3e38]))
+values = hnp.arrays(
+    np.float32, st.integers(0, 40), elements=st.sampled_from([0.0, -0.0, 1e-40, -1.0, 1.0, 1.001, -2.5, 3e38])
+)
 
 
 @pytest.mark.parametrize("most_candidates", [largest._MOST_CANDIDATES, 0], ids=["two passes", "three passes"])

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.conftest import treebank_text
 
 from sftkit.errors import DataError
 from sftkit.tasks.conllu_files import tagged_sentences
+from tests.conftest import treebank_text
 
 
 def _write(path: Path, text: str) -> str:

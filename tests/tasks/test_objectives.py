@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests import pico
+from datasets import Dataset
+from transformers import AutoModelForTokenClassification, BertConfig, PreTrainedModel
 
 from sftkit.errors import DataError
 from sftkit.tasks.mlm import MaskedLM
-from sftkit.tasks.tagging import PartOfSpeech, TagEvaluator, encode_words
+from sftkit.tasks.tagging import PartOfSpeech, TagEvaluator, encode_sentences
+from tests import pico
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
@@ -50,42 +52,41 @@ def test_blank_lines_alone_are_no_text(tmp_path: Path) -> None:
         MaskedLM().read([str(tmp_path / "blank.txt")])
 
 
+def _tagger() -> PreTrainedModel:
+    torch.manual_seed(3)
+    config = pico.make_model().config.to_dict() | PartOfSpeech().config()
+    tagger: PreTrainedModel = AutoModelForTokenClassification.from_config(BertConfig.from_dict(config))
+    tagger.eval()
+    return tagger
+
+
 def test_every_word_of_a_sentence_of_2000_words_gets_a_tag() -> None:
-    from datasets import Dataset
-
     rows = Dataset.from_list([{"words": ["ta", "mi"] * 1000, "tags": ["NOUN", "VERB"] * 1000}])
-    model = pico.make_model().eval()
-    from transformers import BertForTokenClassification
-
-    tagger = BertForTokenClassification(
-        model.config.__class__(**(model.config.to_dict() | PartOfSpeech().config()))
-    ).eval()
     evaluator = TagEvaluator(rows, PartOfSpeech.labels, pico.make_tokenizer(), 32)
-    (predicted,) = evaluator.predict(tagger, 8)
+    (predicted,) = evaluator.predict(_tagger(), 8)
     assert len(predicted) == 2000
     assert set(predicted) <= set(PartOfSpeech.labels)
 
 
+def _one(words: list[str]) -> Dataset:
+    return Dataset.from_list([{"words": words, "tags": ["NOUN", "VERB"]}])
+
+
 def test_a_label_stands_at_the_first_piece_of_its_word() -> None:
     tokenizer = pico.make_tokenizer()
-    (window,) = encode_words(["tax", "mi"], ["NOUN", "VERB"], PartOfSpeech.labels, tokenizer, 32)
+    ((_, window),) = encode_sentences(_one(["tax", "mi"]), PartOfSpeech.labels, tokenizer, 32)
     labelled = [PartOfSpeech.labels[label] if label >= 0 else None for label in window["labels"]]
     assert tokenizer.convert_ids_to_tokens(window["input_ids"]) == ["[CLS]", "ta", "##x", "mi", "[SEP]"]
     assert labelled == [None, "NOUN", None, "VERB", None]
 
 
 def test_a_word_that_the_tokenizer_has_nothing_for_is_still_scored() -> None:
-    (window,) = encode_words(["\u200b", "mi"], ["NOUN", "VERB"], PartOfSpeech.labels, pico.make_tokenizer(), 32)
+    ((_, window),) = encode_sentences(_one(["\u200b", "mi"]), PartOfSpeech.labels, pico.make_tokenizer(), 32)
     assert window["words"] == [0, 1]
 
 
 def test_tags_are_scored_as_a_plain_loop_would(treebank: Path) -> None:
-    from transformers import BertForTokenClassification
-
-    objective, tokenizer = PartOfSpeech(), pico.make_tokenizer()
-    config = pico.make_model().config
-    torch.manual_seed(3)
-    model = BertForTokenClassification(type(config)(**(config.to_dict() | objective.config()))).eval()
+    objective, tokenizer, model = PartOfSpeech(), pico.make_tokenizer(), _tagger()
     rows = objective.read([str(treebank)])
     right = total = 0
     for row in rows:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests import pico
 
 from sftkit.errors import DataError, SettingsError
 from sftkit.format.checkpoint import Checkpoint, fingerprint
@@ -16,15 +15,16 @@ from sftkit.format.files import read, write
 from sftkit.training.lottery import Result, learn
 from sftkit.training.observer import Observer
 from sftkit.training.settings import settings_for
+from tests import pico
 
 
 def learn_language(base: Path, corpus: Path, **changes: Any) -> Result:
-    given = {"steps": 8, "eval_every": 4, "lr": 1e-2, "k": 200, "device": "cpu"} | changes
+    given: dict[str, Any] = {"steps": 8, "eval_every": 4, "lr": 1e-2, "k": 200, "device": "cpu"} | changes
     return learn(settings_for("mlm", data=(str(corpus),), base=base, base_name="pico", **given))
 
 
 def learn_tagging(base: Path, treebank: Path, **changes: Any) -> Result:
-    given = {"steps": 8, "eval_every": 4, "lr": 1e-2, "k": 200, "device": "cpu"} | changes
+    given: dict[str, Any] = {"steps": 8, "eval_every": 4, "lr": 1e-2, "k": 200, "device": "cpu"} | changes
     return learn(settings_for("pos", data=(str(treebank),), base=base, base_name="pico", **given))
 
 
