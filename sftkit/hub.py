@@ -75,6 +75,20 @@ def resolve_model(name: str) -> Path:
     return _download_model(repo, revision or None)
 
 
+def cached_model(name: str) -> Path | None:
+    """The directory of a hub model that was downloaded before; None if there is none. Never touches the network."""
+    if not looks_like_hub_id(name.partition("@")[0]):
+        return None
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    repo, _, revision = name.partition("@")
+    try:
+        return Path(snapshot_download(repo, revision=revision or None, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None
+
+
 def _download_model(repo: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
 

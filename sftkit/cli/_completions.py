@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from typer.completion import get_completion_script
+from typer.completion import get_completion_script  # type: ignore[attr-defined]  # not in its __all__
 
 #: File name -> shell, by the names under which the shells look for them.
 FILES = {"sftkit.bash": "bash", "_sftkit": "zsh", "sftkit.fish": "fish"}

@@ -33,6 +33,10 @@ class TrainingDisplay(Observer):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the bar away."""
         self._stop()
 
     def loading(self, what: str) -> None:
@@ -92,6 +96,12 @@ class TrainingDisplay(Observer):
             self._say(
                 f"{self._title}{self._phase}  {step:,} steps in {_time(seconds)}  {metric} {value:.4f}, {self._best}"
             )
+
+    def done(self) -> None:
+        """A line for a phase that has no held-out data."""
+        seconds = time.monotonic() - self._started
+        self._stop()
+        self._say(f"{self._title}{self._phase}  {self._steps:,} steps in {_time(seconds)}  {self._loss}")
 
     def note(self, text: str) -> None:
         """A remark."""

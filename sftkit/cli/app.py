@@ -88,13 +88,14 @@ def _register() -> None:
     """Commands in the order in which ``--help`` shows them."""
     # their modules import nothing heavy until they run
     from sftkit.cli.compose import compose
+    from sftkit.cli.demo import demo
     from sftkit.cli.evaluate import evaluate
     from sftkit.cli.inspect import inspect
     from sftkit.cli.overlap import overlap
     from sftkit.cli.subtract import subtract
     from sftkit.cli.train import train
 
-    # demo
+    app.command()(demo)
     app.command()(train)
     app.command()(compose)
     app.command()(subtract)

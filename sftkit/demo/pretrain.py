@@ -35,7 +35,7 @@ ALPHABET = list("abcdefghijklmnopqrstuvwxyz")
 class PretrainSettings:
     """Sizes of the model and of its training; the defaults are what the demonstration uses."""
 
-    vocabulary: int = 600
+    vocabulary: int = 500
     hidden: int = 96
     layers: int = 2
     heads: int = 4
@@ -43,10 +43,12 @@ class PretrainSettings:
     batch: int = 32
     learning_rate: float = 2e-3
     masked: float = 0.2
-    spread: float = 0.02
-    beta2: float = 0.999
+    spread: float = 0.06
+    beta2: float = 0.98
     sampling: str = "random"
-    block: int = 32
+    block: int = 0
+    replace: float = 0.8
+    noise: float = 0.1
 
 
 def pretrain_base(
@@ -93,7 +95,7 @@ def pretrain_base(
             dataloader_pin_memory=False,
         ),
         train_dataset=[{"input_ids": row} for row in encoded],
-        data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=settings.masked),
+        data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=settings.masked, mask_replace_prob=settings.replace, random_replace_prob=settings.noise),
         callbacks=list(callbacks),
     )
     trainer.remove_callback(PrinterCallback)  # takes the place of the progress bar when that is off

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sftkit.errors import FormatError
 from sftkit.format.atomic import atomic_file
-from sftkit.format.dtypes import VALUE_DTYPES
+from sftkit.format.dtypes import CODES, FLOATS, VALUE_DTYPES
 from sftkit.format.encoding import GAP_DTYPES, Positions, Values, decode, encode
 from sftkit.format.metadata import Metadata
 from sftkit.format.safefile import Planned, SafeReader, SafeWriter, canonical_order, planned
@@ -44,6 +44,8 @@ class SftFile:
             raise FormatError(f"{path}: a directory, not an SFT file.")
         if not self.path.exists():
             raise FormatError(f"{path}: no such file.")
+        if not self.path.is_file():
+            raise FormatError(f"{path}: not a file but a pipe or a device.")  # opening one may wait forever
         self._reader = SafeReader(self.path)
         self.metadata = Metadata.from_strings(self._reader.metadata, str(path))
         self.names = tuple(sorted(key[len(_DIFF) : -len(_GAPS)] for key in self._reader if _is_gaps(key)))
@@ -68,7 +70,7 @@ class SftFile:
                 f"{self.path}: diff/{name} has gaps of shape {list(gaps.shape)} and values of shape "
                 f"{list(values.shape)}; both must be [n]. The file is damaged."
             )
-        if gaps.dtype not in GAP_DTYPES or values.dtype not in VALUE_DTYPES.values():
+        if CODES.get(gaps.code) not in GAP_DTYPES or CODES.get(values.code) not in VALUE_DTYPES.values():
             raise FormatError(
                 f"{self.path}: diff/{name} has gaps of {gaps.code} and values of {values.code}; "
                 "known are U8, U16, U32 and F32, BF16, F16."
@@ -81,8 +83,16 @@ class SftFile:
 
     @cached_property
     def head(self) -> Mapping[str, NDArray[Any]]:
-        """The head's tensors, as views on the file."""
-        return {key[len(_HEAD) :]: self._reader.read(key) for key in self._reader if key.startswith(_HEAD)}
+        """The head's tensors, as views on the file.
+
+        Raises:
+            FormatError: if one of them is not finite, or of a dtype that numpy lacks.
+        """
+        tensors = {key: self._reader.read(key) for key in self._reader if key.startswith(_HEAD)}
+        for key, array in tensors.items():
+            if array.dtype in FLOATS and not np.isfinite(array).all():
+                raise FormatError(f"{self.path}: {key}: a value is not finite. The file is damaged.")
+        return {key[len(_HEAD) :]: array for key, array in tensors.items()}
 
     @property
     def stored_values(self) -> str:

@@ -114,7 +114,7 @@ class Metadata:
         if version.split(".")[0] != VERSION:
             raise FormatError(f"{where}: format version {version or 'missing'}; this program reads version {VERSION}.")
         try:
-            document = json.loads(strings["sft"])
+            document = json.loads(strings["sft"], parse_constant=_refuse_constant)
         except KeyError:
             raise FormatError(f"{where}: the metadata document 'sft' is missing. The file is damaged.") from None
         except (ValueError, RecursionError) as error:
@@ -123,6 +123,10 @@ class Metadata:
             return _parse(document)
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
             raise FormatError(f"{where}: the metadata document 'sft' is malformed ({_reason(error)}).") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _reason(error: Exception) -> str:
@@ -139,7 +143,7 @@ def _parse(document: Any) -> Metadata:
     return Metadata(
         parameters=parameters,
         k=k,
-        density=float(document.get("density", k / total if total else 0.0)),
+        density=_share("density", document.get("density", k / total if total else 0.0)),
         base=_base(base) if base else None,
         objective=str(document.get("objective") or ""),
         method=str(document.get("method") or ""),
@@ -158,15 +162,31 @@ def _base(value: Any) -> Base:
     return Base(
         name=str(value.get("name", "")),
         model_type=str(value.get("model_type") or ""),
-        revision=value.get("revision"),
-        fingerprint=value.get("fingerprint"),
-        rounded=dict(value.get("rounded") or {}),
+        revision=_text("base/revision", value.get("revision")),
+        fingerprint=_text("base/fingerprint", value.get("fingerprint")),
+        rounded={str(dtype): str(digest) for dtype, digest in dict(value.get("rounded") or {}).items()},
     )
 
 
 def _spec(name: Any, value: Any) -> ParameterSpec:
     shape, dtype = (value["shape"], value.get("dtype", "float32")) if isinstance(value, dict) else value
-    return ParameterSpec(tuple(_count(f"parameters/{name}/shape", size) for size in shape), canonical_dtype(str(dtype)))
+    sizes = tuple(_count(f"parameters/{name}/shape", size) for size in shape)
+    if math.prod(sizes) >= 2**62:  # flat positions are int64
+        raise ValueError(f"parameters/{name}/shape: {list(sizes)} has more elements than any model")
+    return ParameterSpec(sizes, canonical_dtype(str(dtype)))
+
+
+def _text(what: str, value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{what}: {value!r} is not text")
+    return value
+
+
+def _share(what: str, value: Any) -> float:
+    share = float(value)
+    if not 0 <= share <= 1:
+        raise ValueError(f"{what}: {value!r} is not a share")
+    return share
 
 
 def _count(what: str, value: Any) -> int:

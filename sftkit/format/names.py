@@ -76,7 +76,12 @@ def canonical(key: str, prefix: str) -> str | None:
     if not key.startswith(prefix) or (not prefix and key.startswith(_HEADS)):
         return None
     name = modern(key[len(prefix) :])
-    return None if name.endswith(_BUFFERS) else name
+    return None if is_buffer(name) else name
+
+
+def is_buffer(key: str) -> bool:
+    """Whether a key is that of a buffer that older transformers stored, and not of a parameter."""
+    return key.endswith(_BUFFERS)
 
 
 def modern(name: str) -> str:

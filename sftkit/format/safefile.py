@@ -74,7 +74,7 @@ class SafeReader:
         self._map = mmap.mmap(self._handle, 0, access=mmap.ACCESS_READ)
         header_size = int.from_bytes(self._map[:8], "little")
         header: dict[str, Any] = json.loads(self._map[8 : 8 + header_size])
-        self.metadata: dict[str, str] = header.pop("__metadata__", {})
+        self.metadata: dict[str, str] = header.pop("__metadata__", None) or {}  # the library lets null pass
         base = 8 + header_size
         self.specs: dict[str, TensorSpec] = {
             name: TensorSpec(
@@ -99,8 +99,14 @@ class SafeReader:
         return memoryview(self._map)[spec.begin : spec.end]
 
     def read(self, name: str) -> NDArray[Any]:
-        """The tensor as a read-only view on the file, in its own dtype and shape."""
+        """The tensor as a read-only view on the file, in its own dtype and shape.
+
+        Raises:
+            FormatError: if numpy has no such dtype.
+        """
         spec = self.specs[name]
+        if spec.code not in CODES:
+            raise FormatError(f"{self.path}: {name}: dtype {spec.code} is not supported.")
         array: NDArray[Any] = np.frombuffer(self._map, spec.dtype, spec.size, spec.begin)
         return array.reshape(spec.shape)
 
@@ -110,7 +116,7 @@ class SafeReader:
         Raises:
             FormatError: if the file has become shorter than its header says.
         """
-        at, view = self.specs[name].begin + offset, memoryview(buffer)
+        at, view = self.specs[name].begin + offset, buffer.data
         if not hasattr(os, "preadv"):  # Windows
             view[:] = memoryview(self._map)[at : at + view.nbytes]
             return
@@ -192,7 +198,7 @@ class SafeWriter:
 
     def append(self, data: NDArray[Any] | memoryview) -> None:
         """The next piece of the tensor that was begun; a contiguous array or bytes."""
-        piece = memoryview(data.reshape(-1).view(np.uint8)) if isinstance(data, np.ndarray) else data
+        piece = data.reshape(-1).view(np.uint8).data if isinstance(data, np.ndarray) else data
         self._left -= piece.nbytes
         self._write(piece)
 

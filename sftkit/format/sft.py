@@ -20,8 +20,8 @@ from sftkit.format.metadata import Metadata, ParameterSpec
 if TYPE_CHECKING:
     from scipy.sparse import csr_array  # 0.15 s to import, which what works on positions alone need not pay
 
-# A parameter of more rows than this belongs to no model we know of, and its row pointers alone would fill 64 MB.
-_MOST_ROWS = 1 << 24
+# A parameter of more rows than this belongs to no model we know of, and its row pointers alone would fill 16 MB.
+_MOST_ROWS = 1 << 22
 
 
 class Difference(Protocol):

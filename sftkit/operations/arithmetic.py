@@ -108,6 +108,8 @@ class Merger:
         self.method = method
         self._names = [frozenset(item.sft.names) for item in self.weighted]
         self._thinners = [_thinner(item.sft, method) for item in self.weighted]
+        self._left = [set(names) for names in self._names]
+        self._given = [0] * len(self.weighted)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -123,13 +125,21 @@ class Merger:
         Args:
             name: the parameter; one without entries gives stretches without positions.
             size: its number of elements.
+
+        Raises:
+            FormatError: if a file's entries are not what the format asks for.
         """
-        cursors = [self._cursor(at, name) for at in range(len(self.weighted)) if name in self._names[at]]
+        chosen = [at for at, names in enumerate(self._names) if name in names]
+        cursors = [self._cursor(at, name) for at in chosen]
         scratch = _Scratch(min(size, WINDOW), self.method.name == "ties")
+        given = [0] * len(chosen)
         for start in range(0, size, WINDOW):
             stop = min(start + WINDOW, size)
             parts = [(*cursor.below(stop), weight) for cursor, weight in cursors]
+            given = [count + len(part[0]) for count, part in zip(given, parts, strict=True)]
             yield scratch.merge([part for part in parts if len(part[0])], start, stop)
+        for at, count in zip(chosen, given, strict=True):
+            self._tally(at, name, count)
 
     def parameter(self, name: str, size: int) -> Merged:
         """The sum on a whole parameter."""
@@ -145,6 +155,16 @@ class Merger:
             0,
             size,
         )
+
+    def _tally(self, at: int, name: str, count: int) -> None:
+        """Once every entry of a file was given, their number must be the one that it promises."""
+        if name not in self._left[at]:
+            return
+        self._left[at].remove(name)
+        self._given[at] += count
+        sft = self.weighted[at].sft
+        if not self._left[at] and self._thinners[at] is None and isinstance(sft, SftFile):
+            sft.check_count(self._given[at])
 
     def _cursor(self, at: int, name: str) -> tuple[_Cursor, float]:
         """A walk through one SFT's entries on one parameter, and the factor that they get."""

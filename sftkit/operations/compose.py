@@ -100,7 +100,7 @@ def compose(
             notes = check_base(plan, streamed.base, str(base), force=force)
             write_config(folder, plan.base, plan.layout.config)
             copy_small_files(base, folder)
-            record_of(plan, streamed, method, name or str(base), str(base)).write(folder)
+            record_of(plan, streamed, method, name or str(base)).write(folder)
         else:  # everything cancels: what remains is the base itself
             streamed, notes = Streamed(0, 0, 0, "", ""), ("the weights cancel: the output is the base, to the byte.",)
             copy_model(base, folder)
@@ -114,11 +114,12 @@ def check_base(plan: Plan, found: str, base: str, *, force: bool) -> tuple[str, 
     return check_fingerprint(found, plan.base.dtype, plan.weighted, base, force=force)
 
 
-def record_of(plan: Plan, streamed: Streamed, method: Method, name: str, path: str) -> Record:
+def record_of(plan: Plan, streamed: Streamed, method: Method, given: str) -> Record:
     """What ``sftkit.json`` will say: on a composed model, its own record and what was added."""
     before = plan.record if plan.record is not None and plan.record.fingerprint in ("", streamed.base) else None
     if before is None:
-        base = {"name": name, "path": path, "fingerprint": streamed.base, "model_type": plan.base.model_type}
+        name = Path(given).name if Path(given).is_dir() else given
+        base = {"name": name, "path": given, "fingerprint": streamed.base, "model_type": plan.base.model_type}
         return Record(base, describe(plan.weighted), method.document(), streamed.result)
     same = method.document() == before.method == SUM.document()
     sfts = summed((*before.sfts, *describe(plan.weighted)))

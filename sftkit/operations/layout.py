@@ -16,7 +16,7 @@ from sftkit.errors import CheckpointError, MismatchError
 from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.dtypes import BFLOAT16, CODES, FLOATS
 from sftkit.format.metadata import Metadata
-from sftkit.format.names import canonical, is_pooler, model_prefix, modern
+from sftkit.format.names import canonical, is_buffer, is_pooler, model_prefix, modern
 from sftkit.format.safefile import Planned, planned
 from sftkit.operations.heads import HeadChoice, architecture_of, label_config
 from sftkit.operations.lm_heads import LmHead, is_task_class, lm_head
@@ -71,7 +71,7 @@ class BaseView:
     def heads(self) -> tuple[str, ...]:
         """Keys of everything outside the backbone."""
         backbone = self.checkpoint
-        return tuple(key for key in backbone.keys if canonical(key, backbone.prefix) is None and not _is_buffer(key))
+        return tuple(key for key in backbone.keys if canonical(key, backbone.prefix) is None and not is_buffer(key))
 
     @property
     def family(self) -> str:
@@ -88,10 +88,6 @@ def _has_lm_head(checkpoint: Checkpoint, known: LmHead) -> bool:
 def _is_lm(checkpoint: Checkpoint) -> bool:
     names = checkpoint.config.get("architectures") or [""]
     return str(names[0]).endswith(("ForCausalLM", "LMHeadModel"))
-
-
-def _is_buffer(key: str) -> bool:
-    return key.endswith((".position_ids", ".masked_bias", "rotary_emb.inv_freq"))
 
 
 def plan_layout(view: BaseView, choice: HeadChoice) -> Layout:
@@ -208,7 +204,7 @@ def _backbone(
     of_key = {key: name for name, key in checkpoint.backbone.items()}
     for key in checkpoint.keys:
         name = canonical(key, checkpoint.prefix) or ""
-        if not name or _is_buffer(key) or prefix + name in head:
+        if not name or prefix + name in head:
             continue
         pooled = name in listed or (partial and is_task_class(architecture) and bool(_POOLED.match(architecture)))
         if not is_pooler(name) or pooled:

@@ -1,4 +1,4 @@
-"""What composing would do, without doing it: conflicts, what rounding would lose, what does not fit, whose head wins."""
+"""What composing would do, without doing it: conflicts, rounding, what does not fit, whose head wins."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sftkit.operations.arithmetic import SUM, Merger, Method, Weighted, collapse
 from sftkit.operations.belong import problems
 from sftkit.operations.compose import Plan, check_base, plan_composition
 from sftkit.operations.heads import head_document
+from sftkit.operations.renamed import named_as_learned
 from sftkit.operations.report import ArithmeticReport, uses
 from sftkit.operations.stream import Streamed, measure
 
@@ -53,16 +54,14 @@ def preview_model(base: Path, weighted: Sequence[Weighted], *, method: Method = 
     checkpoint = Checkpoint(base)
     collapsed = collapse(weighted)
     wrong = [line for item in collapsed for line in problems(checkpoint.parameters, item.sft, item.path, str(base))]
-    try:
-        plan = plan_composition(base, weighted)
-    except MismatchError as error:
-        return _failed(weighted, wrong if str(error) in wrong else [*wrong, str(error)], checkpoint.dtype)
-    try:
-        streamed = measure(plan.base, plan.layout, Merger(plan.weighted, method))
-        notes = check_base(plan, streamed.base, str(base), force=force)
-    except MismatchError as error:
-        return _failed(weighted, [str(error)], checkpoint.dtype)
-    return _done(weighted, plan, streamed, notes)
+    with named_as_learned(base, collapsed) as source:
+        try:
+            plan = plan_composition(base, weighted, source)
+            streamed = measure(plan.base, plan.layout, Merger(plan.weighted, method))
+            notes = check_base(plan, source.fingerprint or streamed.base, str(base), force=force)
+        except MismatchError as error:
+            return _failed(weighted, wrong if str(error) in wrong else [*wrong, str(error)], checkpoint.dtype)
+        return _done(weighted, plan, streamed, notes)
 
 
 def preview_sum(weighted: Sequence[Weighted], *, method: Method = SUM) -> Preview:

@@ -14,6 +14,7 @@ from sftkit.errors import SftkitError
 from sftkit.format.atomic import atomic_directory, check_output
 from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.files import SftFile
+from sftkit.hub import cached_model
 from sftkit.operations.add import negated
 from sftkit.operations.arithmetic import Merger, Method, Weighted
 from sftkit.operations.compose import compose, plan_composition, record_of, report
@@ -66,8 +67,8 @@ def _changed(model: Path, record: Record) -> str:
 
 def _base_at_hand(record: Record, model: Path) -> tuple[Path | None, str]:
     named = str(record.base.get("path") or record.base.get("name") or "")
-    for path in (Path(named), model.parent / named):
-        if named and path.is_dir():
+    for path in (Path(named), model.parent / named, cached_model(named)):
+        if named and path is not None and path.is_dir():
             try:
                 if backbone_fingerprint(Checkpoint(path))[0] == record.base.get("fingerprint"):
                     return path, ""
@@ -102,7 +103,7 @@ def _restore(
             return None, f"{sft.get('path')}, which remains, is not at hand"
         sfts.append(Weighted(item.sft, sft["weight"], str(sft["path"])))
     again = compose(
-        base, sfts, output, name=str(record.base.get("name") or base), method=Method(**record.method),
+        base, sfts, output, name=str(record.base.get("path") or base), method=Method(**record.method),
         shard_size=shard_size, force=force, overwrite=overwrite,
     )  # fmt: skip
     kept = " and ".join(Path(item.path).name for item in sfts)
@@ -158,5 +159,5 @@ def _from_weights(
         streamed = write_model(folder, plan.base, plan.layout, Merger(plan.weighted), shard_size=shard_size)
         write_config(folder, plan.base, plan.layout.config)
         copy_small_files(model, folder)
-        record_of(plan, streamed, Method(), str(model), str(model)).write(folder)
+        record_of(plan, streamed, Method(), str(model)).write(folder)
     return report(str(output), weighted, streamed, None, (*plan.notes, *notes), exact=False)

@@ -1,4 +1,4 @@
-"""What of a tuned model becomes an SFT's head when it is the difference of two models, and what its metadata say of it."""
+"""What of a tuned model becomes the head of an SFT that is the difference of two models, and what metadata it gets."""
 
 from __future__ import annotations
 

@@ -57,5 +57,8 @@ class Observer:
     def evaluated(self, step: int, metric: str, value: float, best: float) -> None:
         """The model was scored on the held-out data."""
 
+    def done(self) -> None:
+        """The phase ended without a last evaluation."""
+
     def note(self, text: str) -> None:
         """Something that the user may want to know."""

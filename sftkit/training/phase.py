@@ -95,7 +95,7 @@ def run_phase(phase: Phase, settings: Settings, observer: Observer) -> Outcome:
             args=_arguments(phase, settings),
             train_dataset=phase.features,
             data_collator=phase.collator,
-            callbacks=[_Progress(observer), _Schedule(settings.eval_every)],
+            callbacks=[ProgressCallback(observer), _Schedule(settings.eval_every)],
         )
         trainer.remove_callback(PrinterCallback)
         if phase.regularise is not None:
@@ -163,7 +163,9 @@ class _Regularise(TrainerCallback):
         self._regularise()
 
 
-class _Progress(TrainerCallback):
+class ProgressCallback(TrainerCallback):
+    """Passes a Trainer's steps and losses on to an observer."""
+
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
 
@@ -175,7 +177,7 @@ class _Progress(TrainerCallback):
         self, args: Any, state: TrainerState, control: Any, logs: Mapping[str, float] | None = None, **_: Any
     ) -> None:
         del args, control
-        if logs and "loss" in logs:
+        if logs and "loss" in logs:  # the Trainer's own, without the regulariser
             self._observer.step(state.global_step, float(logs["loss"]))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from tests.benchmarks._make import copy_and_flush, make_base, make_sfts_for, median, run
@@ -35,7 +36,7 @@ def main(folder: Path) -> None:
             peaks.append(peak)
             return seconds
 
-        copy = median(_RUNS, lambda base=base: copy_and_flush(base, folder / "copy"))
+        copy = median(_RUNS, partial(copy_and_flush, base, folder / "copy"))
         seconds = median(_RUNS, compose)
         name = f"{size}, {shards} file{'s' if shards > 1 else ''}"
         print(

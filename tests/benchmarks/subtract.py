@@ -10,7 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks._make import K, make_base, make_tuned, median, memory_pass, run
+from tests.benchmarks._artifacts import K
+from tests.benchmarks._make import make_base, make_tuned, median, memory_pass, run
 
 _RUNS = 3
 _PARAMETERS = 177_853_440

@@ -51,8 +51,9 @@ CASES: dict[str, tuple[Callable[[], bytes], str]] = {
     "no k": (lambda: file_bytes(sft=document(k=None)), "'k'"),
     "a negative shape": (lambda: file_bytes(sft=document(parameters={WEIGHT: {"shape": [-3, 4]}})), "-3"),
     "an astronomical shape": (
-        lambda: file_bytes(sft=document(parameters={WEIGHT: {"shape": [2**61, 2**61]}})), "rows"
+        lambda: file_bytes(sft=document(parameters={WEIGHT: {"shape": [2**61, 2**61]}})), "elements"
     ),
+    "more rows than any model has": (lambda: file_bytes(sft=document(parameters={WEIGHT: {"shape": [2**40]}})), "rows"),
     "astronomical columns": (
         lambda: file_bytes(sft=document(parameters={WEIGHT: {"shape": [1, 2**61, 2**61]}})), "elements"
     ),
@@ -62,7 +63,8 @@ CASES: dict[str, tuple[Callable[[], bytes], str]] = {
     "training that is text": (lambda: file_bytes(sft=document(training="long")), "malformed"),
     "a base that is a number": (lambda: file_bytes(sft=document(base=3)), "malformed"),
     "a fingerprint that is a list": (lambda: file_bytes(sft=document(base={"fingerprint": [1]})), "malformed"),
-    "a density that is no number": (lambda: file_bytes(sft='{"k":0,"parameters":{},"density":NaN}'), "density"),
+    "a density beyond all numbers": (lambda: file_bytes(sft='{"k":0,"parameters":{},"density":1e999}'), "density"),
+    "NaN in the document": (lambda: file_bytes(sft='{"k":0,"parameters":{},"density":NaN}'), "NaN is not JSON"),
     "JSON that stops early": (lambda: file_bytes(sft='{"k": 2'), "JSON"),
     "JSON nested too deeply": (lambda: file_bytes(sft="[" * 100_000), "JSON"),
     "JSON that is a list": (lambda: file_bytes(sft="[]"), "malformed"),
@@ -146,7 +148,7 @@ def test_memory_stays_in_proportion_whatever_shape_a_small_file_claims(shape: li
     finally:
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-    assert peak < 100e6
+    assert peak < 150e6  # row pointers and what they are made from
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -211,7 +211,7 @@ def test_sftkit_json_says_what_the_model_is_made_of(tmp_path: Path, base: Path) 
     )
     record = json.loads((tmp_path / "out" / "sftkit.json").read_text())
     assert record["base"] == {
-        "name": "owner/name", "path": str(base), "fingerprint": fingerprint(Checkpoint(base)), "model_type": "bert",
+        "name": "owner/name", "path": "owner/name", "fingerprint": fingerprint(Checkpoint(base)), "model_type": "bert",
     }  # fmt: skip
     assert record["sfts"] == [{"path": "pos.sft", "weight": 0.5, "digest": sft.digest, "k": 200, "objective": "pos"}]
     assert record["method"] == {"name": "dare", "drop": 0.25, "seed": 3}

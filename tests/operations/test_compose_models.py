@@ -65,7 +65,7 @@ def test_a_language_sft_alone_makes_a_masked_lm_with_the_old_output_matrix(
 def test_a_language_sft_on_a_causal_model_makes_a_causal_model(tmp_path: Path, model_type: str, tied: bool) -> None:
     source, out, _ = make(tmp_path, model_type, "clm", tie_word_embeddings=tied)
     model = load(out, transformers.AutoModelForCausalLM)
-    old = transformers.AutoModelForCausalLM.from_pretrained(source)
+    old: Any = transformers.AutoModelForCausalLM.from_pretrained(source)
     assert torch.equal(model.get_output_embeddings().weight, old.get_output_embeddings().weight)
     assert not torch.equal(model.get_input_embeddings().weight, old.get_input_embeddings().weight)
 

@@ -1,0 +1,95 @@
+"""``sftkit demo``: the whole method in miniature."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sftkit.cli import _options, _render
+
+if TYPE_CHECKING:
+    from sftkit.demo.run import DemoReport
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where everything goes.")] = Path(
+        "sftkit-demo"
+    ),
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed makes other languages.")] = 0,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A few steps of everything: shows that it runs, no more.")
+    ] = False,
+    overwrite: _options.Overwrite = False,
+    quiet: _options.Quiet = False,
+    json: _options.Json = False,
+) -> None:
+    """Show the whole method in miniature: offline, on invented languages, in about three minutes.
+
+    \b
+    Examples:
+      sftkit demo
+      sftkit demo --seed 1 -o other-languages/
+    """
+    from sftkit.cli._progress import TrainingDisplay
+    from sftkit.demo.picture import draw
+    from sftkit.demo.run import DemoSettings, run_demo
+
+    settings = DemoSettings.quick(seed) if quick else DemoSettings(seed)
+    displays: list[TrainingDisplay] = []
+
+    def watch(title: str) -> TrainingDisplay:
+        displays.append(TrainingDisplay(quiet=quiet, title=title))
+        return displays[-1]
+
+    try:
+        report = run_demo(output, settings, watch, overwrite=overwrite)
+    finally:
+        for display in displays:
+            display.close()
+    draw(report, output / "demo.png")
+    if json:
+        _render.as_json(_document(report))
+    else:
+        _show(report)
+
+
+def _document(report: DemoReport) -> dict[str, Any]:
+    return {
+        "folder": str(report.folder),
+        "source": report.source,
+        "target": report.target,
+        "scores": [{"sfts": list(s.sfts), "what": s.what, "accuracy": s.accuracy} for s in report.scores],
+        "overlap": report.overlap.document(),
+        "files": report.files,
+    }
+
+
+def _show(report: DemoReport) -> None:
+    _render.table(
+        f"Tagging {report.target.title()}, a language that neither the base nor the tagger has seen tagged",
+        [_render.Column("base +"), _render.Column("SFTs"), _render.Column("accuracy", True)],
+        [(score.what, " + ".join(score.sfts), f"{100 * score.accuracy:.1f} %") for score in report.scores],
+    )
+    names, matrix = report.overlap.names, report.overlap.whole.matrix
+    _render.table(
+        "Overlap: common entries as a share of the smaller SFT",
+        [_render.Column(""), *(_render.Column(name, True) for name in names)],
+        [(name, *(f"{100 * value:.1f} %" for value in row)) for name, row in zip(names, matrix, strict=True)],
+    )
+    _render.table(
+        f"In {report.folder}/",
+        [_render.Column("file"), _render.Column("what it is")],
+        [*report.files.items(), ("demo.png", "both tables as a picture")],
+    )
+    source, target = report.source, report.target
+    _render.data(
+        f"\nGo on with:\n"
+        f"  cd {report.folder}\n"
+        f"  sftkit evaluate model/ --pos treebank/{target}-test.conllu\n"
+        f"  sftkit inspect {target}.sft\n"
+        f"  sftkit overlap {source}.sft {target}.sft tagging.sft\n"
+        f"  sftkit compose base/ tagging.sft {target}.sft:0.5 -o half/\n"
+        f"  sftkit train --mlm text/{target}.txt --base base/ --steps 300 --lr 3e-3 --density 0.05 -o {target}-sparser.sft"
+    )

@@ -1,0 +1,106 @@
+"""``sftkit inspect`` as a user sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.build import save_sft
+from tests.cli.run import sftkit
+
+KEYS = {"k", "density", "objective", "method", "base", "parameters", "layers", "head", "training", "parents"}
+
+
+@pytest.fixture(scope="module")
+def sft(pico_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sfts")
+    return save_sft(folder / "mt.sft", pico_base, training={"seed": 7, "phase1": {"steps": 40}}, trained_with=("d" * 32,))
+
+
+@pytest.fixture(scope="module")
+def task(pico_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_sft(tmp_path_factory.mktemp("sfts") / "pos.sft", pico_base, objective="pos", seed=1, k=300)
+
+
+def test_json_has_the_documented_keys(sft: Path) -> None:
+    document = json.loads(sftkit("inspect", sft, "--json").stdout)
+    assert document.keys() >= KEYS
+    assert document["k"] == 200
+    assert document["objective"] == "mlm"
+    assert document["training"]["phase1"] == {"steps": 40}
+    for part in ("parameters", "layers", "kinds"):
+        assert document[part][0].keys() == {"name", "shape", "nnz", "density", "l1", "l2", "max_abs"}
+        assert sum(entry["nnz"] for entry in document[part]) == 200
+    assert document["head"][0].keys() >= {"name", "shape"}
+
+
+def test_json_of_several_files_is_a_list(sft: Path, task: Path) -> None:
+    documents = json.loads(sftkit("inspect", sft, task, "--json").stdout)
+    assert [document["k"] for document in documents] == [200, 300]
+
+
+def test_one_file_is_shown_with_kinds_layers_and_provenance(sft: Path, pico_base: Path) -> None:
+    shown = sftkit("inspect", sft)
+    assert shown.status == 0
+    for expected in ("200", "feed-forward in", "encoder.layer.1", "mlm", "lottery", "phase1.steps", "d" * 32):
+        assert expected in shown.stdout
+    assert str(pico_base) in shown.stdout
+    assert "encoder.layer.1.output.dense.weight" not in shown.stdout
+
+
+def test_layers_shows_every_parameter(sft: Path) -> None:
+    assert "encoder.layer.1.output.dense.weight" in sftkit("inspect", sft, "--layers").stdout
+
+
+def test_two_files_are_shown_side_by_side(sft: Path, task: Path) -> None:
+    lines = sftkit("inspect", sft, task, "--layers").stdout.splitlines()
+    row = next(line for line in lines if line.startswith("│ K "))
+    assert [cell.strip() for cell in row.strip("│").split("│")] == ["K", "200", "300"]
+
+
+def test_tokens_are_named_with_the_bases_tokenizer(sft: Path) -> None:
+    document = json.loads(sftkit("inspect", sft, "--tokens", "--top", "4", "--json").stdout)
+    assert len(document["tokens"]) == 4
+    assert document["tokens"][0].keys() == {"row", "token", "nnz", "l2"}
+    assert "Tokens changed most" in sftkit("inspect", sft, "--tokens").stdout
+
+
+def test_markup_in_names_is_shown_as_it_is(pico_base: Path, tmp_path: Path) -> None:
+    path = save_sft(tmp_path / "x.sft", pico_base, labels=("[red]", "[/]"), objective="pos")
+    assert "[red], [/]" in sftkit("inspect", path).stdout
+
+
+@pytest.mark.parametrize("ending", ["png", "pdf", "svg"])
+def test_a_picture_is_drawn_and_not_replaced_unasked(ending: str, sft: Path, task: Path, tmp_path: Path) -> None:
+    picture = tmp_path / f"x.{ending}"
+    assert sftkit("inspect", sft, task, "--plot", picture).status == 0
+    before = picture.read_bytes()
+    assert len(before) > 1000
+    again = sftkit("inspect", sft, "--plot", picture)
+    assert again.status == 1
+    assert "--overwrite" in again.stderr
+    assert picture.read_bytes() == before
+    assert sftkit("inspect", sft, "--plot", picture, "--overwrite").status == 0
+
+
+def test_a_picture_of_unknown_kind_is_refused(sft: Path, tmp_path: Path) -> None:
+    refused = sftkit("inspect", sft, "--plot", tmp_path / "x.txt")
+    assert refused.status == 1
+    assert ".png" in refused.stderr
+
+
+@pytest.mark.parametrize("what", ["a text file", "a folder", "nothing", "a text file, as JSON"])
+def test_what_is_no_sft_is_refused_in_one_line(what: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.sft"
+    if what.startswith("a text file"):
+        path.write_text("hello")
+    elif what == "a folder":
+        os.mkdir(path)
+    refused = sftkit("inspect", path, *(["--json"] if "JSON" in what else []))
+    assert refused.status == 1
+    assert refused.stdout == ""
+    assert len(refused.stderr.splitlines()) == 1
+    assert "x.sft" in refused.stderr

@@ -1,0 +1,89 @@
+"""From training to plain transformers, for every architecture and way of storing it that sftkit is right for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForMaskedLM, AutoModelForTokenClassification
+
+from sftkit.format.files import SftFile, write
+from sftkit.operations.arithmetic import Weighted
+from sftkit.operations.compose import compose
+from sftkit.tasks.tagging import PartOfSpeech
+from sftkit.training.lottery import learn
+from sftkit.training.settings import settings_for
+from tests import pico
+
+ENCODERS = ["bert", "xlm-roberta", "distilbert", "deberta-v2", "electra", "modernbert"]
+IDS = torch.tensor([[2, 10, 20, 30, 4, 40, 3]])
+
+
+def _trained(folder: Path, base: Path, objective: str, data: Path) -> Path:
+    settings = settings_for(
+        objective, data=(str(data),), base=base, base_name="pico", steps=3, lr=1e-2, k=2500, device="cpu"
+    )
+    return write(folder / f"{objective}.sft", learn(settings).sft)
+
+
+def _open(auto_class: type, folder: Path) -> torch.nn.Module:
+    model, info = auto_class.from_pretrained(folder, output_loading_info=True)  # type: ignore[attr-defined]
+    assert {kind: sorted(map(str, found)) for kind, found in info.items() if found} == {}
+    opened: torch.nn.Module = model.eval()
+    return opened
+
+
+@pytest.mark.parametrize("head", [True, False], ids=["with prefix", "bare"])
+@pytest.mark.parametrize("model_type", ENCODERS)
+def test_trained_and_composed_models_open_whole_in_transformers(
+    tmp_path: Path, corpus: Path, treebank: Path, model_type: str, head: bool
+) -> None:
+    base = pico.save_base(tmp_path / "base", model_type, head=head)
+    language, task = (_trained(tmp_path, base, *pair) for pair in (("mlm", corpus), ("pos", treebank)))
+    both = [Weighted(SftFile(path), 1.0, path.name) for path in (language, task)]
+    compose(base, both, tmp_path / "tagger")
+    tagger = _open(AutoModelForTokenClassification, tmp_path / "tagger")
+    labels = sorted(tagger.config.id2label.items())  # type: ignore[union-attr]
+    assert tuple(label for _, label in labels) == PartOfSpeech.labels
+    compose(base, both[:1], tmp_path / "language")
+    model = _open(AutoModelForMaskedLM, tmp_path / "language")
+    inputs, output = model.get_input_embeddings().weight, model.get_output_embeddings().weight  # type: ignore[operator]
+    assert not torch.equal(inputs, output)
+    original = pico.make_model(model_type, head=head).get_input_embeddings().weight
+    assert torch.equal(output, original)  # θ's own values
+
+
+@pytest.mark.parametrize("model_type", ["bert", "xlm-roberta", "distilbert"])
+def test_an_sft_learned_with_prefix_applies_to_the_bare_checkpoint_of_the_same_base(
+    tmp_path: Path, corpus: Path, treebank: Path, model_type: str
+) -> None:
+    base = pico.save_base(tmp_path / "base", model_type)
+    bare = _without_prefix(base, tmp_path / "bare")
+    sfts = [_trained(tmp_path, base, *pair) for pair in (("mlm", corpus), ("pos", treebank))]
+    logits = []
+    for folder in (base, bare):
+        compose(folder, [Weighted(SftFile(path), 1.0, path.name) for path in sfts], tmp_path / f"{folder.name}-tagger")
+        tagger = _open(AutoModelForTokenClassification, tmp_path / f"{folder.name}-tagger")
+        logits.append(tagger(input_ids=IDS).logits)
+    assert torch.equal(*logits)
+
+
+def _without_prefix(base: Path, folder: Path) -> Path:
+    """The same backbone as a bare encoder, and with the old names of layer norms."""
+    import json
+    import shutil
+
+    shutil.copytree(base, folder)
+    config = json.loads((folder / "config.json").read_text())
+    prefix = {"bert": "bert.", "xlm-roberta": "roberta.", "distilbert": "distilbert."}[config["model_type"]]
+    tensors = load_file(folder / "model.safetensors")
+    bare = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    if config["model_type"] == "bert":
+        bare = {
+            name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): tensor
+            for name, tensor in bare.items()
+        }
+    save_file(bare, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder

@@ -1,0 +1,139 @@
+"""What may import what: light commands stay light, the library knows nothing of the command line."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sftkit.format.files import write
+from tests.format.golden import golden
+
+PACKAGE = Path(__file__).parent.parent / "sftkit"
+HEAVY = ("torch", "transformers", "datasets", "accelerate")
+
+# Runs a command in a fresh interpreter and says which heavy modules it brought in.
+_PROBE = """
+import sys
+from sftkit.cli.app import app
+try:
+    app(sys.argv[1:], prog_name="sftkit")
+except SystemExit as exit:
+    status = exit.code or 0
+heavy = [name for name in {heavy} if name in sys.modules]
+print(status, *heavy, file=sys.stderr)
+"""
+
+
+def heavy_modules(*arguments: object, also: tuple[str, ...] = ()) -> list[str]:
+    probe = _PROBE.format(heavy=(*HEAVY, *also))
+    command = [sys.executable, "-c", probe, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    status, *heavy = done.stderr.splitlines()[-1].split()
+    assert status == "0", done.stderr
+    return heavy
+
+
+@pytest.fixture
+def sfts(tmp_path: Path) -> list[Path]:
+    return [write(tmp_path / name, golden()) for name in ("a.sft", "b.sft")]
+
+
+def test_help_imports_nothing_heavy_not_even_numpy() -> None:
+    assert heavy_modules("--help", also=("numpy", "scipy", "matplotlib", "huggingface_hub")) == []
+
+
+@pytest.mark.parametrize("command", ["train", "compose", "subtract", "inspect", "overlap", "evaluate", "convert"])
+def test_the_help_of_every_command_imports_nothing_heavy(command: str) -> None:
+    assert heavy_modules(command, "--help", also=("numpy",)) == []
+
+
+def test_inspect_imports_neither_torch_nor_scipy(sfts: list[Path]) -> None:
+    assert heavy_modules("inspect", *sfts, also=("scipy", "matplotlib", "tokenizers")) == []
+
+
+@pytest.mark.parametrize("metric", ["share", "sign", "cosine"])
+def test_overlap_imports_neither_torch_nor_scipy(metric: str, sfts: list[Path]) -> None:
+    assert heavy_modules("overlap", *sfts, "--metric", metric, also=("scipy", "matplotlib")) == []
+
+
+def test_compose_of_sfts_imports_nothing_heavy(sfts: list[Path], tmp_path: Path) -> None:
+    assert heavy_modules("compose", f"{sfts[0]}:0.5", sfts[0], "-o", tmp_path / "c.sft") == []
+
+
+def test_compose_into_a_base_imports_nothing_heavy(sfts: list[Path], tmp_path: Path) -> None:
+    base = small_base(tmp_path / "base")
+    assert heavy_modules("compose", base, tmp_path / "a.sft", "--force", "-o", tmp_path / "model") == []
+
+
+def test_subtract_of_sfts_imports_nothing_heavy(sfts: list[Path], tmp_path: Path) -> None:
+    half = tmp_path / "half.sft"
+    heavy_modules("compose", f"{sfts[0]}:0.5", "-o", half)
+    assert heavy_modules("subtract", sfts[0], half, "-o", tmp_path / "c.sft") == []
+
+
+def small_base(path: Path) -> Path:
+    """A base with the golden SFT's parameters, made without torch."""
+    from safetensors.numpy import save_file
+
+    path.mkdir()
+    specs = golden().metadata.parameters
+    save_file(
+        {f"bert.{name}": np.zeros(spec.shape, np.float32) for name, spec in specs.items()}, path / "model.safetensors"
+    )
+    (path / "config.json").write_text(json.dumps({"model_type": "bert", "hidden_size": 20}))
+    return path
+
+
+def modules(folder: str = "") -> Iterator[tuple[Path, ast.Module]]:
+    for path in sorted((PACKAGE / folder).rglob("*.py")):
+        yield path.relative_to(PACKAGE), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+def test_no_module_outside_the_command_line_imports_it() -> None:
+    offenders = [
+        str(path)
+        for path, tree in modules()
+        if path.parts[0] != "cli" and path.name != "__main__.py" and any(n.startswith("sftkit.cli") for n in imports(tree))
+    ]
+    assert offenders == []
+
+
+def test_no_module_outside_the_command_line_prints_or_exits() -> None:
+    offenders = [
+        f"{path}:{node.lineno}"
+        for path, tree in modules()
+        if path.parts[0] != "cli"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "sys.exit", "exit", "quit", "os._exit")
+    ]
+    assert offenders == []
+
+
+def test_the_format_depends_on_nothing_above_it() -> None:
+    above = [
+        f"{path}: {name}"
+        for path, tree in modules("format")
+        for name in imports(tree)
+        if name.startswith("sftkit.") and not name.startswith(("sftkit.format", "sftkit.errors"))
+    ]
+    assert above == []
+
+
+def test_only_the_renderers_import_rich() -> None:
+    users = {str(path) for path, tree in modules() if any(name.split(".")[0] == "rich" for name in imports(tree))}
+    assert users <= {"cli/_render.py", "cli/_progress.py"}
