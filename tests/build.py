@@ -18,7 +18,6 @@ from sftkit.format.sft import SFT, density, to_csr
 from sftkit.operations.layout import BaseView
 
 LABELS = ("ADJ", "NOUN", "VERB")
-_SEQUENCE = {"bert": ("pooler",), "electra": ("classifier",)}
 
 
 def make_sft(

@@ -68,6 +68,7 @@ class TrainingDisplay(Observer):
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[loss]}{task.fields[best]}"),
                 TimeRemainingColumn(),
+                TextColumn("left"),
                 console=self._console,
                 transient=True,
             )

@@ -88,6 +88,7 @@ def _register() -> None:
     """Commands in the order in which ``--help`` shows them."""
     # their modules import nothing heavy until they run
     from sftkit.cli.compose import compose
+    from sftkit.cli.convert import convert
     from sftkit.cli.demo import demo
     from sftkit.cli.evaluate import evaluate
     from sftkit.cli.inspect import inspect
@@ -102,7 +103,8 @@ def _register() -> None:
     app.command()(inspect)
     app.command()(overlap)
     app.command()(evaluate)
-    # convert, push, pull
+    app.command()(convert)
+    # push, pull
 
 
 _register()

@@ -169,8 +169,8 @@ _SKETCHES = (
             auxiliary_first=False,
             adverb_first=True,
         ),
-        0.4,
-        0.8,
+        0.5,
+        0.3,
     ),
 )
 _SOURCE, _TARGET = "Talassi", "Sarrowin"

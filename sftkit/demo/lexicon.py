@@ -14,19 +14,19 @@ from dataclasses import dataclass
 
 CONSONANTS = "ptkbdgmnslrfvzhjw"
 VOWELS = "aeiou"
-FIELDS = 4
+FIELDS = 3
 """Semantic fields: a sentence draws most of its content words from one, which a language model can learn."""
 
 SIZES = {
-    "NOUN": 36, "VERB": 24, "ADJ": 16, "ADV": 6, "ADP": 6, "DET": 3, "PRON": 5, "AUX": 3, "CCONJ": 2, "SCONJ": 3,
-    "NUM": 7,
+    "NOUN": 24, "VERB": 16, "ADJ": 12, "ADV": 6, "ADP": 4, "DET": 2, "PRON": 4, "AUX": 2, "CCONJ": 2, "SCONJ": 2,
+    "NUM": 4,
 }  # fmt: skip
 """Roots of each universal part of speech; beside these come the `AMBIGUOUS` ones."""
 
 OPEN = ("NOUN", "VERB", "ADJ", "ADV")
 """Parts of speech that daughters inherit whole; the others, the function words, wear down and are renewed."""
 
-AMBIGUOUS = 30
+AMBIGUOUS = 12
 """Roots that are nouns as well as verbs: only the ending, or the place in the sentence, tells which."""
 
 INFLECTED: Mapping[str, tuple[str, ...]] = {
@@ -73,10 +73,10 @@ def proto_lexicon(rng: random.Random) -> Mapping[str, tuple[Root, ...]]:
     lexicon: dict[str, list[Root]] = {}
     for tag, size in SIZES.items():
         patterns = (
-            ("CVCV", "CVC", "CVCVC", "CVCCV", "VCVC") if tag in OPEN else ("CV", "CVC", "VC")
+            ("CVCV", "CVC", "VCVC") if tag in OPEN else ("CV", "VC")
         )
         lexicon[tag] = [_new_root(rng, patterns, taken) for _ in range(size)]
-    shared = [_new_root(rng, ("CVC", "CVCV", "CVCC", "CVCVC"), taken) for _ in range(AMBIGUOUS)]
+    shared = [_new_root(rng, ("CVC", "CVCV"), taken) for _ in range(AMBIGUOUS)]
     for tag in ("NOUN", "VERB", "ADJ"):
         lexicon[tag] += shared
         rng.shuffle(lexicon[tag])
@@ -89,7 +89,7 @@ def little_words(lexicon: Mapping[str, tuple[Root, ...]], share: float, rng: ran
     return {
         tag: roots
         if tag in OPEN
-        else tuple(_new_root(rng, ("CV", "CVC"), taken) if rng.random() < share else root for root in roots)
+        else tuple(_new_root(rng, ("CV", "VC"), taken) if rng.random() < share else root for root in roots)
         for tag, roots in lexicon.items()
     }
 

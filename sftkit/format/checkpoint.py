@@ -218,7 +218,7 @@ class TorchReader:
         if not isinstance(tensors, dict):
             raise FormatError(f"{path}: holds a {type(tensors).__name__}, not a dictionary of tensors.")
         self._arrays = {
-            str(name): _to_numpy(tensor) for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)
+            str(name): tensor_to_numpy(tensor, f"{path}: {name}") for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)
         }
         self.specs = {
             name: TensorSpec(name, code_of(array.dtype), array.shape, 0, math.prod(array.shape) * array.itemsize)
@@ -238,9 +238,18 @@ class TorchReader:
         """Nothing to do: torch owns the map."""
 
 
-def _to_numpy(tensor: Any) -> NDArray[Any]:
+def tensor_to_numpy(tensor: Any, where: str) -> NDArray[Any]:
+    """A torch tensor as a numpy array on the same memory, where it is contiguous.
+
+    Raises:
+        FormatError: if the tensor is sparse, on no processor, or claims more elements than its storage holds.
+    """
     import torch
 
+    if tensor.layout != torch.strided or tensor.device.type != "cpu":
+        raise FormatError(f"{where}: a tensor of layout {tensor.layout} on {tensor.device}, not a plain one.")
+    if tensor.numel() * tensor.itemsize > tensor.untyped_storage().nbytes():  # one number, said to be repeated
+        raise FormatError(f"{where}: {tensor.numel():,} elements, more than are stored. The file is damaged.")
     tensor = tensor.detach().contiguous()
     if tensor.dtype == torch.bfloat16:
         array: NDArray[Any] = tensor.view(torch.int16).numpy().view(BFLOAT16)

@@ -23,11 +23,14 @@ def prefix_of(model: PreTrainedModel) -> str:
 
 
 def backbone_parameters(model: PreTrainedModel) -> dict[str, nn.Parameter]:
-    """Canonical name -> parameter, sorted by name; a parameter that is shared comes once."""
+    """Canonical name -> parameter, sorted by name; a parameter that the backbone shares with itself comes once."""
     prefix = prefix_of(model)
-    found = ((name, parameter) for name, parameter in model.named_parameters() if name.startswith(prefix))
-    pairs = ((name[len(prefix) :], parameter) for name, parameter in found)
-    return {name: parameter for name, parameter in sorted(pairs) if not is_pooler(name)}
+    found: dict[int, tuple[str, nn.Parameter]] = {}
+    # a tied output matrix may come first (RoBERTa's does): the duplicates are what tells its name in the backbone
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if name.startswith(prefix) and not is_pooler(name[len(prefix) :]):
+            found.setdefault(id(parameter), (name[len(prefix) :], parameter))
+    return dict(sorted(found.values(), key=lambda pair: pair[0]))
 
 
 def head_names(model: PreTrainedModel, untied: Untied | None = None) -> list[str]:
@@ -70,7 +73,7 @@ def untie_output(model: PreTrainedModel) -> Untied | None:
         output.weight = nn.Parameter(inputs.weight.detach().clone())
     output.weight.requires_grad_(False)
     model.config.tie_word_embeddings = False
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    names = {id(parameter): name for name, parameter in model.named_parameters()}  # apart now, so each has one
     input_name = names[id(inputs.weight)].removeprefix(prefix_of(model))
     return Untied(input=input_name, output=names[id(output.weight)])
 

@@ -25,12 +25,15 @@ from sftkit.format.files import SftFile, digest_of, write
 from sftkit.format.metadata import Base, Metadata, ParameterSpec
 from sftkit.format.names import is_pooler
 from sftkit.operations.arithmetic import WINDOW
-from sftkit.operations.largest import Largest
+from sftkit.operations.largest import choose_largest
 from sftkit.operations.layout import BaseView
 from sftkit.operations.lm_heads import is_task_class
 from sftkit.operations.report import ArithmeticReport
 from sftkit.operations.stream import backbone_fingerprint
 from sftkit.operations.tuned_head import TunedHead, tuned_head
+
+#: How much of the differences is looked at to guess what the K largest are: so many elements out of so many.
+_SAMPLE_LENGTH, _SAMPLE_EVERY = 1 << 12, 1 << 17
 
 _SIXTEEN_BITS = (np.dtype(np.float16), BFLOAT16)
 
@@ -80,16 +83,8 @@ class ModelDifference:
         Raises:
             MismatchError: if a difference is not finite.
         """
-        largest = Largest(k)
-        for _, _, values in self._all_blocks():
-            largest.count(values)
-        if largest.crowded:
-            for _, _, values in self._all_blocks():
-                largest.refine(values)
-        for name, start, values in self._all_blocks():
-            largest.collect(name, start, values)
-        self.moved = largest.moved
-        self._chosen = largest.result()
+        chosen = choose_largest(self._all_blocks, k, self._sample(), self.size)
+        self.moved, self._chosen = chosen.moved, chosen.entries
         self.names = tuple(sorted(self._chosen))
 
     def entries(self, name: str) -> tuple[Positions, Values]:
@@ -104,6 +99,18 @@ class ModelDifference:
         for name in self.shared:
             for start, tuned, base in _pairs(self._tuned, self._base, name):
                 yield name, start, _difference(tuned, base, name)
+
+    def _sample(self) -> Values:
+        """Short stretches at even distances, counted through all parameters."""
+        stretches, begin = [np.zeros(0, np.float32)], 0
+        for name in self.shared:
+            size = self._metadata.parameters[name].size
+            first = -begin % _SAMPLE_EVERY
+            for start in range(first, size, _SAMPLE_EVERY):
+                pairs = _pairs(self._tuned, self._base, name, start, min(start + _SAMPLE_LENGTH, size))
+                stretches += [_difference(tuned, base, name) for _, tuned, base in pairs]
+            begin += size
+        return np.concatenate(stretches)
 
     def _exact(self, name: str, start: int, tuned: NDArray[Any], base: NDArray[Any]) -> tuple[Positions, Values]:
         """One block's differences, such that base + difference is tuned wherever float32 can say so."""
@@ -196,12 +203,14 @@ def _base_of(base: Checkpoint, name: str) -> Base:
     return Base(name, base.model_type, None, own, {dtype.name: f for dtype, f in zip(halves, rounded, strict=True)})
 
 
-def _pairs(tuned: Checkpoint, base: Checkpoint, name: str) -> Iterator[tuple[int, NDArray[Any], NDArray[Any]]]:
-    """Start, tuned block, base block; both blocks are overwritten by the next."""
-    size = base.parameters[name].size
+def _pairs(
+    tuned: Checkpoint, base: Checkpoint, name: str, begin: int = 0, end: int | None = None
+) -> Iterator[tuple[int, NDArray[Any], NDArray[Any]]]:
+    """Start, tuned block, base block, between two positions; both blocks are overwritten by the next."""
+    size = base.parameters[name].size if end is None else end
     sides = [(side, side.backbone[name], side.spec(side.backbone[name]).dtype) for side in (tuned, base)]
-    buffers = [np.empty(min(size, WINDOW) * dtype.itemsize, np.uint8) for _, _, dtype in sides]
-    for start in range(0, size, WINDOW):
+    buffers = [np.empty(min(size - begin, WINDOW) * dtype.itemsize, np.uint8) for _, _, dtype in sides]
+    for start in range(begin, size, WINDOW):
         count = min(WINDOW, size - start)
         blocks = []
         for (side, key, dtype), buffer in zip(sides, buffers, strict=True):

@@ -1,106 +1,124 @@
-"""The K largest of differences that are read block by block from disk: two passes, and the values come with it.
+"""The K largest of differences that are read block by block from disk: one pass as a rule, and the values come with it.
 
 Beside :mod:`sftkit.operations.topk`, which ranks what lies in memory and gives positions only, this keeps the signed
-values of what may be chosen, so that nothing has to be read a third time. The order is the same: by the bit pattern of
-the magnitude, ties to what comes first. Zeros are never chosen. Values must be finite.
+values of what may be chosen, so that nothing has to be read again. A sample says from which magnitude on entries are
+kept; where it misled, histograms of the bit patterns say it exactly. The order is the same: by the bit pattern of the
+magnitude, ties to what comes first. Zeros are never chosen. Values must be finite.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sftkit.format.encoding import Positions, Values
 
-_SHIFT = 15  # 2^17 bins: a bin is 1/256 of an octave, so that few more than K entries are kept in the second pass
+#: One block of differences: parameter, position of its first element, float32 ``[n]``. Parameters come sorted by name.
+Block = tuple[str, int, Values]
+
+_SHIFT = 15  # 2^17 bins: a bin is 1/256 of an octave
 _BINS = 1 << (32 - _SHIFT)
 _SIGNLESS = np.uint32(0x7FFFFFFF)
-#: Entries of the deciding bin, beyond K, that are kept in memory; more, and a further pass narrows it down.
-_MOST_CANDIDATES = 1 << 22
+#: Entries beyond K that may be kept in memory: what a sample overestimates, or what shares the deciding bin.
+_MOST_SURPLUS = 1 << 22
 
 
-class Largest:
-    """A choice in passes over the same blocks, parameters in the order of their names.
+@dataclass(frozen=True)
+class Chosen:
+    """The K largest entries by parameter, each sorted by position, and how many differences are not 0 at all."""
 
-    Every block goes to :meth:`count`; if then :attr:`crowded`, to :meth:`refine`; last to :meth:`collect`.
+    entries: dict[str, tuple[Positions, Values]]
+    moved: int
+
+
+def choose_largest(blocks: Callable[[], Iterable[Block]], k: int, sample: Values, total: int) -> Chosen:
+    """The K largest; fewer if fewer differ from 0.
+
+    Args:
+        blocks: gives the same blocks in the same order every time it is called: once, or up to four times.
+        k: how many, at least 1.
+        sample: differences drawn evenly from all of them; decides speed only, never the result.
+        total: number of elements in all blocks together.
     """
+    kept = _collect(blocks(), k, _guess(sample, k, total))
+    if kept is None or kept.found < min(k, kept.moved):
+        floor, ties = _count(blocks, k)
+        kept = _collect(blocks(), k, floor, ties, most=None)
+    assert kept is not None
+    return Chosen(_cut(kept.join(), k), kept.moved)
 
-    def __init__(self, k: int) -> None:
-        self.k = k
-        self.moved = 0
-        self._coarse = np.zeros(_BINS, np.int64)
-        self._fine = np.zeros(1 << _SHIFT, np.int64)
-        self._floor: int | None = None
-        self._ties: int | None = None  # known once refined: how many entries exactly at the floor are taken
-        self._kept: dict[str, list[tuple[Positions, Values]]] = {}
 
-    def count(self, values: Values) -> None:
-        """First pass: one block of differences, float32 ``[n]``."""
+@dataclass
+class _Kept:
+    """Entries from a floor on."""
+
+    pieces: dict[str, list[tuple[Positions, Values]]]
+    found: int = 0
+    moved: int = 0
+
+    def join(self) -> dict[str, tuple[Positions, Values]]:
+        """The pieces joined; each parameter's are given up as soon as they are."""
+        joined = {}
+        for name in list(self.pieces):
+            own = self.pieces.pop(name)
+            joined[name] = np.concatenate([piece[0] for piece in own]), np.concatenate([piece[1] for piece in own])
+        return joined
+
+
+def _guess(sample: Values, k: int, total: int) -> int:
+    """A key that somewhat more than K entries reach, if the sample is like the whole."""
+    expected = k * len(sample) / max(total, 1)
+    rank = math.ceil(1.05 * expected + 4 * math.sqrt(expected) + 64)
+    if rank >= len(sample):
+        return 1
+    keys = _keys(sample)
+    return max(int(np.partition(keys, len(keys) - rank)[len(keys) - rank]), 1)
+
+
+def _collect(
+    blocks: Iterable[Block], k: int, floor: int, ties: int | None = None, most: int | None = _MOST_SURPLUS
+) -> _Kept | None:
+    """Every entry whose key reaches the floor, of those exactly there the first ``ties`` if given; None if too many."""
+    kept = _Kept({})
+    for name, start, values in blocks:
         keys = _keys(values)
-        self._coarse += np.bincount(keys >> np.uint32(_SHIFT), minlength=_BINS)
-        self.moved += int(np.count_nonzero(keys))
-
-    @property
-    def crowded(self) -> bool:
-        """Whether so many entries share the deciding bin that a further pass must narrow it down."""
-        bin_, above = self._deciding()
-        return self._ties is None and int(self._coarse[bin_]) - (self.k - above) > _MOST_CANDIDATES and bin_ > 0
-
-    def refine(self, values: Values) -> None:
-        """Further pass, the same blocks: counts within the deciding bin."""
-        bin_, _ = self._deciding()
-        keys = _keys(values)
-        inside = keys[(keys >> np.uint32(_SHIFT)) == bin_]
-        self._fine += np.bincount(inside & np.uint32((1 << _SHIFT) - 1), minlength=1 << _SHIFT)
-
-    def collect(self, name: str, start: int, values: Values) -> None:
-        """Last pass: one block of the parameter ``name``, from position ``start`` on; blocks in canonical order."""
-        floor = self._settle()
-        keys = _keys(values)
+        kept.moved += int(np.count_nonzero(keys))
         chosen = np.flatnonzero(keys >= np.uint32(floor))
-        if self._ties is not None:
+        if ties is not None:
             tied = np.flatnonzero(keys[chosen] == np.uint32(floor))
-            chosen = np.delete(chosen, tied[self._ties :])
-            self._ties -= min(self._ties, len(tied))
+            chosen = np.delete(chosen, tied[ties:])
+            ties -= min(ties, len(tied))
         if len(chosen):
-            self._kept.setdefault(name, []).append((chosen + start, values[chosen]))
+            kept.pieces.setdefault(name, []).append((chosen + start, values[chosen]))
+            kept.found += len(chosen)
+            if most is not None and kept.found > 2 * k + most:
+                return None
+    return kept
 
-    def result(self) -> dict[str, tuple[Positions, Values]]:
-        """Positions and values of the K largest, by parameter; fewer than K if fewer moved."""
-        found = {name: _joined(pieces) for name, pieces in self._kept.items()}
-        self._kept.clear()
-        surplus = sum(len(positions) for positions, _ in found.values()) - self.k
-        if surplus <= 0:
-            return found
-        candidates = self._candidates(found)
-        candidates.sort()
-        threshold = candidates[surplus]  # everything below goes, and of those equal to it the last ones
-        ties = int(np.count_nonzero(candidates[surplus:] == threshold))
-        result = {}
-        for name in sorted(found):
-            kept = _at_least(found[name], threshold, ties)
-            ties -= int(np.count_nonzero(_keys(kept[1]) == threshold))
-            if len(kept[0]):
-                result[name] = kept
-        return result
 
-    def _candidates(self, found: dict[str, tuple[Positions, Values]]) -> NDArray[np.uint32]:
-        ceiling = ((self._settle() >> _SHIFT) + 1) << _SHIFT
-        keys = (_keys(values) for _, values in found.values())
-        return np.concatenate([own[own < np.uint32(ceiling)] for own in keys])
-
-    def _settle(self) -> int:
-        if self._floor is None:
-            bin_, above = self._deciding()
-            self._floor = max(bin_ << _SHIFT, 1)
-            if self._fine.any():
-                low, inside = _deciding_bin(self._fine, self.k - above)
-                self._floor = bin_ << _SHIFT | low
-                self._ties = self.k - above - inside
-        return self._floor
-
-    def _deciding(self) -> tuple[int, int]:
-        return _deciding_bin(self._coarse, self.k) if self.moved > self.k else (0, self.moved)
+def _count(blocks: Callable[[], Iterable[Block]], k: int) -> tuple[int, int | None]:
+    """The floor by histograms, and, where very many entries share its bin, how many exactly at it are to be taken."""
+    coarse, moved = np.zeros(_BINS, np.int64), 0
+    for _, _, values in blocks():
+        keys = _keys(values)
+        coarse += np.bincount(keys >> np.uint32(_SHIFT), minlength=_BINS)
+        moved += int(np.count_nonzero(keys))
+    if moved <= k:
+        return 1, None
+    upper, above = _deciding_bin(coarse, k)
+    if int(coarse[upper]) - (k - above) <= _MOST_SURPLUS:
+        return max(upper << _SHIFT, 1), None
+    fine = np.zeros(1 << _SHIFT, np.int64)
+    for _, _, values in blocks():
+        keys = _keys(values)
+        inside = keys[(keys >> np.uint32(_SHIFT)) == upper]
+        fine += np.bincount(inside & np.uint32((1 << _SHIFT) - 1), minlength=1 << _SHIFT)
+    lower, inside_above = _deciding_bin(fine, k - above)
+    return upper << _SHIFT | lower, k - above - inside_above
 
 
 def _deciding_bin(histogram: NDArray[np.int64], k: int) -> tuple[int, int]:
@@ -110,17 +128,28 @@ def _deciding_bin(histogram: NDArray[np.int64], k: int) -> tuple[int, int]:
     return len(histogram) - 1 - at, int(from_top[at] - histogram[::-1][at])
 
 
+def _cut(entries: dict[str, tuple[Positions, Values]], k: int) -> dict[str, tuple[Positions, Values]]:
+    """The K largest of the entries that were kept, which are given up on the way."""
+    surplus = sum(len(positions) for positions, _ in entries.values()) - k
+    if surplus <= 0:
+        return entries
+    keys = np.concatenate([_keys(values) for _, values in entries.values()])
+    keys.partition(surplus)
+    threshold = keys[surplus].copy()  # the smallest that stays
+    ties = int(np.count_nonzero(keys[surplus:] == threshold))
+    del keys
+    result = {}
+    for name in list(entries):
+        positions, values = entries.pop(name)
+        own = _keys(values)
+        stays = own > threshold
+        tied = np.flatnonzero(own == threshold)[:ties]
+        ties -= len(tied)
+        stays[tied] = True
+        if stays.any():
+            result[name] = positions[stays], values[stays]
+    return result
+
+
 def _keys(values: Values) -> NDArray[np.uint32]:
     return values.view(np.uint32) & _SIGNLESS
-
-
-def _joined(pieces: list[tuple[Positions, Values]]) -> tuple[Positions, Values]:
-    return np.concatenate([piece[0] for piece in pieces]), np.concatenate([piece[1] for piece in pieces])
-
-
-def _at_least(entries: tuple[Positions, Values], threshold: np.uint32, ties: int) -> tuple[Positions, Values]:
-    positions, values = entries
-    keys = _keys(values)
-    kept = keys > threshold
-    kept[np.flatnonzero(keys == threshold)[:ties]] = True
-    return positions[kept], values[kept]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.benchmarks._make import copy_and_flush, make_base, make_sfts_for, median, run
 
-_RUNS = 3
+_RUNS = 5
 _LARGEST = {"mbert": 119_547 * 768 * 4 / 1e6, "large": 119_547 * 1536 * 4 / 1e6}  # MB
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.benchmarks._artifacts import K
 from tests.benchmarks._make import make_base, make_tuned, median, memory_pass, run
 
-_RUNS = 3
+_RUNS = 5
 _PARAMETERS = 177_853_440
 
 

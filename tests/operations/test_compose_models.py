@@ -92,3 +92,82 @@ def test_where_transformers_fuses_weights_the_result_is_the_loaded_base_plus_phi
     expected[f"model.{name}"].view(-1)[[3, 99]] += torch.tensor([1.0, -1.0])
     found = load(tmp_path / "out", transformers.AutoModelForCausalLM).state_dict()
     assert all(torch.equal(found[key], value) for key, value in expected.items())
+
+
+def test_a_sequence_classifier_keeps_the_pooler_that_its_sft_brings(tmp_path: Path) -> None:
+    source = save_base(tmp_path / "base")
+    sfts = [make_sft(source), make_sft(source, objective="classify", seed=1)]
+    compose(source, weighted(*sfts), tmp_path / "out")
+    model = load(tmp_path / "out", transformers.AutoModelForSequenceClassification)
+    brought = torch.from_numpy(sfts[1].head["bert.pooler.dense.weight"])
+    assert torch.equal(model.bert.pooler.dense.weight.data, brought)
+    assert model.config.problem_type == "single_label_classification"
+
+
+@pytest.mark.parametrize("model_type", ENCODERS)
+def test_a_strangers_sft_without_head_or_tying_keeps_the_bases_lm_head_and_unties_it(
+    tmp_path: Path, model_type: str
+) -> None:
+    source = save_base(tmp_path / "base", model_type)
+    sft = make_sft(source, head=False)
+    stranger = SFT(sft.parameters, Metadata(sft.metadata.parameters, sft.metadata.k, objective="mlm"))
+    report = compose(source, weighted(stranger), tmp_path / "out")
+    model, old = (load(path, transformers.AutoModelForMaskedLM) for path in (tmp_path / "out", source))
+    assert "records no fingerprint" in report.notes[0]
+    assert torch.equal(model.get_output_embeddings().weight, old.get_output_embeddings().weight)
+    assert torch.equal(model.get_output_embeddings().bias, old.get_output_embeddings().bias)
+    assert not torch.equal(model.get_input_embeddings().weight, old.get_input_embeddings().weight)
+
+
+@pytest.mark.parametrize("model_type", ENCODERS)
+def test_an_untied_base_keeps_the_output_matrix_of_its_own(tmp_path: Path, model_type: str) -> None:
+    source, out, _ = make(tmp_path, model_type, "mlm", tie_word_embeddings=False)
+    model, old = (load(path, transformers.AutoModelForMaskedLM) for path in (out, source))
+    assert torch.equal(model.get_output_embeddings().weight, old.get_output_embeddings().weight)
+
+
+def test_two_languages_of_equal_weight_keep_the_bases_lm_head_and_the_heavier_one_wins(tmp_path: Path) -> None:
+    source = save_base(tmp_path / "base")
+    one, two = make_sft(source), make_sft(source, seed=1)
+    equal = compose(source, weighted(one, two), tmp_path / "equal")
+    name = "cls.predictions.transform.dense.weight"
+    found, old = (
+        load(path, transformers.AutoModelForMaskedLM).state_dict()[name] for path in (tmp_path / "equal", source)
+    )
+    assert torch.equal(found, old)
+    assert "base's own LM head is kept" in equal.notes[0]
+    compose(source, [Weighted(one, 0.3, "one"), Weighted(two, 0.7, "two")], tmp_path / "two")
+    found = load(tmp_path / "two", transformers.AutoModelForMaskedLM).state_dict()[name]
+    assert torch.equal(found, torch.from_numpy(two.head[name]))
+
+
+def test_a_subtracted_language_brings_no_head_and_leaves_the_output_matrix_alone(tmp_path: Path) -> None:
+    source = save_base(tmp_path / "base")
+    compose(source, [Weighted(make_sft(source), -1.0, "mt.sft")], tmp_path / "out")
+    model, old = (load(path, transformers.AutoModelForMaskedLM) for path in (tmp_path / "out", source))
+    assert torch.equal(model.get_output_embeddings().weight, old.get_output_embeddings().weight)
+    assert torch.equal(model.cls.predictions.transform.dense.weight, old.cls.predictions.transform.dense.weight)
+
+
+def test_a_published_bert_with_pooler_sentence_head_and_tied_copies_loads_cleanly(tmp_path: Path) -> None:
+    source = save_base(tmp_path / "base")
+    config = transformers.AutoConfig.from_pretrained(source)
+    torch.manual_seed(0)
+    state = transformers.BertForPreTraining(config).state_dict()
+    assert {"cls.seq_relationship.weight", "bert.pooler.dense.weight", "cls.predictions.decoder.weight"} <= set(state)
+    (source / "model.safetensors").unlink()
+    torch.save(state, source / "pytorch_model.bin")
+    language, task = make_sft(source), make_sft(source, objective="pos", seed=1)
+    compose(source, weighted(language), tmp_path / "lm")
+    load(tmp_path / "lm", transformers.AutoModelForMaskedLM)
+    compose(source, weighted(language, task), tmp_path / "tagger")
+    load(tmp_path / "tagger", transformers.AutoModelForTokenClassification)
+
+
+def test_language_sfts_on_a_composed_tagger_keep_its_head(tmp_path: Path) -> None:
+    source = save_base(tmp_path / "base")
+    task = make_sft(source, objective="pos")
+    compose(source, weighted(task), tmp_path / "tagger")
+    compose(tmp_path / "tagger", weighted(make_sft(source, seed=1)), tmp_path / "mt")
+    model = load(tmp_path / "mt", transformers.AutoModelForTokenClassification)
+    assert torch.equal(model.classifier.weight.data, torch.from_numpy(task.head["classifier.weight"]))

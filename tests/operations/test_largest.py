@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,27 +12,24 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sftkit.operations import largest
-from sftkit.operations.largest import Largest
+from sftkit.operations.largest import Block, choose_largest
 
 
-def run(parameters: dict[str, np.ndarray[Any, Any]], k: int, block: int = 8) -> tuple[Largest, list[tuple[str, int]]]:
-    chooser = Largest(k)
-    pieces = [
-        (n, at, values[at : at + block])
-        for n, values in sorted(parameters.items())
-        for at in range(0, len(values), block)
-    ]
-    for _, _, piece in pieces:
-        chooser.count(piece)
-    if chooser.crowded:
-        for _, _, piece in pieces:
-            chooser.refine(piece)
-    for name, start, piece in pieces:
-        chooser.collect(name, start, piece)
-    found = chooser.result()
-    for name, (positions, values) in found.items():
+def run(
+    parameters: dict[str, np.ndarray[Any, Any]], k: int, sample: np.ndarray[Any, Any] | None = None
+) -> tuple[int, list[tuple[str, int]]]:
+    """How many moved, and the places of the chosen, by blocks of 8."""
+    total = sum(map(len, parameters.values()))
+
+    def blocks() -> Iterator[Block]:
+        for name, values in sorted(parameters.items()):
+            for at in range(0, len(values), 8):
+                yield name, at, values[at : at + 8]
+
+    chosen = choose_largest(blocks, k, np.zeros(0, np.float32) if sample is None else sample, total)
+    for name, (positions, values) in chosen.entries.items():
         assert parameters[name][positions].tobytes() == values.tobytes()
-    return chooser, [(name, int(at)) for name, (positions, _) in sorted(found.items()) for at in positions]
+    return chosen.moved, [(name, int(at)) for name, (places, _) in sorted(chosen.entries.items()) for at in places]
 
 
 def reference(parameters: dict[str, np.ndarray[Any, Any]], k: int) -> list[tuple[str, int]]:
@@ -44,14 +42,33 @@ values = hnp.arrays(
 )
 
 
-@pytest.mark.parametrize("most_candidates", [largest._MOST_CANDIDATES, 0], ids=["two passes", "three passes"])
+MISLEADING = np.full(4000, 1e30, np.float32)
+
+
+@pytest.mark.parametrize("most_surplus", [largest._MOST_SURPLUS, -200], ids=["roomy", "cramped"])
+@pytest.mark.parametrize("sample", [None, MISLEADING], ids=["no sample", "misleading sample"])
 @given(a=values, b=values, k=st.integers(1, 60))
-@settings(max_examples=80, deadline=None)
-def test_the_choice_is_that_of_a_full_sort(most_candidates: int, a: Any, b: Any, k: int) -> None:
+@settings(max_examples=60, deadline=None)
+def test_the_choice_is_that_of_a_full_sort(most_surplus: int, sample: Any, a: Any, b: Any, k: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(largest, "_MOST_CANDIDATES", most_candidates)
-        _, found = run({"a": a, "b": b}, k)
+        patch.setattr(largest, "_MOST_SURPLUS", most_surplus)
+        patch.setattr(largest._collect, "__defaults__", (None, most_surplus))
+        moved, found = run({"a": a, "b": b}, k, sample)
     assert found == reference({"a": a, "b": b}, k)
+    assert moved == np.count_nonzero(a) + np.count_nonzero(b)
+
+
+def test_a_sample_that_is_like_the_whole_saves_the_other_passes() -> None:
+    passes, values = 0, np.random.default_rng(0).standard_normal(100_000).astype(np.float32)
+
+    def blocks() -> Iterator[Block]:
+        nonlocal passes
+        passes += 1
+        yield "w", 0, values
+
+    chosen = choose_largest(blocks, 5_000, values[::10], len(values))
+    assert len(chosen.entries["w"][0]) == 5_000
+    assert passes == 1
 
 
 def test_ties_go_to_the_lowest_position_by_name_then_place() -> None:
@@ -60,6 +77,6 @@ def test_ties_go_to_the_lowest_position_by_name_then_place() -> None:
 
 
 def test_zeros_are_never_chosen() -> None:
-    chooser, found = run({"a": np.array([0, 1, 0, -2], np.float32)}, 3)
+    moved, found = run({"a": np.array([0, 1, 0, -2], np.float32)}, 3)
     assert found == [("a", 1), ("a", 3)]
-    assert chooser.moved == 2
+    assert moved == 2

@@ -164,10 +164,11 @@ def test_every_encoder_learns_languages_and_tasks(
     tmp_path: Path, corpus: Path, treebank: Path, model_type: str, head: bool
 ) -> None:
     base = pico.save_base(tmp_path / "base", model_type, head=head)
-    language, tagging = learn_language(base, corpus, steps=2), learn_tagging(base, treebank, steps=2)
+    language, tagging = learn_language(base, corpus, steps=2, k=2500), learn_tagging(base, treebank, steps=2)
     assert language.sft.metadata.tied_embeddings is not None
     known = set(Checkpoint(base).parameters)
     assert set(language.sft.names) | set(tagging.sft.names) <= known
+    assert language.sft.metadata.tied_embeddings.input in language.sft.names
     assert not [name for name in language.sft.names if "norm" in name.lower()]
 
 
