@@ -108,7 +108,9 @@ def test_no_module_outside_the_command_line_imports_it() -> None:
     offenders = [
         str(path)
         for path, tree in modules()
-        if path.parts[0] != "cli" and path.name != "__main__.py" and any(n.startswith("sftkit.cli") for n in imports(tree))
+        if path.parts[0] != "cli"
+        and path.name != "__main__.py"
+        and any(n.startswith("sftkit.cli") for n in imports(tree))
     ]
     assert offenders == []
 

@@ -142,7 +142,9 @@ def _flat(training: Any, prefix: str = "") -> list[tuple[str, str]]:
     for key, value in training.items():
         if isinstance(value, dict):
             rows += _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, list):
+        elif isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
+            rows.append((f"{prefix}{key}", f"{len(value)} entries (see --json)"))
+        elif isinstance(value, (list, tuple)):
             rows.append((f"{prefix}{key}", ", ".join(map(str, value))))
         else:
             rows.append((f"{prefix}{key}", str(value)))

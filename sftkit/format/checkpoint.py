@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -19,12 +20,18 @@ from numpy.typing import NDArray
 
 from sftkit.errors import CheckpointError, FormatError
 from sftkit.format.dtypes import BFLOAT16, FLOAT_CODES, code_of
-from sftkit.format.names import backbone_prefix, canonical, is_pooler
 from sftkit.format.metadata import ParameterSpec
+from sftkit.format.names import backbone_prefix, canonical, is_pooler
 from sftkit.format.safefile import SafeReader, TensorSpec
 
 SAFETENSORS, SAFETENSORS_INDEX = "model.safetensors", "model.safetensors.index.json"
 PYTORCH, PYTORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+
+#: What torch's restricted unpickler lets out of a damaged file, beside its own error.
+DAMAGED_PICKLE = (
+    RuntimeError, EOFError, ValueError, TypeError, KeyError, AttributeError, IndexError, AssertionError, OverflowError,
+    MemoryError, struct.error,
+)  # fmt: skip
 
 
 class TensorReader(Protocol):
@@ -211,14 +218,15 @@ class TorchReader:
                 tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
             except RuntimeError:  # files from before torch 1.6 are no zip archives and cannot be mapped
                 tensors = torch.load(path, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-            raise FormatError(
-                f"{path}: torch cannot read it as plain weights ({str(error).splitlines()[0]})."
-            ) from None
+        except (pickle.UnpicklingError, *DAMAGED_PICKLE) as error:
+            first = next(iter(str(error).splitlines()), type(error).__name__)
+            raise FormatError(f"{path}: torch cannot read it as plain weights ({first}).") from None
         if not isinstance(tensors, dict):
             raise FormatError(f"{path}: holds a {type(tensors).__name__}, not a dictionary of tensors.")
         self._arrays = {
-            str(name): tensor_to_numpy(tensor, f"{path}: {name}") for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)
+            str(name): tensor_to_numpy(tensor, f"{path}: {name}")
+            for name, tensor in tensors.items()
+            if isinstance(tensor, torch.Tensor)
         }
         self.specs = {
             name: TensorSpec(name, code_of(array.dtype), array.shape, 0, math.prod(array.shape) * array.itemsize)
@@ -254,5 +262,9 @@ def tensor_to_numpy(tensor: Any, where: str) -> NDArray[Any]:
     if tensor.dtype == torch.bfloat16:
         array: NDArray[Any] = tensor.view(torch.int16).numpy().view(BFLOAT16)
         return array
-    result: NDArray[Any] = tensor.numpy()
+    try:
+        result: NDArray[Any] = tensor.numpy()
+        code_of(result.dtype)
+    except (TypeError, KeyError):
+        raise FormatError(f"{where}: dtype {str(tensor.dtype).removeprefix('torch.')} is not supported.") from None
     return result

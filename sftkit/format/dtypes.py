@@ -43,7 +43,7 @@ VALUE_DTYPES: dict[str, np.dtype[Any]] = {"f32": CODES["F32"], "bf16": BFLOAT16,
 
 
 def code_of(dtype: np.dtype[Any]) -> str:
-    """safetensors' code for a numpy dtype.
+    """Safetensors' code for a numpy dtype.
 
     Raises:
         KeyError: if safetensors has no such dtype.

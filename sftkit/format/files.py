@@ -29,7 +29,7 @@ _DIFF, _GAPS, _VALUES, _HEAD = "diff/", "/gaps", "/values", "head/"
 class SftFile:
     """An open ``.sft`` file; satisfies :class:`~sftkit.format.sft.Difference`.
 
-    Opening checks the header; ``entries`` checks the tensor that it decodes; ``check_count`` checks K once all are read.
+    Opening checks the header, ``entries`` the tensor that it decodes, ``check_count`` K once all are read.
     """
 
     def __init__(self, path: str | Path) -> None:

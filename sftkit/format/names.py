@@ -47,12 +47,12 @@ def backbone_prefix(model_type: str, keys: Iterable[str]) -> str:
     """
     prefix = model_prefix(model_type)
     own = f"{prefix}."
-    # A bare DistilBERT is "transformer.layer…", and a GPT-2 with prefix "transformer.h…": only the model's own prefix counts.
+    # A bare DistilBERT is "transformer.layer…", a GPT-2 with prefix "transformer.h…": only its own prefix counts.
     return own if any(key.startswith(own) for key in keys) else ""
 
 
 def model_prefix(model_type: str) -> str:
-    """transformers' ``base_model_prefix`` of a model type, from its name alone."""
+    """Transformers' ``base_model_prefix`` of a model type, from its name alone."""
     if model_type in _PREFIXES:
         return _PREFIXES[model_type]
     return model_type.replace("-", "_") if model_type in _NAMED_AFTER_THEMSELVES else "model"
@@ -85,7 +85,7 @@ def is_buffer(key: str) -> bool:
 
 
 def modern(name: str) -> str:
-    """``LayerNorm.gamma``/``beta`` of old checkpoints as today's ``weight``/``bias``; as transformers does on loading."""
+    """``LayerNorm.gamma``/``beta`` of old checkpoints as ``weight``/``bias``, as transformers does on loading."""
     return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
 
 

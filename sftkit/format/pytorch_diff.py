@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 import re
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,16 +23,10 @@ from numpy.typing import NDArray
 
 from sftkit.errors import FormatError
 from sftkit.format.atomic import atomic_file
-from sftkit.format.checkpoint import tensor_to_numpy
+from sftkit.format.checkpoint import DAMAGED_PICKLE, tensor_to_numpy
 from sftkit.format.encoding import Positions, Values
 
 FILE_NAME = "pytorch_diff.bin"
-
-# What torch's restricted unpickler lets out of a damaged file, beside its own error.
-_DAMAGED = (
-    RuntimeError, EOFError, ValueError, TypeError, KeyError, AttributeError, IndexError, AssertionError, OverflowError,
-    MemoryError, struct.error,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +107,15 @@ def _load(path: Path) -> dict[Any, Any]:
     import torch
 
     # numpy 2 renamed numpy.core: a file holds the name that its writer's numpy had
-    stand_ins = [(_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+    stand_ins: list[Any] = [(_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     try:
-        with torch.serialization.safe_globals(
-            [*stand_ins, (_Int64, "numpy.dtype"), (_Int64, "numpy.dtypes.Int64DType")]
-        ):
+        with torch.serialization.safe_globals([*stand_ins, (_Int64, "numpy.dtype")]):
             document = torch.load(path, map_location="cpu", weights_only=True)
     except FormatError as error:
         raise FormatError(f"{path}: {error}. The file is damaged.") from None
     except FileNotFoundError:
         raise FormatError(f"{path}: no such file.") from None
-    except (pickle.UnpicklingError, *_DAMAGED) as error:
+    except (pickle.UnpicklingError, *DAMAGED_PICKLE) as error:
         raise FormatError(f"{path}: {_why(error)}.") from None
     if not isinstance(document, dict):
         raise FormatError(f"{path}: holds a {type(document).__name__}, not a dictionary of differences.")

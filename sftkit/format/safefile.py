@@ -43,7 +43,7 @@ class TensorSpec:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """numpy dtype.
+        """Numpy dtype.
 
         Raises:
             FormatError: if numpy has no such dtype.
@@ -111,7 +111,7 @@ class SafeReader:
         return array.reshape(spec.shape)
 
     def read_into(self, name: str, offset: int, buffer: NDArray[np.uint8]) -> None:
-        """Fill ``buffer`` (u8 ``[n]``) with the tensor's bytes from ``offset`` on: no pages stay mapped, unlike :meth:`read`.
+        """Fill ``buffer`` (u8 ``[n]``) with the tensor's bytes from ``offset`` on; unlike :meth:`read`, maps no pages.
 
         Raises:
             FormatError: if the file has become shorter than its header says.

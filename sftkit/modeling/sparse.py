@@ -25,22 +25,23 @@ class _Gather(torch.autograd.Function):
     """The weight itself on the way forward; on the way back, the gradient at φ's positions."""
 
     @staticmethod
-    def forward(ctx: Any, phi: torch.Tensor, weight: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward(positions)
-        ctx.dtype = phi.dtype
+    def forward(ctx: Any, phi: torch.Tensor, weight: torch.Tensor, delta: SparseDelta) -> torch.Tensor:
+        ctx.delta, ctx.dtype = delta, phi.dtype
         return weight.view_as(weight)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        (positions,) = ctx.saved_tensors
-        return gradients[0].reshape(-1)[positions].to(ctx.dtype), None, None
+        delta: SparseDelta = ctx.delta
+        delta.stale = True  # an optimizer's step follows a backward pass
+        return gradients[0].reshape(-1)[delta.positions].to(ctx.dtype), None, None
 
 
 class SparseDelta(nn.Module):
     """φ on one weight: ``phi`` (float32 ``[k]``), its flat ``positions`` (int64 ``[k]``) and ``theta`` there.
 
     As a parametrization its forward takes the frozen weight and returns the same storage, into which θ + φ was written
-    at the positions if φ has changed since the last time.
+    at the positions if φ may have changed since the last time. φ's version counter tells of most changes, but fused
+    optimizers do not touch it: so a backward pass, which a step follows, counts as a change, too.
     """
 
     positions: torch.Tensor
@@ -53,12 +54,13 @@ class SparseDelta(nn.Module):
         self.register_buffer("theta", theta, persistent=False)
         self.phi = nn.Parameter(torch.zeros(len(positions), dtype=torch.float32, device=weight.device))
         self._written = self.phi._version
+        self.stale = False
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         """The weight with θ + φ at the positions, differentiable in φ."""
-        if self.phi._version != self._written:
+        if self.stale or self.phi._version != self._written:
             self.write(weight)
-        result: torch.Tensor = _Gather.apply(self.phi, weight, self.positions)  # type: ignore[no-untyped-call]
+        result: torch.Tensor = _Gather.apply(self.phi, weight, self)  # type: ignore[no-untyped-call]
         return result
 
     def write(self, weight: torch.Tensor) -> None:
@@ -66,7 +68,7 @@ class SparseDelta(nn.Module):
         with torch.no_grad():
             value = (self.theta.float() + self.phi).to(weight.dtype)
             flat(weight).index_copy_(0, self.positions, value)
-        self._written = self.phi._version
+        self._written, self.stale = self.phi._version, False
 
     def restore(self, weight: torch.Tensor) -> None:
         """Put θ back, to the bit."""

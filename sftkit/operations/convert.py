@@ -182,9 +182,7 @@ def _canonical(diffs: Mapping[str, Entries], checkpoint: Checkpoint | None, file
     prefix = _prefix(diffs, checkpoint)
     stray = [name for name in diffs if not name.startswith(prefix) and len(diffs[name].positions)]
     if stray:
-        raise FormatError(
-            f"{file}: {stray[0]} is no part of the backbone ({prefix.rstrip('.')}), and cannot be in an SFT."
-        )
+        raise FormatError(f"{file}: {stray[0]} is no part of the backbone ({prefix}…), and cannot be in an SFT.")
     return {modern(name.removeprefix(prefix)): entries for name, entries in diffs.items() if name.startswith(prefix)}
 
 

@@ -129,14 +129,14 @@ class _Run:
 
     def _trainable(self) -> dict[str, torch.Tensor]:
         """Everything that may move before φ is put on: maskable parameters by canonical name, the head by its own."""
-        moving = {name: parameter.data for name, parameter in self.movable.maskable.items()}
+        moving = {name: parameter.detach() for name, parameter in self.movable.maskable.items()}
         return moving | self._head()
 
     def _head(self) -> dict[str, torch.Tensor]:
         """The head's trainable tensors, tied ones once."""
         backbone = {id(parameter) for parameter in backbone_parameters(self.model).values()}
         return {
-            f"head:{name}": parameter.data
+            f"head:{name}": parameter.detach()
             for name, parameter in self.model.named_parameters()
             if id(parameter) not in backbone and parameter.requires_grad and not name.endswith(".phi")
         }
@@ -200,7 +200,7 @@ class _Run:
         with sparse_parameters(self.model, positions) as deltas:
             phis = {name: delta.phi for name, delta in deltas.items()}
             regularise = l1_on(list(phis.values()), self.settings.l1 / self.movable.size)
-            kept = {name: phi.data for name, phi in phis.items()} | self._head()
+            kept = {name: phi.detach() for name, phi in phis.items()} | self._head()
             outcome = self._run(steps, kept, regularise)
             values = {name: phi.detach().cpu().numpy().copy() for name, phi in phis.items()}
         return outcome, values

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,9 @@ KEYS = {"k", "density", "objective", "method", "base", "parameters", "layers", "
 @pytest.fixture(scope="module")
 def sft(pico_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sfts")
-    return save_sft(folder / "mt.sft", pico_base, training={"seed": 7, "phase1": {"steps": 40}}, trained_with=("d" * 32,))
+    return save_sft(
+        folder / "mt.sft", pico_base, training={"seed": 7, "phase1": {"steps": 40}}, trained_with=("d" * 32,)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,7 @@ def test_what_is_no_sft_is_refused_in_one_line(what: str, tmp_path: Path) -> Non
     if what.startswith("a text file"):
         path.write_text("hello")
     elif what == "a folder":
-        os.mkdir(path)
+        path.mkdir()
     refused = sftkit("inspect", path, *(["--json"] if "JSON" in what else []))
     assert refused.status == 1
     assert refused.stdout == ""

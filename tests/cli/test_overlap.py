@@ -17,7 +17,9 @@ from tests.pico import save_base
 @pytest.fixture(scope="module")
 def sfts(pico_base: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("sfts")
-    return [save_sft(folder / f"{name}.sft", pico_base, seed=seed, k=2000) for seed, name in enumerate(("mt", "ha", "yo"))]
+    return [
+        save_sft(folder / f"{name}.sft", pico_base, seed=seed, k=2000) for seed, name in enumerate(("mt", "ha", "yo"))
+    ]
 
 
 def test_the_metrics_of_the_command_are_those_of_the_library() -> None:

@@ -16,7 +16,9 @@ import torch
 def encode(array: Any, *, scalar: bool = True) -> dict[str, Any]:
     """One difference; ``scalar`` leaves numpy's integer in front, as the reference does."""
     array = np.asarray(array, np.float32)
-    entries = sorted((column_major(where, array.shape), float(array[where])) for where in np.ndindex(array.shape) if array[where])
+    entries = sorted(
+        (column_major(where, array.shape), float(array[where])) for where in np.ndindex(array.shape) if array[where]
+    )
     steps: list[Any] = []
     for at, (position, _) in enumerate(entries):
         steps.append(position - entries[at - 1][0] if at else position)

@@ -25,8 +25,9 @@ def _positions(model: Any, share: float = 0.1) -> dict[str, torch.Tensor]:
     }
 
 
+@pytest.mark.parametrize("kind", [{"fused": True}, {"foreach": True}, {"foreach": False}], ids=str)
 @pytest.mark.parametrize("model_type", ["bert", "xlm-roberta", "distilbert", "gpt2"])
-def test_twenty_steps_of_adamw_equal_masked_dense_training(model_type: str) -> None:
+def test_twenty_steps_of_adamw_equal_masked_dense_training(model_type: str, kind: dict[str, bool]) -> None:
     dense, sparse = (pico.make_model(model_type, tie_word_embeddings=True).eval() for _ in range(2))
     positions = _positions(dense)
     masks = {
@@ -43,7 +44,8 @@ def test_twenty_steps_of_adamw_equal_masked_dense_training(model_type: str) -> N
             weight.grad = None if weight.grad is None else weight.grad * masks[name]
         optimizer.step()
     with sparse_parameters(sparse, {n: p for n, p in positions.items() if len(p)}) as deltas:
-        small = torch.optim.AdamW([delta.phi for delta in deltas.values()], lr=1e-2, weight_decay=0.0, eps=1e-4)
+        phis = [delta.phi for delta in deltas.values()]
+        small = torch.optim.AdamW(phis, lr=1e-2, weight_decay=0.0, eps=1e-4, **kind)  # type: ignore[arg-type]
         for step in range(20):
             small.zero_grad()
             sparse(**_batch(step)).loss.backward()

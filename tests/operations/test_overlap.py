@@ -17,11 +17,16 @@ from sftkit.errors import FormatError, MismatchError, OutputExistsError, Setting
 from sftkit.format.files import write
 from sftkit.format.metadata import Base, Metadata, ParameterSpec
 from sftkit.format.sft import SFT, to_csr
-from sftkit.operations import _pairs, overlap as module
+from sftkit.operations import _pairs
+from sftkit.operations import overlap as module
 from sftkit.operations.overlap import METRICS, overlap, unique_names, write_csv
 from tests.format.raw import WEIGHT, document, write_raw
 
-NAMES = {"embeddings.word_embeddings.weight": (40, 8), "encoder.layer.0.a.weight": (10, 30), "encoder.layer.1.b.bias": (7,)}
+NAMES = {
+    "embeddings.word_embeddings.weight": (40, 8),
+    "encoder.layer.0.a.weight": (10, 30),
+    "encoder.layer.1.b.bias": (7,),
+}
 SIZES = {name: int(np.prod(shape)) for name, shape in NAMES.items()}
 TOTAL = sum(SIZES.values())
 

@@ -31,7 +31,9 @@ def dense(sft: SFT, name: str) -> np.ndarray[tuple[int, int], np.dtype[np.float3
 
 def test_every_parameter_is_counted_and_measured(sft: SFT) -> None:
     for stats in summarise_difference(sft).parameters:
-        values = dense(sft, stats.name) if stats.name in sft.names else np.zeros(sft.metadata.parameters[stats.name].shape)
+        values = (
+            dense(sft, stats.name) if stats.name in sft.names else np.zeros(sft.metadata.parameters[stats.name].shape)
+        )
         assert stats.nnz == np.count_nonzero(values)
         assert stats.density == pytest.approx(np.count_nonzero(values) / values.size)
         assert stats.l1 == pytest.approx(np.abs(values).sum(dtype=np.float64))
@@ -93,7 +95,7 @@ def test_a_vocabulary_of_lines_will_do(sft: SFT, tmp_path: Path) -> None:
 def test_no_tokenizer_at_hand_is_said_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="--tokenizer DIR"):
         top_tokens(summarise_difference(golden()), None, 3)
-    with pytest.raises(CheckpointError, match="neither tokenizer.json nor vocab.txt"):
+    with pytest.raises(CheckpointError, match=r"neither tokenizer\.json nor vocab\.txt"):
         top_tokens(summarise_difference(golden()), tmp_path, 3)
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(CheckpointError, match="not a tokenizer"):
@@ -122,7 +124,9 @@ def test_tiny_and_huge_values_neither_vanish_nor_overflow() -> None:
     values = np.array([1e-30, 3e-30, -4e-30], np.float32)
     tiny = SFT({"w": to_csr(np.arange(3), values, spec, "w")}, Metadata({"w": spec}, 3))
     assert summarise_difference(tiny).total.l2 == pytest.approx(np.sqrt(26) * 1e-30)
-    huge = replace(tiny, parameters={"w": to_csr(np.arange(3), values * np.float32(1e38) * np.float32(1e29), spec, "w")})
+    huge = replace(
+        tiny, parameters={"w": to_csr(np.arange(3), values * np.float32(1e38) * np.float32(1e29), spec, "w")}
+    )
     assert summarise_difference(huge).total.l2 == pytest.approx(np.sqrt(26) * 1e37, rel=1e-5)
 
 

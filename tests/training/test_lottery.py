@@ -11,7 +11,9 @@ import torch
 
 from sftkit.errors import DataError, SettingsError
 from sftkit.format.checkpoint import Checkpoint, fingerprint
-from sftkit.format.files import read, write
+from sftkit.evaluation.run import evaluate
+from sftkit.format.files import SftFile, read, write
+from sftkit.operations.arithmetic import Weighted
 from sftkit.training.lottery import Result, learn
 from sftkit.training.observer import Observer
 from sftkit.training.settings import settings_for
@@ -84,6 +86,16 @@ def test_the_best_step_is_the_one_that_is_kept(pico_base: Path, treebank: Path) 
     values = [value for _, value in result.phase2.history]
     assert result.phase2.best_value == max(values)
     assert result.phase2.best_step == next(step for step, value in result.phase2.history if value == max(values))
+
+
+@pytest.mark.parametrize("method", ["lottery", "random"])
+def test_the_best_value_is_what_the_sft_scores_when_it_is_composed(
+    tmp_path: Path, pico_base: Path, corpus: Path, method: str
+) -> None:
+    result = learn_language(pico_base, corpus, dev=(str(corpus),), method=method, steps=12, max_length=64)
+    path = write(tmp_path / "lang.sft", result.sft)
+    composed = evaluate("mlm", (str(corpus),), pico_base, [Weighted(SftFile(path))], max_length=64, device="cpu")
+    assert composed.metrics["loss"] == pytest.approx(result.phase2.best_value, rel=1e-6)
 
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, pico_base: Path, corpus: Path, language: Result) -> None:
