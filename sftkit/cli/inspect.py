@@ -129,7 +129,8 @@ def _untied(summary: DiffSummary) -> str:
 
 
 def _per_entry(summary: DiffSummary) -> str:
-    return f", {summary.nbytes / summary.k:.2f} bytes an entry" if summary.k else ""
+    head = sum(tensor.nbytes for tensor in summary.head)
+    return f", {(summary.nbytes - head) / summary.k:.2f} bytes an entry" if summary.k else ""
 
 
 def _parent(parent: Any) -> str:
@@ -143,9 +144,9 @@ def _flat(training: Any, prefix: str = "") -> list[tuple[str, str]]:
         if isinstance(value, dict):
             rows += _flat(value, f"{prefix}{key}.")
         elif isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
-            rows.append((f"{prefix}{key}", f"{len(value)} entries (see --json)"))
+            rows.append((f"{prefix}{key}", f"a list of {len(value)} (see --json)"))
         elif isinstance(value, (list, tuple)):
-            rows.append((f"{prefix}{key}", ", ".join(map(str, value))))
+            rows.append((f"{prefix}{key}", ", ".join(map(str, value)) or "–"))
         else:
             rows.append((f"{prefix}{key}", str(value)))
     return rows

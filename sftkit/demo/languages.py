@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sftkit.demo.grammar import Author, Node, linearise, word_order
-from sftkit.demo.lexicon import INFLECTED, Root, SoundLaw, evolve, little_words, proto_endings, proto_lexicon
+from sftkit.demo.lexicon import INFLECTED, Root, SoundLaw, evolve, renew_little_words, proto_endings, proto_lexicon
 
 
 @dataclass(frozen=True)
@@ -194,10 +194,11 @@ def _daughter(
 ) -> Language:
     laws = tuple(SoundLaw(pattern, replacement) for pattern, replacement in sketch.laws)
     own = proto_endings(rng)
+    old_ones = sorted(set(endings.values()))
     # adjectives and determiners go with the nouns, and one verb form with one of theirs: renew all of a name at once
-    renewed = {old for old in sorted(set(endings.values())) if rng.random() < sketch.innovation}
+    renewed = set(rng.sample(old_ones, round(sketch.innovation * len(old_ones))))
     chosen = {cell: own[cell] if old in renewed else old for cell, old in endings.items()}
-    return Language(sketch.name, laws, sketch.order, chosen, little_words(lexicon, sketch.worn, rng))
+    return Language(sketch.name, laws, sketch.order, chosen, renew_little_words(lexicon, sketch.worn, rng))
 
 
 def write_text(sentences: Iterable[Sentence], path: Path) -> None:

@@ -26,13 +26,15 @@ SIZES = {
 OPEN = ("NOUN", "VERB", "ADJ", "ADV")
 """Parts of speech that daughters inherit whole; the others, the function words, wear down and are renewed."""
 
+LITTLE = ("CV", "VC")
+"""Shapes of function words."""
+
 AMBIGUOUS = 12
 """Roots that are nouns as well as verbs: only the ending, or the place in the sentence, tells which."""
 
 INFLECTED: Mapping[str, tuple[str, ...]] = {
     "NOUN": ("1s", "1p", "2s", "2p"),
     "ADJ": ("1s", "1p", "2s", "2p"),
-    "DET": ("1s", "1p", "2s", "2p"),
     "VERB": ("ps", "pp", "ts", "tp"),
     "ADV": ("",),
 }
@@ -73,7 +75,7 @@ def proto_lexicon(rng: random.Random) -> Mapping[str, tuple[Root, ...]]:
     lexicon: dict[str, list[Root]] = {}
     for tag, size in SIZES.items():
         patterns = (
-            ("CVCV", "CVC", "VCVC") if tag in OPEN else ("CV", "VC")
+            ("CVCV", "CVC", "VCVC") if tag in OPEN else LITTLE
         )
         lexicon[tag] = [_new_root(rng, patterns, taken) for _ in range(size)]
     shared = [_new_root(rng, ("CVC", "CVCV"), taken) for _ in range(AMBIGUOUS)]
@@ -83,15 +85,14 @@ def proto_lexicon(rng: random.Random) -> Mapping[str, tuple[Root, ...]]:
     return {tag: tuple(roots) for tag, roots in lexicon.items()}
 
 
-def little_words(lexicon: Mapping[str, tuple[Root, ...]], share: float, rng: random.Random) -> Mapping[str, tuple[Root, ...]]:
-    """The lexicon of a daughter that has new function words for a share of the old ones."""
+def renew_little_words(
+    lexicon: Mapping[str, tuple[Root, ...]], share: float, rng: random.Random
+) -> Mapping[str, tuple[Root, ...]]:
+    """The lexicon of a daughter that has new words in place of a share of the function words."""
     taken = {root.form for roots in lexicon.values() for root in roots}
-    return {
-        tag: roots
-        if tag in OPEN
-        else tuple(_new_root(rng, ("CV", "VC"), taken) if rng.random() < share else root for root in roots)
-        for tag, roots in lexicon.items()
-    }
+    little = [root for tag, roots in lexicon.items() if tag not in OPEN for root in roots]
+    new = {root.form: _new_root(rng, LITTLE, taken) for root in rng.sample(little, round(share * len(little)))}
+    return {tag: tuple(new.get(root.form, root) for root in roots) for tag, roots in lexicon.items()}
 
 
 def proto_endings(rng: random.Random) -> Mapping[tuple[str, str], str]:
@@ -106,8 +107,6 @@ def proto_endings(rng: random.Random) -> Mapping[tuple[str, str], str]:
         for cell in INFLECTED[tag]
     }
     endings["VERB", "ps"] = endings["NOUN", "1s"]
-    for cell in INFLECTED["NOUN"]:
-        endings["DET", cell] = endings["ADJ", cell]
     return endings
 
 

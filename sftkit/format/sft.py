@@ -77,6 +77,11 @@ class SFT:
         return sum(int(matrix.nnz) for matrix in self.parameters.values())
 
     @property
+    def density(self) -> float:
+        """Entries as a share of the backbone's parameters."""
+        return density(self.k, self.metadata.parameters.values())
+
+    @property
     def digest(self) -> str:
         """128-bit hash of the file that this SFT would become."""
         from sftkit.format.files import digest_of  # the file layer is above this one

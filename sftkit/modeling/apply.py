@@ -5,7 +5,7 @@ The arithmetic is that of ``operations.arithmetic``, so a model composed in memo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -17,24 +17,42 @@ from sftkit.format.sft import Difference
 from sftkit.modeling.backbone import backbone_parameters, flat
 from sftkit.operations.arithmetic import Merger, Weighted
 
+#: int64 positions in a parameter, and θ at them.
+Kept = tuple[torch.Tensor, torch.Tensor]
 
-def add_differences(model: PreTrainedModel, weighted: Sequence[Weighted]) -> None:
+
+def add_differences(model: PreTrainedModel, weighted: Sequence[Weighted]) -> dict[str, Kept]:
     """Add SFTs to a model's backbone in place: summed in float64, added, rounded once to the parameter's dtype.
 
     Args:
         model: any head on the backbone that the SFTs were learned on.
         weighted: the SFTs, in any order.
 
+    Returns:
+        What :func:`put_back` needs: canonical name -> (int64 positions, θ at them in the parameter's dtype), both
+        ``[n]`` on its device.
+
     Raises:
-        MismatchError: if the model lacks a parameter or has it in another shape.
+        MismatchError: if the model lacks a parameter or has it in another shape; nothing was changed then.
     """
     parameters = backbone_parameters(model)
     for item in weighted:
         check_fits(parameters, item)
     merger = Merger(weighted)
+    kept: dict[str, Kept] = {}
     for name in merger.names:
         merged = merger.parameter(name, parameters[name].numel())
-        add_entries(parameters[name], torch.from_numpy(merged.positions), torch.from_numpy(merged.values))
+        positions = torch.from_numpy(merged.positions).to(parameters[name].device)
+        kept[name] = positions, flat(parameters[name])[positions]
+        add_entries(parameters[name], positions, torch.from_numpy(merged.values))
+    return kept
+
+
+def put_back(model: PreTrainedModel, kept: Mapping[str, Kept]) -> None:
+    """Undo :func:`add_differences`, to the bit."""
+    parameters = backbone_parameters(model)
+    for name, (positions, theta) in kept.items():
+        flat(parameters[name]).index_copy_(0, positions.to(parameters[name].device), theta.to(parameters[name].device))
 
 
 def add_entries(parameter: torch.Tensor, positions: torch.Tensor, sums: torch.Tensor) -> None:

@@ -60,6 +60,7 @@ class HeadTensor:
     name: str
     shape: tuple[int, ...]
     dtype: str
+    nbytes: int
 
     @property
     def size(self) -> int:
@@ -203,7 +204,9 @@ def summarise_difference(
         kinds=grouped(parameters, kind_of, KINDS),
         quantiles=_quantiles(magnitudes),
         embeddings=tuple(embeddings),
-        head=tuple(HeadTensor(name, array.shape, array.dtype.name) for name, array in sorted(sft.head.items())),
+        head=tuple(
+            HeadTensor(name, array.shape, array.dtype.name, array.nbytes) for name, array in sorted(sft.head.items())
+        ),
         nbytes=nbytes,
         stored=stored,
     )

@@ -1,0 +1,145 @@
+"""SFTs in Python: read, add, subtract, weigh, save, and put them on a torch model that is already in memory.
+
+>>> import sftkit
+>>> maltese, tagging = sftkit.read("mt.sft"), sftkit.read("pos.sft")  # doctest: +SKIP
+>>> (tagging + 0.5 * maltese).save("half.sft")  # doctest: +SKIP
+>>> with maltese.applied_to(model):  # doctest: +SKIP
+...     model(**batch)
+
+The arithmetic is that of ``compose`` and ``subtract``. Torch is imported only where a torch model is touched. Heads are
+not put on models here: their class would have to change, which is what ``sftkit compose`` is for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sftkit.format import files
+from sftkit.format.sft import SFT as StoredSFT
+from sftkit.format.sft import to_csr
+from sftkit.operations.add import Sum
+from sftkit.operations.arithmetic import Weighted
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+
+class SFT(StoredSFT):
+    """A sparse fine-tuning in memory: ``a + b``, ``a - b``, ``0.5 * a`` and ``-a`` are SFTs again.
+
+    ``parameters`` maps canonical names to CSR arrays of shape (rows, everything else), float32; ``metadata`` and
+    ``head`` are what the file holds besides.
+    """
+
+    def __add__(self, other: StoredSFT) -> SFT:
+        """φ + φ', taken in float64; as ``sftkit compose a.sft b.sft``."""
+        return _sum([Weighted(self, 1.0, "left"), Weighted(other, 1.0, "right")])
+
+    def __sub__(self, other: StoredSFT) -> SFT:
+        """φ - φ'; as ``sftkit subtract a.sft b.sft``."""
+        return _sum([Weighted(self, 1.0, "left"), Weighted(other, -1.0, "right")])
+
+    def __mul__(self, weight: float) -> SFT:
+        """Every entry times a number; as ``a.sft:weight``."""
+        return _sum([Weighted(self, float(weight), "it")])
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> SFT:
+        """-φ."""
+        return self * -1.0
+
+    def save(self, path: str | Path, *, values: str = "f32", overwrite: bool = False) -> Path:
+        """Write a ``.sft`` file.
+
+        Args:
+            path: where; nothing appears there before it is whole.
+            values: "f32", "bf16" or "f16".
+            overwrite: replace an existing file.
+
+        Raises:
+            OutputExistsError: if it exists and ``overwrite`` is false.
+        """
+        return files.write(path, self, values=values, overwrite=overwrite)
+
+    def apply_to(self, model: PreTrainedModel, weight: float = 1.0) -> Applied:
+        """Add weight · φ to a model's backbone in place; the result puts the model back, to the bit.
+
+        Only the touched values of θ are kept, K of them, on the model's device.
+
+        Raises:
+            MismatchError: if the model lacks a parameter or has it in another shape; nothing was changed then.
+        """
+        return Applied(model, [Weighted(self, weight, "the SFT")])
+
+    @contextmanager
+    def applied_to(self, model: PreTrainedModel, weight: float = 1.0) -> Iterator[PreTrainedModel]:
+        """The model with weight · φ for the length of a ``with`` block.
+
+        Raises:
+            MismatchError: as :meth:`apply_to`.
+        """
+        applied = self.apply_to(model, weight)
+        try:
+            yield model
+        finally:
+            applied.revert()
+
+
+class Applied:
+    """SFTs on a torch model, and the values that were there before."""
+
+    def __init__(self, model: PreTrainedModel, weighted: Sequence[Weighted]) -> None:
+        from sftkit.modeling.apply import add_differences
+
+        self._model = model
+        self._kept: Mapping[str, tuple[torch.Tensor, torch.Tensor]] = add_differences(model, weighted)
+
+    def revert(self) -> None:
+        """Put θ back where it was touched, to the bit. A second call does nothing."""
+        from sftkit.modeling.apply import put_back
+
+        put_back(self._model, self._kept)
+        self._kept = {}
+
+
+def apply(model: PreTrainedModel, sfts: Sequence[StoredSFT], weights: Sequence[float] | None = None) -> Applied:
+    """Add several SFTs to a model's backbone at once, summed in float64 and rounded once.
+
+    Args:
+        model: any model on the backbone that the SFTs were learned on.
+        sfts: the SFTs; their order does not matter.
+        weights: one for each; 1 if not given.
+
+    Raises:
+        MismatchError: as :meth:`SFT.apply_to`.
+    """
+    given = [1.0] * len(sfts) if weights is None else weights
+    pairs = zip(sfts, given, strict=True)
+    return Applied(model, [Weighted(sft, weight, f"SFT {i}") for i, (sft, weight) in enumerate(pairs, start=1)])
+
+
+def read(path: str | Path) -> SFT:
+    """Read a whole ``.sft`` file into memory.
+
+    Raises:
+        FormatError: if anything in it is not what the format asks for.
+    """
+    stored = files.read(path)
+    return SFT(stored.parameters, stored.metadata, stored.head)
+
+
+def _sum(weighted: list[Weighted]) -> SFT:
+    total = Sum(weighted)
+    parameters: dict[str, Any] = {}
+    for name in total.names:
+        positions, values = total.entries(name)
+        if len(positions):
+            parameters[name] = to_csr(positions, values, total.metadata.parameters[name], name)
+    made = SFT(parameters, total.metadata, dict(total.head))
+    return replace(made, metadata=replace(total.metadata, k=made.k, density=made.density))

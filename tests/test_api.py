@@ -1,0 +1,91 @@
+"""SFTs in Python: arithmetic as the commands do it, and models put back to the bit."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import sftkit
+from sftkit import api
+from sftkit.errors import MismatchError
+from tests import pico
+from tests.build import save_sft
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory, pico_base: Path) -> tuple[api.SFT, api.SFT]:
+    folder = tmp_path_factory.mktemp("api")
+    language = save_sft(folder / "a.sft", pico_base, seed=1, k=2000)
+    task = save_sft(folder / "b.sft", pico_base, seed=2, k=2000, objective="pos")
+    return sftkit.read(language), sftkit.read(task)
+
+
+def dense(sft: api.SFT, name: str) -> np.ndarray:
+    return sft.parameters[name].toarray().astype(np.float64)
+
+
+def test_sums_and_differences_are_those_of_the_matrices(pair: tuple[api.SFT, api.SFT]) -> None:
+    a, b = pair
+    for name in set(a.names) & set(b.names):
+        np.testing.assert_array_equal(dense(a + b, name), (dense(a, name) + dense(b, name)).astype(np.float32))
+        np.testing.assert_array_equal(dense(a - b, name), (dense(a, name) - dense(b, name)).astype(np.float32))
+
+
+def test_a_weight_multiplies_every_entry_from_either_side(pair: tuple[api.SFT, api.SFT]) -> None:
+    a, _ = pair
+    name = a.names[0]
+    np.testing.assert_array_equal(dense(0.5 * a, name), 0.5 * dense(a, name))
+    np.testing.assert_array_equal(dense(a * 0.5, name), 0.5 * dense(a, name))
+    np.testing.assert_array_equal(dense(-a, name), -dense(a, name))
+
+
+def test_what_is_subtracted_from_itself_is_empty(pair: tuple[api.SFT, api.SFT]) -> None:
+    assert (pair[0] - pair[0]).k == 0
+
+
+def test_a_saved_sum_is_read_back_as_it_was(tmp_path: Path, pair: tuple[api.SFT, api.SFT]) -> None:
+    total = pair[0] + pair[1]
+    again = sftkit.read(total.save(tmp_path / "sum.sft"))
+    assert again.k == total.k == again.metadata.k
+    assert again.digest == total.digest
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_reverting_gives_the_model_back_to_the_bit(pair: tuple[api.SFT, api.SFT], dtype: torch.dtype) -> None:
+    model = pico.make_model().to(dtype)  # type: ignore[arg-type]
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    applied = api.apply(model, pair, [1.0, -0.3])
+    assert any(not torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    applied.revert()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_model_has_the_sft_inside_the_block_only(pair: tuple[api.SFT, api.SFT]) -> None:
+    model = pico.make_model()
+    before = model.get_input_embeddings().weight.detach().clone()
+    with pytest.raises(RuntimeError, match="stop"), pair[0].applied_to(model):
+        assert not torch.equal(model.get_input_embeddings().weight, before)
+        raise RuntimeError("stop")
+    assert torch.equal(model.get_input_embeddings().weight, before)
+
+
+def test_an_sft_of_another_shape_changes_nothing(pair: tuple[api.SFT, api.SFT]) -> None:
+    model = pico.make_model(intermediate_size=32)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(MismatchError, match="shape"):
+        pair[0].apply_to(model)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_reading_and_adding_need_no_torch(tmp_path: Path, pair: tuple[api.SFT, api.SFT]) -> None:
+    path = pair[0].save(tmp_path / "a.sft")
+    code = (
+        f"import sys, sftkit; a = sftkit.read({str(path)!r}); assert (a + a).k == a.k; "
+        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
