@@ -67,11 +67,12 @@ def test_reverting_gives_the_model_back_to_the_bit(pair: tuple[api.SFT, api.SFT]
 
 def test_a_model_has_the_sft_inside_the_block_only(pair: tuple[api.SFT, api.SFT]) -> None:
     model = pico.make_model()
-    before = model.get_input_embeddings().weight.detach().clone()
+    weight: torch.Tensor = model.get_input_embeddings().weight  # type: ignore[assignment]
+    before = weight.detach().clone()
     with pytest.raises(RuntimeError, match="stop"), pair[0].applied_to(model):
-        assert not torch.equal(model.get_input_embeddings().weight, before)
+        assert not torch.equal(weight, before)
         raise RuntimeError("stop")
-    assert torch.equal(model.get_input_embeddings().weight, before)
+    assert torch.equal(weight, before)
 
 
 def test_an_sft_of_another_shape_changes_nothing(pair: tuple[api.SFT, api.SFT]) -> None:

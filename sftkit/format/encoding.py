@@ -19,7 +19,8 @@ Positions = NDArray[np.int64]
 Values = NDArray[np.float32]
 
 #: The value of an entry that was chosen but ended where it began, because a stored 0 marks a bridge: the smallest
-#: positive bfloat16 (2^-133). Added to any parameter of normal size it changes no bit, and the choice of positions is kept.
+#: positive bfloat16 (2^-133). Added to any parameter of normal size it changes no bit, and which positions were chosen
+#: is not lost.
 UNMOVED = np.float32(2.0**-133)
 
 GAP_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32))
