@@ -26,7 +26,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory, pico_base: Path) -> tuple[api
 
 
 def dense(sft: api.SFT, name: str) -> np.ndarray:
-    return sft.parameters[name].toarray().astype(np.float64)
+    matrix: np.ndarray = sft.parameters[name].toarray()
+    return matrix.astype(np.float64)
 
 
 def test_sums_and_differences_are_those_of_the_matrices(pair: tuple[api.SFT, api.SFT]) -> None:

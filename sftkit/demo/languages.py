@@ -9,10 +9,11 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from sftkit.demo.grammar import Author, Node, linearise, word_order
-from sftkit.demo.lexicon import INFLECTED, Root, SoundLaw, evolve, renew_little_words, proto_endings, proto_lexicon
+from sftkit.demo.lexicon import INFLECTED, Root, SoundLaw, evolve, proto_endings, proto_lexicon, renew_little_words
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Language:
             for tag, roots in self.lexicon.items()
             for root in roots
             for cell in INFLECTED.get(tag, ("",))
+            if tag != "NOUN" or cell.startswith(root.gender)
         }
 
     def _say(self, tree: Node) -> Sentence:
@@ -83,23 +85,21 @@ class Family:
 
 @dataclass(frozen=True)
 class _Sketch:
-    """What sets one daughter apart, whatever the seed: `innovation` is its share of endings that are its own."""
+    """What sets one daughter apart, whatever the seed: laws, order, and how many of its forms are its own."""
 
     name: str
     laws: tuple[tuple[str, str], ...]
     order: Mapping[str, int]
-    innovation: float
-    worn: float
+    new_endings: float
+    new_little_words: float
 
 
 _VOICING = tuple((f"(?<=[aeiou]){hard}(?=[aeiou])", soft) for hard, soft in zip("ptkfs", "bdgvz", strict=True))
 _PALATALS = (("k(?=[ei])", "s"),)
 _FRICATION = (("p", "f"),)
-_LIQUIDS = (("r", "l"),)
 _GLIDES = (("w", "v"), ("h", ""))
 # each last vowel of a stem changes in one daughter and stays in the others, so that no cognate is the same everywhere
 _LAST = "(?=[^aeiou]*$)"
-
 
 _SKETCHES = (
     _Sketch(
@@ -178,12 +178,15 @@ _SOURCE, _TARGET = "Talassi", "Sarrowin"
 
 def make_family(seed: int) -> Family:
     """The family of a seed: names, sound laws and word orders stay, roots and endings change."""
-    rng = random.Random(seed)
-    lexicon, endings = proto_lexicon(rng), proto_endings(rng)
-    daughters = {sketch.name: _daughter(sketch, lexicon, endings, rng) for sketch in _SKETCHES}
-    target = daughters[_TARGET]
-    pretraining = tuple(language for language in daughters.values() if language is not target)
-    return Family(pretraining, daughters[_SOURCE], target)
+    for attempt in count():
+        rng = random.Random(f"{seed} again {attempt}" if attempt else seed)
+        lexicon, endings = proto_lexicon(rng), proto_endings(rng)
+        daughters = {sketch.name: _daughter(sketch, lexicon, endings, rng) for sketch in _SKETCHES}
+        # cognates differ somewhere by the laws, but unrelated words may fall together: then draw again
+        if not set.intersection(*(language.vocabulary() for language in daughters.values())):
+            break
+    pretraining = tuple(language for name, language in daughters.items() if name != _TARGET)
+    return Family(pretraining, daughters[_SOURCE], daughters[_TARGET])
 
 
 def _daughter(
@@ -193,12 +196,12 @@ def _daughter(
     rng: random.Random,
 ) -> Language:
     laws = tuple(SoundLaw(pattern, replacement) for pattern, replacement in sketch.laws)
-    own = proto_endings(rng)
-    old_ones = sorted(set(endings.values()))
-    # adjectives and determiners go with the nouns, and one verb form with one of theirs: renew all of a name at once
-    renewed = set(rng.sample(old_ones, round(sketch.innovation * len(old_ones))))
-    chosen = {cell: own[cell] if old in renewed else old for cell, old in endings.items()}
-    return Language(sketch.name, laws, sketch.order, chosen, renew_little_words(lexicon, sketch.worn, rng))
+    own, inherited = proto_endings(rng), sorted(set(endings.values()))
+    renewed = set(rng.sample(inherited, round(sketch.new_endings * len(inherited))))
+    # an ending is renewed in all its cells at once; endings escape the sound laws, as analogy keeps them
+    chosen = {cell: own[cell] if ending in renewed else ending for cell, ending in endings.items()}
+    own_lexicon = renew_little_words(lexicon, sketch.new_little_words, rng)
+    return Language(sketch.name, laws, sketch.order, chosen, own_lexicon)
 
 
 def write_text(sentences: Iterable[Sentence], path: Path) -> None:

@@ -74,9 +74,7 @@ def proto_lexicon(rng: random.Random) -> Mapping[str, tuple[Root, ...]]:
     taken: set[str] = set()
     lexicon: dict[str, list[Root]] = {}
     for tag, size in SIZES.items():
-        patterns = (
-            ("CVCV", "CVC", "VCVC") if tag in OPEN else LITTLE
-        )
+        patterns = ("CVCV", "CVC", "VCVC") if tag in OPEN else LITTLE
         lexicon[tag] = [_new_root(rng, patterns, taken) for _ in range(size)]
     shared = [_new_root(rng, ("CVC", "CVCV"), taken) for _ in range(AMBIGUOUS)]
     for tag in ("NOUN", "VERB", "ADJ"):
@@ -96,7 +94,7 @@ def renew_little_words(
 
 
 def proto_endings(rng: random.Random) -> Mapping[tuple[str, str], str]:
-    """An ending for each cell of each paradigm; adjectives and determiners rhyme with the nouns they go with.
+    """An ending for each cell of each paradigm, by part of speech and cell.
 
     One verb ending is that of a noun, so that a form of an ambiguous root can be either.
     """

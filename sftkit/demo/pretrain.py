@@ -7,48 +7,58 @@ the demonstration's stand-in for a published base model: not a recipe for real t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import (
     BertConfig,
     BertForMaskedLM,
-    BertTokenizerFast,
     DataCollatorForLanguageModeling,
+    PreTrainedTokenizerFast,
     PrinterCallback,
     Trainer,
     TrainerCallback,
     TrainingArguments,
     set_seed,
 )
+from transformers.utils import logging as transformers_logging
 
 from sftkit.demo.languages import Family
+from sftkit.demo.pieces import learn_pieces
 
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-ALPHABET = list("abcdefghijklmnopqrstuvwxyz")
 
 
 @dataclass(frozen=True)
 class PretrainSettings:
-    """Sizes of the model and of its training; the defaults are what the demonstration uses."""
+    """Sizes of the model and of its training; the defaults are what the demonstration uses.
 
-    vocabulary: int = 500
+    Attributes:
+        vocabulary: word pieces; few, so that words are spelled with pieces that the languages share.
+        spread: standard deviation of the initial weights; BERT's 0.02 keeps so narrow a model on the unigram plateau.
+        masked: share of the tokens to predict.
+        hidden_by_mask, hidden_by_noise: how many of those are replaced by the mask, and by a random token. More noise
+            than is usual makes the model look at the context of every word, not only of the mask.
+    """
+
+    vocabulary: int = 300
     hidden: int = 96
     layers: int = 2
     heads: int = 4
     positions: int = 64
     batch: int = 32
     learning_rate: float = 2e-3
-    masked: float = 0.2
     spread: float = 0.06
-    beta2: float = 0.98
-    sampling: str = "random"
-    block: int = 0
-    replace: float = 0.8
-    noise: float = 0.1
+    masked: float = 0.2
+    hidden_by_mask: float = 0.6
+    hidden_by_noise: float = 0.3
+
+
+DEFAULTS = PretrainSettings()
 
 
 def pretrain_base(
@@ -57,11 +67,24 @@ def pretrain_base(
     output: Path,
     *,
     seed: int,
-    steps: int = 1500,
-    settings: PretrainSettings = PretrainSettings(),
+    steps: int = 1600,
+    settings: PretrainSettings = DEFAULTS,
     callbacks: Sequence[TrainerCallback] = (),
 ) -> Path:
-    """Pretrain on the corpora (one a language's name) of the family's pretraining languages; returns `output`."""
+    """Pretrain on some of the family's languages and save model and tokenizer.
+
+    Args:
+        family: whose `pretraining` languages are used.
+        corpora: a text file, one sentence a line, by the language's name.
+        output: the directory to write.
+        seed: of the initial weights, the order of the sentences and the masks.
+        steps: how many batches to train on.
+        settings: sizes of the model and of its training.
+        callbacks: of the Trainer, to show progress; nothing is printed.
+
+    Returns:
+        The output directory.
+    """
     lines = [line for language in family.pretraining for line in _read_lines(corpora[language.name])]
     output.mkdir(parents=True, exist_ok=True)
     set_seed(seed)
@@ -69,63 +92,72 @@ def pretrain_base(
     model = _new_model(tokenizer, settings)
     encoded = tokenizer(lines, truncation=True)["input_ids"]
     _start_from_frequencies(model, encoded)
-    if settings.block:
-        encoded = [
-            b
-            for language in family.pretraining
-            for b in pack(tokenizer(_read_lines(corpora[language.name]))["input_ids"], settings.block)
-        ]
     trainer = Trainer(
         model=model,
-        args=TrainingArguments(
-            output_dir=str(output),
-            max_steps=steps,
-            per_device_train_batch_size=settings.batch,
-            learning_rate=settings.learning_rate,
-            warmup_steps=steps // 10,
-            weight_decay=0.01,
-            seed=seed,
-            save_strategy="no",
-            logging_steps=max(1, min(50, steps // 10)),
-            report_to="none",
-            disable_tqdm=True,
-            train_sampling_strategy=settings.sampling,
-            adam_beta2=settings.beta2,  # padding would be half of the work
-            use_cpu=True,
-            dataloader_pin_memory=False,
-        ),
+        args=_arguments(output, steps, seed, settings),
         train_dataset=[{"input_ids": row} for row in encoded],
-        data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=settings.masked, mask_replace_prob=settings.replace, random_replace_prob=settings.noise),
+        data_collator=DataCollatorForLanguageModeling(
+            tokenizer,
+            mlm_probability=settings.masked,
+            mask_replace_prob=settings.hidden_by_mask,
+            random_replace_prob=settings.hidden_by_noise,
+        ),
         callbacks=list(callbacks),
     )
     trainer.remove_callback(PrinterCallback)  # takes the place of the progress bar when that is off
     trainer.train()
-    model.save_pretrained(output)
-    tokenizer.save_pretrained(output)
+    with _no_progress_bars():
+        model.save_pretrained(output)
+        tokenizer.save_pretrained(output)
     return output
 
 
-def train_tokenizer(lines: Sequence[str], settings: PretrainSettings) -> BertTokenizerFast:
+def _arguments(output: Path, steps: int, seed: int, settings: PretrainSettings) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(output),
+        max_steps=steps,
+        per_device_train_batch_size=settings.batch,
+        learning_rate=settings.learning_rate,
+        warmup_steps=steps // 10,
+        weight_decay=0.01,
+        adam_beta2=0.98,
+        seed=seed,
+        save_strategy="no",
+        # batches are drawn at random: grouped by length they come long ones first, and the plateau lasts and lasts
+        train_sampling_strategy="random",
+        logging_steps=max(1, min(50, steps // 10)),
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=True,
+        dataloader_pin_memory=False,
+    )
+
+
+def train_tokenizer(lines: Sequence[str], settings: PretrainSettings) -> PreTrainedTokenizerFast:
     """A cased WordPiece tokenizer; all of a to z is in its alphabet, so that no unseen word is unknown."""
-    backend = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=100))
+    pieces = [*SPECIAL_TOKENS, *learn_pieces(lines, settings.vocabulary - len(SPECIAL_TOKENS))]
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    backend = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
     backend.normalizer = normalizers.BertNormalizer(lowercase=False, strip_accents=False)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=settings.vocabulary,
-        special_tokens=SPECIAL_TOKENS,
-        initial_alphabet=ALPHABET,
-        show_progress=False,
-    )
-    backend.train_from_iterator(lines, trainer)
+    backend.decoder = decoders.WordPiece()
     backend.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[(token, backend.token_to_id(token)) for token in ("[CLS]", "[SEP]")],
     )
-    return BertTokenizerFast(tokenizer_object=backend, do_lower_case=False, model_max_length=settings.positions)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        model_max_length=settings.positions,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+    )
 
 
-def _new_model(tokenizer: BertTokenizerFast, settings: PretrainSettings) -> BertForMaskedLM:
+def _new_model(tokenizer: PreTrainedTokenizerFast, settings: PretrainSettings) -> BertForMaskedLM:
     config = BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=settings.hidden,
@@ -149,10 +181,16 @@ def _start_from_frequencies(model: BertForMaskedLM, encoded: Sequence[Sequence[i
         model.cls.predictions.bias.copy_((frequencies / frequencies.sum()).log())
 
 
-def pack(rows, size):
-    """Blocks of equal length"""
-    stream = [t for row in rows for t in (row[1:])]
-    return [rows[0][:1] + stream[i : i + size - 1] for i in range(0, len(stream) - size + 2, size - 1)]
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """Saving shows a bar of its own, unless transformers' bars are off."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
 
 
 def _read_lines(path: Path) -> list[str]:

@@ -38,9 +38,9 @@ class DemoSettings:
     sentences: int = 4000
     tagged: int = 1000
     test: int = 400
-    pretraining_steps: int = 1500
-    language_steps: int = 300
-    task_steps: int = 150
+    pretraining_steps: int = 1400
+    language_steps: int = 250
+    task_steps: int = 60
     density: float = 0.10
 
     @staticmethod

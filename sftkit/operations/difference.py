@@ -20,7 +20,7 @@ from sftkit.errors import MismatchError, SettingsError
 from sftkit.format.atomic import check_output
 from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.dtypes import BFLOAT16
-from sftkit.format.encoding import UNMOVED, Positions, Values
+from sftkit.format.encoding import Positions, Values
 from sftkit.format.files import SftFile, digest_of, write
 from sftkit.format.metadata import Base, Metadata, ParameterSpec
 from sftkit.format.names import is_pooler
@@ -35,6 +35,8 @@ from sftkit.operations.tuned_head import TunedHead, tuned_head
 #: How much of the differences is looked at to guess what the K largest are: so many elements out of so many.
 _SAMPLE_LENGTH, _SAMPLE_EVERY = 1 << 12, 1 << 17
 
+#: The smallest positive float32: added to a 16-bit zero it decides the sign, and rounds away.
+_LEAST = np.float32(2.0**-149)
 _SIXTEEN_BITS = (np.dtype(np.float16), BFLOAT16)
 
 
@@ -122,7 +124,7 @@ class ModelDifference:
         at = np.flatnonzero(tuned.view(bits) != base.view(bits))
         kept = values[at]
         if tuned.dtype in _SIXTEEN_BITS:  # 0 and -0 differ by less than 16 bits can hold, but not by nothing
-            kept = np.where(kept == 0, np.copysign(UNMOVED, tuned[at].astype(np.float32)), kept)
+            kept = np.where(kept == 0, np.copysign(_LEAST, tuned[at].astype(np.float32)), kept)
         again = (base[at].astype(np.float64) + kept).astype(tuned.dtype)
         self.inexact += int(np.count_nonzero(again.view(bits) != tuned[at].view(bits)))
         real = kept != 0

@@ -44,7 +44,7 @@ def test_a_longer_sample_begins_with_the_shorter_one(family: Family) -> None:
 def test_the_target_is_unseen_and_the_source_is_pretrained_on(family: Family) -> None:
     assert family.target not in family.pretraining
     assert family.source in family.pretraining
-    assert set(family.languages) == {*family.pretraining, family.target}
+    assert family.languages == (*family.pretraining, family.target)
 
 
 def test_no_word_is_the_same_in_all_languages(family: Family) -> None:

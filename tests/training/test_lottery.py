@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from sftkit.errors import DataError, SettingsError
-from sftkit.format.checkpoint import Checkpoint, fingerprint
 from sftkit.evaluation.run import evaluate
+from sftkit.format.checkpoint import Checkpoint, fingerprint
 from sftkit.format.files import SftFile, read, write
 from sftkit.operations.arithmetic import Weighted
 from sftkit.training.lottery import Result, learn
