@@ -1,4 +1,4 @@
-"""sftkit: composable sparse fine-tuning. The public Python interface is ``sftkit.read`` and what ``sftkit.api`` offers."""
+"""sftkit: composable sparse fine-tuning. The Python interface is ``sftkit.read`` and what ``sftkit.api`` offers."""
 
 from __future__ import annotations
 

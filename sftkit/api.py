@@ -18,9 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sftkit.format import files
-from sftkit.format.sft import SFT as StoredSFT
-from sftkit.format.sft import to_csr
+from sftkit.format import files, sft
 from sftkit.operations.add import Sum
 from sftkit.operations.arithmetic import Weighted
 
@@ -29,18 +27,18 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-class SFT(StoredSFT):
+class SFT(sft.SFT):
     """A sparse fine-tuning in memory: ``a + b``, ``a - b``, ``0.5 * a`` and ``-a`` are SFTs again.
 
     ``parameters`` maps canonical names to CSR arrays of shape (rows, everything else), float32; ``metadata`` and
     ``head`` are what the file holds besides.
     """
 
-    def __add__(self, other: StoredSFT) -> SFT:
+    def __add__(self, other: sft.SFT) -> SFT:
         """φ + φ', taken in float64; as ``sftkit compose a.sft b.sft``."""
         return _sum([Weighted(self, 1.0, "left"), Weighted(other, 1.0, "right")])
 
-    def __sub__(self, other: StoredSFT) -> SFT:
+    def __sub__(self, other: sft.SFT) -> SFT:
         """φ - φ'; as ``sftkit subtract a.sft b.sft``."""
         return _sum([Weighted(self, 1.0, "left"), Weighted(other, -1.0, "right")])
 
@@ -108,7 +106,7 @@ class Applied:
         self._kept = {}
 
 
-def apply(model: PreTrainedModel, sfts: Sequence[StoredSFT], weights: Sequence[float] | None = None) -> Applied:
+def apply(model: PreTrainedModel, sfts: Sequence[sft.SFT], weights: Sequence[float] | None = None) -> Applied:
     """Add several SFTs to a model's backbone at once, summed in float64 and rounded once.
 
     Args:
@@ -121,7 +119,7 @@ def apply(model: PreTrainedModel, sfts: Sequence[StoredSFT], weights: Sequence[f
     """
     given = [1.0] * len(sfts) if weights is None else weights
     pairs = zip(sfts, given, strict=True)
-    return Applied(model, [Weighted(sft, weight, f"SFT {i}") for i, (sft, weight) in enumerate(pairs, start=1)])
+    return Applied(model, [Weighted(one, weight, f"SFT {i}") for i, (one, weight) in enumerate(pairs, start=1)])
 
 
 def read(path: str | Path) -> SFT:
@@ -140,6 +138,6 @@ def _sum(weighted: list[Weighted]) -> SFT:
     for name in total.names:
         positions, values = total.entries(name)
         if len(positions):
-            parameters[name] = to_csr(positions, values, total.metadata.parameters[name], name)
+            parameters[name] = sft.to_csr(positions, values, total.metadata.parameters[name], name)
     made = SFT(parameters, total.metadata, dict(total.head))
     return replace(made, metadata=replace(total.metadata, k=made.k, density=made.density))

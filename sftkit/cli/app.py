@@ -25,7 +25,7 @@ class _Group(TyperGroup):
         return list(self.commands)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command: status 1 if it could not be done, 130 after Ctrl-C. SFTKIT_DEBUG=1 lets tracebacks through."""
+        """Run it: status 1 if it could not be done, 130 after Ctrl-C. SFTKIT_DEBUG=1 lets tracebacks through."""
         debug = os.environ.get("SFTKIT_DEBUG") == "1"
         try:
             return super().invoke(ctx)

@@ -91,5 +91,5 @@ def _show(report: DemoReport) -> None:
         f"  sftkit inspect {target}.sft\n"
         f"  sftkit overlap {source}.sft {target}.sft tagging.sft\n"
         f"  sftkit compose base/ tagging.sft {target}.sft:0.5 -o half/\n"
-        f"  sftkit train --mlm text/{target}.txt --base base/ --steps 300 --lr 3e-3 --density 0.05 -o {target}-sparser.sft"
+        f"  sftkit train --mlm text/{target}.txt --base base/ --steps 250 --lr 3e-3 --density 0.05 -o sparser.sft"
     )

@@ -1,7 +1,8 @@
 """A WordPiece vocabulary from word counts, the same every time.
 
 The `tokenizers` trainer numbers pieces, and breaks ties between merges, in the order of a randomly seeded hash
-table, so that two runs with one seed would differ. This one is slow and small: fit for a few hundred pieces and a few thousand words.
+table, so that two runs with one seed would differ. This one is slow and small: fit for a few hundred pieces and a
+few thousand words.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The demonstration: the whole method in miniature, on languages that it makes up, with the functions that the commands use.
+"""The demonstration: the whole method in miniature, on invented languages, with the functions that the commands use.
 
 Makes a family of languages, pretrains a tiny BERT on some of them, learns language SFTs for the source and for a target
 that the base has never seen, a tagging SFT on the source, composes, and scores on the target. Everything lands in one

@@ -170,12 +170,14 @@ class ProgressCallback(TrainerCallback):
         self._observer = observer
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """A step was done."""
         del args, control
         self._observer.step(state.global_step, None)
 
     def on_log(
         self, args: Any, state: TrainerState, control: Any, logs: Mapping[str, float] | None = None, **_: Any
     ) -> None:
+        """The Trainer measured its loss."""
         del args, control
         if logs and "loss" in logs:  # the Trainer's own, without the regulariser
             self._observer.step(state.global_step, float(logs["loss"]))
