@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sftkit.format.checkpoint import Checkpoint, fingerprint
+from sftkit.format.checkpoint import Checkpoint
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.belong import check_fingerprint, check_shapes
 from sftkit.operations.record import Record
+from sftkit.operations.stream import backbone_fingerprint
 
 
 def check_belongs(base: Path, weighted: Sequence[Weighted], *, force: bool = False) -> tuple[str, ...]:
@@ -26,7 +27,7 @@ def check_belongs(base: Path, weighted: Sequence[Weighted], *, force: bool = Fal
         return ()
     checkpoint = Checkpoint(base)
     notes = check_shapes(checkpoint.parameters, weighted, str(base))
-    found = fingerprint(checkpoint)
+    (found,) = backbone_fingerprint(checkpoint)
     record = Record.read(base)
     if record is not None and record.fingerprint in ("", found):
         found = str(record.base.get("fingerprint") or found)

@@ -10,22 +10,19 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from sftkit import __version__
 from sftkit.errors import SettingsError
-from sftkit.format.checkpoint import Checkpoint, fingerprint
-from sftkit.format.encoding import UNMOVED, Values
+from sftkit.format.checkpoint import Checkpoint
+from sftkit.format.encoding import Values
 from sftkit.format.files import SftFile
-from sftkit.format.metadata import Base, Metadata, ParameterSpec
-from sftkit.format.sft import SFT, density, to_csr
+from sftkit.format.sft import SFT
 from sftkit.modeling.apply import add_differences
-from sftkit.modeling.backbone import backbone_parameters, head_names
+from sftkit.modeling.backbone import backbone_parameters
 from sftkit.modeling.load import load_model, load_tokenizer, longest
 from sftkit.modeling.sparse import sparse_parameters
 from sftkit.operations.arithmetic import Weighted
@@ -33,7 +30,8 @@ from sftkit.operations.bases import check_belongs
 from sftkit.operations.topk import Selection
 from sftkit.tasks.base import Objective
 from sftkit.tasks.registry import objective_of
-from sftkit.tasks.sources import digest, held_out
+from sftkit.tasks.sources import held_out
+from sftkit.training.artifact import Trained, make_sft
 from sftkit.training.movable import Movable, freeze
 from sftkit.training.observer import Observer, Plan
 from sftkit.training.phase import Outcome, Phase, l1_on, l1_towards, run_phase
@@ -96,7 +94,10 @@ class _Run:
             )
         with clock("phase2"):
             phase2, values = self._phase2(selection)
-        sft = self._sft(selection, values, phase1, phase2)
+        unmoved = sum(int((phi == 0).sum()) for phi in values.values())
+        if unmoved:
+            self.observer.note(f"{unmoved:,} of the {k:,} chosen entries did not move (no gradient reached them)")
+        sft = make_sft(self._trained(phase1, phase2), selection.positions, values)
         return Result(sft, phase1, phase2, self.objective.best_metric, clock.seconds)
 
     def _load_data(self) -> None:
@@ -221,69 +222,18 @@ class _Run:
         )
         return run_phase(phase, self.settings, self.observer)
 
-    def _sft(self, selection: Selection, values: Mapping[str, Values], phase1: Outcome | None, phase2: Outcome) -> SFT:
-        specs = self._specs()
-        parameters = {}
-        unmoved = 0
-        for name, positions in selection.positions.items():
-            still = values[name] == 0
-            unmoved += int(still.sum())
-            parameters[name] = to_csr(positions, np.where(still, UNMOVED, values[name]), specs[name], name)
-        if unmoved:
-            self.observer.note(
-                f"{unmoved:,} of the {selection.k:,} chosen entries did not move (no gradient reached them)"
-            )
-        metadata = Metadata(
-            parameters=specs,
-            k=selection.k,
-            density=density(selection.k, specs.values()),
-            base=self._base(),
-            objective=self.settings.objective,
-            method=self.settings.method,
-            labels=self.objective.labels,
-            head=type(self.model).__name__,
-            tied_embeddings=self.movable.untied,
+    def _trained(self, phase1: Outcome | None, phase2: Outcome) -> Trained:
+        return Trained(
+            settings=self.settings,
+            objective=self.objective,
+            checkpoint=self.checkpoint,
+            model=self.model,
+            untied=self.movable.untied,
             trained_with=(self.source.digest,) if self.source is not None else (),
-            training=self._record(selection.k, phase1, phase2),
+            max_length=self.max_length,
+            phase1=phase1,
+            phase2=phase2,
         )
-        return SFT(parameters, metadata, self._head_arrays())
-
-    def _specs(self) -> dict[str, ParameterSpec]:
-        stored = self.checkpoint.parameters
-        return {
-            name: ParameterSpec(tuple(parameter.shape), stored[name].dtype if name in stored else "float32")
-            for name, parameter in backbone_parameters(self.model).items()
-        }
-
-    def _base(self) -> Base:
-        stored = self.checkpoint.dtype
-        lower = ("bfloat16", "float16") if stored == "float32" else ()
-        return Base(
-            name=self.settings.base_name,
-            model_type=self.checkpoint.model_type,
-            fingerprint=fingerprint(self.checkpoint),
-            rounded={dtype: fingerprint(self.checkpoint, dtype) for dtype in lower},
-        )
-
-    def _record(self, k: int, phase1: Outcome | None, phase2: Outcome) -> dict[str, Any]:
-        settings = asdict(self.settings)
-        for key in ("base", "base_name", "objective", "method", "source_sft", "device"):
-            del settings[key]
-        return settings | {
-            "k": k,
-            "density": self._plan(k).density,
-            "data": [digest(source) for source in self.settings.data],
-            "dev": [digest(source) for source in self.settings.dev],
-            "max_length": self.max_length,
-            "steps": {"phase1": phase1.steps if phase1 else 0, "phase2": phase2.steps},
-            "best": {"step": phase2.best_step, "metric": self.objective.best_metric, "value": phase2.best_value},
-            "history": {"phase1": phase1.history if phase1 else [], "phase2": phase2.history},
-            "sftkit": __version__,
-        }
-
-    def _head_arrays(self) -> dict[str, np.ndarray[Any, Any]]:
-        state = self.model.state_dict()
-        return {name: state[name].cpu().numpy().copy() for name in head_names(self.model, self.movable.untied)}
 
 
 class _Clock:

@@ -1,0 +1,123 @@
+"""What a training run leaves: the SFT with its metadata, made from the model, the positions and φ.
+
+Nothing in it says when or where it was made, so that the same run gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from transformers import PreTrainedModel
+
+from sftkit import __version__
+from sftkit.format.checkpoint import Checkpoint
+from sftkit.format.dtypes import BFLOAT16
+from sftkit.format.encoding import UNMOVED, Positions, Values
+from sftkit.format.metadata import Base, Metadata, ParameterSpec, Untied
+from sftkit.format.sft import SFT, density, to_csr
+from sftkit.modeling.backbone import backbone_parameters, head_names
+from sftkit.operations.stream import backbone_fingerprint
+from sftkit.tasks.base import Objective
+from sftkit.tasks.sources import digest
+from sftkit.training.phase import Outcome
+from sftkit.training.settings import Settings
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model after phase 2, without φ on it but with the tuned head, and what is to be told of it.
+
+    Attributes:
+        settings, objective, checkpoint, model: the run's.
+        untied: the names of the untied matrices, or None.
+        trained_with: digests of the SFTs that were applied while training.
+        max_length: as it was in force.
+        phase1, phase2: what the phases did.
+    """
+
+    settings: Settings
+    objective: Objective
+    checkpoint: Checkpoint
+    model: PreTrainedModel
+    untied: Untied | None
+    trained_with: tuple[str, ...]
+    max_length: int
+    phase1: Outcome | None
+    phase2: Outcome
+
+
+def make_sft(trained: Trained, positions: Mapping[str, Positions], values: Mapping[str, Values]) -> SFT:
+    """The SFT of a training run.
+
+    Args:
+        trained: the run.
+        positions: canonical name -> int64 ``[n]``.
+        values: canonical name -> φ, float32 ``[n]``; entries that did not move are kept as ``UNMOVED``.
+    """
+    specs = _specs(trained)
+    parameters = {
+        name: to_csr(at, np.where(values[name] == 0, UNMOVED, values[name]), specs[name], name)
+        for name, at in positions.items()
+    }
+    k = sum(len(at) for at in positions.values())
+    metadata = Metadata(
+        parameters=specs,
+        k=k,
+        density=density(k, specs.values()),
+        base=_base(trained),
+        objective=trained.objective.name,
+        method=trained.settings.method,
+        labels=trained.objective.labels,
+        head=type(trained.model).__name__,
+        tied_embeddings=trained.untied,
+        trained_with=trained.trained_with,
+        training=_record(trained, k, density(k, specs.values())),
+    )
+    return SFT(parameters, metadata, _head(trained))
+
+
+def _specs(trained: Trained) -> dict[str, ParameterSpec]:
+    stored = trained.checkpoint.parameters
+    return {
+        name: ParameterSpec(tuple(parameter.shape), stored[name].dtype if name in stored else "float32")
+        for name, parameter in backbone_parameters(trained.model).items()
+    }
+
+
+def _base(trained: Trained) -> Base:
+    checkpoint = trained.checkpoint
+    roundings = (BFLOAT16, np.dtype(np.float16)) if checkpoint.dtype == "float32" else ()
+    own, *rounded = backbone_fingerprint(checkpoint, roundings)
+    return Base(
+        name=trained.settings.base_name,
+        model_type=checkpoint.model_type,
+        fingerprint=own,
+        rounded={dtype.name: found for dtype, found in zip(roundings, rounded, strict=True)},
+    )
+
+
+def _record(trained: Trained, k: int, share: float) -> dict[str, Any]:
+    settings = asdict(trained.settings)
+    for key in ("base", "base_name", "objective", "method", "source_sft", "device"):
+        del settings[key]
+    phase1, phase2 = trained.phase1, trained.phase2
+    return settings | {
+        "k": k,
+        "density": share,
+        "data": [digest(source) for source in trained.settings.data],
+        "dev": [digest(source) for source in trained.settings.dev],
+        "max_length": trained.max_length,
+        "steps": {"phase1": phase1.steps if phase1 else 0, "phase2": phase2.steps},
+        "best": {"step": phase2.best_step, "metric": trained.objective.best_metric, "value": phase2.best_value},
+        "history": {"phase1": phase1.history if phase1 else [], "phase2": phase2.history},
+        "sftkit": __version__,
+    }
+
+
+def _head(trained: Trained) -> dict[str, NDArray[Any]]:
+    state = trained.model.state_dict()
+    return {name: state[name].cpu().numpy().copy() for name in head_names(trained.model, trained.untied)}
