@@ -1,10 +1,18 @@
 """``python -m sftkit``, and what the ``sftkit`` command calls."""
 
-from sftkit.cli.app import app
+import io
+import sys
 
 
 def main() -> None:
     """Run the command line."""
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")  # a terminal that knows no θ shows a question mark
+        from sftkit.cli.app import app
+    except KeyboardInterrupt:  # Ctrl-C before the command had begun
+        sys.exit(130)
     app(prog_name="sftkit")
 
 

@@ -110,6 +110,8 @@ def _split(text: str) -> tuple[str, float | None]:
     if not colon or number.startswith("//") or Path(text).expanduser().exists():
         return text, None
     try:
+        if re.search(r"[^0-9.eE+\-a-z]", number):  # float() takes 1_0 and other scripts' digits, too
+            raise ValueError
         weight = float(number)
     except ValueError:
         raise typer.BadParameter(f"{text}: {number!r} is not a weight; write x.sft:0.5.") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Iterable, Sequence
@@ -11,11 +12,22 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+
+
+class _Console(Console):
+    """rich's console, but that a reader who went away is the application's business."""
+
+    def on_broken_pipe(self) -> None:
+        """Called while the exception is handled."""
+        raise
 
 
 def _console(stream: Any) -> Console:
+    if stream is None:  # the shell closed it
+        return _Console(quiet=True, file=io.StringIO())
     # A pipe has no width: tables there must be neither wrapped nor cut.
-    return Console(file=stream, width=None if stream.isatty() else 10_000, highlight=False, soft_wrap=False)
+    return _Console(file=stream, width=None if stream.isatty() else 10_000, highlight=False, emoji=False)
 
 
 def stdout() -> Console:
@@ -38,24 +50,29 @@ class Column:
 
 def table(title: str, columns: Sequence[Column], rows: Iterable[Sequence[object]], *, caption: str = "") -> None:
     """Print a table to standard output. Cells are shown as they are, markup included."""
-    made = Table(
-        title=escape(title) or None, title_justify="left", caption=escape(caption) or None, caption_justify="left"
-    )
+    made = Table()
     for column in columns:
-        made.add_column(column.title, justify="right" if column.number else "left")
+        made.add_column(Text(column.title), justify="right" if column.number else "left")
     for row in rows:
-        made.add_row(*(escape(str(cell)) for cell in row))
-    stdout().print(made)
+        made.add_row(*(Text(str(cell)) for cell in row))
+    console = stdout()
+    if title:
+        console.print(Text(title, "italic"), soft_wrap=True)
+    console.print(made)
+    if caption:
+        console.print(Text(caption, "dim italic"), soft_wrap=True)
 
 
 def data(text: str) -> None:
     """Print text to standard output."""
-    stdout().print(escape(text), soft_wrap=True)
+    stdout().print(Text(text), soft_wrap=True)
 
 
 def as_json(document: object) -> None:
     """Print one JSON document to standard output."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    if sys.stdout is not None:
+        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
 
 
 def note(text: str) -> None:

@@ -5,6 +5,7 @@ Commands import what they need when they run, so that ``--help`` and the light c
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import Any
 
@@ -13,6 +14,7 @@ from typer.core import TyperGroup
 
 from sftkit import __version__
 from sftkit.cli import _render
+from sftkit.cli._signals import Terminated, terminated_in_order
 from sftkit.errors import SftkitError
 
 
@@ -25,37 +27,38 @@ class _Group(TyperGroup):
         return list(self.commands)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run it: status 1 if it could not be done, 130 after Ctrl-C. SFTKIT_DEBUG=1 lets tracebacks through."""
-        debug = os.environ.get("SFTKIT_DEBUG") == "1"
+        """Run the command; what goes wrong becomes a line and an exit status. SFTKIT_DEBUG=1 lets tracebacks through."""
         try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as interrupt:
-            _render.error(str(interrupt) or "interrupted")
-            raise typer.Exit(130) from None
-        except SftkitError as error:
-            if debug:
-                raise
-            _render.error(str(error))
-            raise typer.Exit(1) from None
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader went away, as `head` does
-            raise typer.Exit(0) from None
-        except OSError as error:
-            if debug:
-                raise
-            where = f"{error.filename}: " if error.filename else ""
-            _render.error(f"{where}{error.strerror or error}")
-            raise typer.Exit(1) from None
+            with terminated_in_order():
+                return super().invoke(ctx)
         except (typer.TyperException, typer.Exit, typer.Abort):
             raise
-        except Exception as error:
-            if debug:
+        except (Exception, KeyboardInterrupt) as error:
+            if isinstance(error, Exception) and os.environ.get("SFTKIT_DEBUG") == "1":
                 raise
-            _render.error(
-                f"internal error: {type(error).__name__}: {' '.join(str(error).split())[:300]}\n"
-                "This is a bug in sftkit. SFTKIT_DEBUG=1 shows where; please report it."
-            )
-            raise typer.Exit(1) from None
+            raise typer.Exit(_explained(error)) from None
+
+
+def _explained(error: Exception | KeyboardInterrupt) -> int:
+    """Say what went wrong on standard error; returns the exit status."""
+    if isinstance(error, KeyboardInterrupt):
+        _render.error(str(error) or "interrupted")
+        return 128 + error.number if isinstance(error, Terminated) else 130
+    if isinstance(error, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader went away, as `head` does
+        return 0
+    if isinstance(error, SftkitError):
+        _render.error(str(error))
+    elif isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        hint = " Make room, or choose an --output elsewhere." if error.errno == errno.ENOSPC else ""
+        _render.error(f"{where}{error.strerror or error}.{hint}")
+    else:
+        _render.error(
+            f"internal error: {type(error).__name__}: {' '.join(str(error).split())[:300]}\n"
+            "This is a bug in sftkit. SFTKIT_DEBUG=1 shows where; please report it."
+        )
+    return 1
 
 
 app = typer.Typer(

@@ -39,12 +39,16 @@ def convert(
       sftkit convert hf://cambridgeltl/mbert-lang-sft-mt-small -o mt.sft
       sftkit convert mt.sft -o mt-for-composable-sft/
     """
+    from sftkit.errors import SettingsError
     from sftkit.operations.convert import OBJECTIVES, to_directory, to_sft
 
     check_values(values)
     if objective and objective not in OBJECTIVES:
         raise typer.BadParameter(f"--objective {objective}: known are {', '.join(OBJECTIVES)}.")
     path, back = _resolve(source)
+    if back == (output.suffix == ".sft"):
+        wanted = "a directory, so its name does not end in .sft" if back else "an SFT, so its name ends in .sft"
+        raise SettingsError(f"{output}: what comes out of {source} is {wanted}.")
     folder = resolve_model(base) if base else None
     if back:
         from sftkit.format.checkpoint import Checkpoint

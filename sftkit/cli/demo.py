@@ -17,7 +17,7 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where everything goes.")] = Path(
         "sftkit-demo"
     ),
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed makes other languages.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Another seed makes other languages.")] = 0,
     quick: Annotated[
         bool, typer.Option("--quick", help="A few steps of everything: shows that it runs, no more.")
     ] = False,

@@ -21,7 +21,7 @@ def evaluate(
         int, typer.Option("--batch-size", min=1, help="Windows a batch; the scores do not depend on it.")
     ] = 32,
     max_length: Annotated[int, typer.Option("--max-length", min=8, help="Tokens a window.")] = 256,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the masks of --mlm.")] = 42,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Of the masks of --mlm.")] = 42,
     device: _options.Device = "auto",
     force: Annotated[bool, typer.Option("--force", help="Add SFTs to another base than theirs.")] = False,
     json: _options.Json = False,

@@ -106,19 +106,32 @@ def _learn(
     objective: str, data: tuple[str, ...], base: str, with_: str | None, output: Path, overwrite: bool, quiet: bool,
     values: str, given: dict[str, Any],
 ) -> Result:  # fmt: skip
+    from dataclasses import replace
+
     from sftkit.cli._progress import TrainingDisplay
+    from sftkit.errors import SettingsError
     from sftkit.format.atomic import check_output
     from sftkit.format.files import write
     from sftkit.hub import resolve_model, resolve_sft
     from sftkit.training.settings import settings_for
 
-    check_output(output, overwrite=overwrite)
+    local = [Path(name) for name in (*data, *(given["dev"] or ()), *([with_] if with_ else [])) if "://" not in name]
+    check_output(output, overwrite=overwrite, inputs=local, directory=False)
     source = resolve_sft(with_) if with_ else None
-    settings = settings_for(objective, data=data, base=resolve_model(base), base_name=base, source_sft=source, **given)
+    try:
+        settings = settings_for(objective, data=data, base=Path(base), base_name=base, source_sft=source, **given)
+    except SettingsError as error:  # what settings_for refuses is an option's value
+        raise typer.BadParameter(str(error)) from None
+    settings = replace(settings, base=resolve_model(base))
     from sftkit.training.lottery import learn  # torch and transformers come in here, after the cheap checks
 
     with TrainingDisplay(quiet=quiet) as display:
-        result = learn(settings, display)
+        try:
+            result = learn(settings, display)
+        except KeyboardInterrupt as interrupt:
+            what = str(interrupt) or "interrupted"
+            interrupt.args = (f"{what}; nothing was saved, and {output} was not touched",)
+            raise
     write(output, result.sft, values=values, overwrite=overwrite)
     return result
 

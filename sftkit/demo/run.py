@@ -95,8 +95,9 @@ def run_demo(folder: Path, settings: DemoSettings, watch: Watch, *, overwrite: b
         OutputExistsError: if the folder holds something else, or ``overwrite`` was not given.
     """
     _prepare(folder, overwrite)
-    (folder / MARKER).write_text(json.dumps(vars(settings), indent=2) + "\n", encoding="utf-8")
     demo = _Demo(folder, settings, watch, make_family(settings.seed))
+    document = {"settings": vars(settings), "sfts": [demo.sft(name).name for name in demo.names]}
+    (folder / MARKER).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     demo.write_data()
     demo.pretrain()
     demo.learn_sfts()
@@ -111,8 +112,20 @@ def _prepare(folder: Path, overwrite: bool) -> None:
             raise OutputExistsError(
                 f"{folder} exists already. Choose another --output, or replace it with --overwrite."
             )
-        shutil.rmtree(folder)
+        _clear(folder)
     folder.mkdir(parents=True, exist_ok=True)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier demonstration left, if nothing else lies there."""
+    own = {MARKER, "demo.png", "base", "text", "treebank", "model", *json.loads((folder / MARKER).read_text())["sfts"]}
+    foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in own)
+    if foreign:
+        raise OutputExistsError(
+            f"{folder} also holds {foreign[0]}, which the demonstration did not make. Move it away."
+        )
+    for entry in folder.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
 class _Demo:
@@ -122,6 +135,7 @@ class _Demo:
         self.folder, self.settings, self.watch, self.family = folder, settings, watch, family
         self.source, self.target = family.source.name.lower(), family.target.name.lower()
         self.base = folder / "base"
+        self.names = (self.source, self.target, f"{self.target}-random", "tagging")
 
     def text(self, language: str) -> Path:
         """A language's corpus."""
@@ -205,7 +219,7 @@ class _Demo:
         )
         scores = tuple(Score(what, sfts, self._accuracy(sfts)) for what, sfts in rows)
         compose(self.base, self._weighted((task, target)), self.folder / "model", name="base")
-        compared = overlap([self.sft(name) for name in (self.source, target, f"{target}-random", task)])
+        compared = overlap([self.sft(name) for name in self.names])
         return DemoReport(self.folder, self.source, target, scores, compared, self._files())
 
     def _weighted(self, names: tuple[str, ...]) -> list[Weighted]:

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import PreTrainedModel
 
 from sftkit.errors import MismatchError
 from sftkit.format.checkpoint import Checkpoint
 from sftkit.modeling.apply import add_differences, load_head
 from sftkit.modeling.backbone import untie_output
-from sftkit.modeling.load import load_model, load_tokenizer, longest
+from sftkit.modeling.load import check_vocabulary, device_of, load_model, load_tokenizer, longest
 from sftkit.operations.arithmetic import Weighted, collapse
 from sftkit.operations.bases import check_belongs
 from sftkit.operations.heads import choose_head
@@ -78,8 +77,9 @@ def evaluate(
     notes = check_belongs(base, sfts, force=force)
     tokenizer = load_tokenizer(base, words=objective.is_task)
     model = composed(objective, base, sfts)
-    model.to(_device(device))  # type: ignore[arg-type]  # transformers wraps `to` without its types
+    model.to(device_of(device))  # type: ignore[arg-type]  # transformers wraps `to` without its types
     model.eval()
+    check_vocabulary(model, tokenizer, base)
     evaluator = objective.evaluator(rows, tokenizer, min(max_length, longest(model, tokenizer)), seed)
     scores = evaluator(model, batch_size)
     return Evaluation(objective.name, tuple(data), scores.examples, scores.metrics, notes)
@@ -123,11 +123,3 @@ def _label_config(item: Weighted) -> dict[str, Any]:
     if not labels:
         return {}
     return {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
-
-
-def _device(name: str) -> str:
-    if name != "auto":
-        return name
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"

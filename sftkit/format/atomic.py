@@ -1,40 +1,81 @@
 """Outputs that are whole or not there: written beside their final place, then renamed.
 
-Covers one file or one directory on one file system. Does not cover several outputs at once.
+Covers one file or one directory on one file system. Does not cover several outputs at once. A symbolic link is
+followed: what it points to is what is written. Nothing is ever replaced that is not of the output's own kind.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from sftkit.errors import OutputExistsError
 
+#: What a model's directory consists of; one with anything else in it is not replaced, whatever ``--overwrite`` says.
+_MODEL_FILES = (
+    "*.json", "*.safetensors", "*.bin", "*.model", "*.jinja", "*.py", "*.md", "vocab*.txt", "merges*.txt", "dict.txt",
+    "bpe.codes", "spm.*", "sentencepiece.*", "*.tiktoken", ".gitattributes", "LICENSE*",
+)  # fmt: skip
 
-def check_output(path: Path, *, overwrite: bool) -> None:
+
+def check_output(path: Path, *, overwrite: bool, inputs: Sequence[Path] = (), directory: bool | None = None) -> None:
     """Refuse early, before any work is done, what could not be written at the end.
 
+    Args:
+        path: the output.
+        overwrite: whether it may be replaced.
+        inputs: what it is made from: an output that is, or holds, one of them would destroy it.
+        directory: whether the output is a directory; None if either would do.
+
     Raises:
-        OutputExistsError: if ``path`` exists and may not be replaced, or is a directory that is not a model's.
+        OutputExistsError: if it exists and may not be replaced, or is of another kind than what would replace it.
     """
-    if not path.exists() and not path.is_symlink():
-        _check_parent(path)
+    final = _final(path)
+    if not final.exists():
+        _check_parent(path, final)
         return
     if not overwrite:
-        raise OutputExistsError(f"{path} exists already. Choose another --output, or replace it with --overwrite.")
-    if path.is_dir() and any(path.iterdir()) and not (path / "config.json").is_file():
-        # --overwrite on a home directory must not delete it
+        raise OutputExistsError(f"{path} exists already. Choose another name, or replace it with --overwrite.")
+    for source in inputs:
+        real = source.resolve()
+        if real == final or final in real.parents:
+            raise OutputExistsError(f"{path} would replace {source}, from which it is made. Choose another name.")
+    if directory is True and not final.is_dir():
+        raise OutputExistsError(f"{path} is a file, and the output a directory. Choose another name.")
+    if directory is False and final.is_dir():
+        raise OutputExistsError(f"{path} is a directory, and the output a file. Choose another name.")
+    if final.is_dir():
+        _check_replaceable(path, final)
+
+
+def _final(path: Path) -> Path:
+    """Where the output really goes: "..", "." and links resolved, so that renaming cannot lose the way."""
+    return Path(os.path.realpath(path.expanduser()))
+
+
+def _check_replaceable(path: Path, final: Path) -> None:
+    here = Path.cwd()
+    if final == here or final in here.parents:
+        raise OutputExistsError(f"{path} is, or holds, the folder that you are in, so it is not replaced.")
+    entries = sorted(final.iterdir())
+    if entries and not (final / "config.json").is_file():
         raise OutputExistsError(
-            f"{path} is a directory that holds no model, so it is not replaced. Choose another --output."
+            f"{path} is a directory that holds no model, so it is not replaced. Choose another name."
         )
+    for entry in entries:
+        if entry.is_dir() or not any(fnmatch.fnmatch(entry.name, pattern) for pattern in _MODEL_FILES):
+            raise OutputExistsError(
+                f"{path} holds {entry.name}, which is no part of a model, so it is not replaced. Choose another name."
+            )
 
 
-def _check_parent(path: Path) -> None:
-    parent = path.absolute().parent
+def _check_parent(path: Path, final: Path) -> None:
+    parent = final.parent
     while not parent.exists():
         parent = parent.parent
     if not parent.is_dir():
@@ -50,17 +91,16 @@ def atomic_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     Raises:
         OutputExistsError: as :func:`check_output`.
     """
-    check_output(path, overwrite=overwrite)
-    if path.is_dir():
-        raise OutputExistsError(f"{path} is a directory; the output is a file. Choose another --output.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    check_output(path, overwrite=overwrite, directory=False)
+    final = _final(path)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".sftkit-", suffix=".part", dir=final.parent)
     os.close(handle)
     part = Path(name)
     try:
         yield part
         part.chmod(0o666 & ~_umask())
-        os.replace(part, path)
+        os.replace(part, final)
     finally:
         part.unlink(missing_ok=True)
 
@@ -72,27 +112,25 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     Raises:
         OutputExistsError: as :func:`check_output`.
     """
-    check_output(path, overwrite=overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    check_output(path, overwrite=overwrite, directory=True)
+    final = _final(path)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=".sftkit-", suffix=".part", dir=final.parent))
     old = part.with_suffix(".old")
     try:
         yield part
         part.chmod(0o777 & ~_umask())
-        if path.exists():
-            os.replace(path, old)
+        if final.exists():
+            os.replace(final, old)
         try:
-            os.replace(part, path)
+            os.replace(part, final)
         except BaseException:
             if old.exists():
-                os.replace(old, path)
+                os.replace(old, final)
             raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
-        if old.is_dir():
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            old.unlink(missing_ok=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _umask() -> int:

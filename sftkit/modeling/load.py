@@ -19,7 +19,7 @@ import torch
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from sftkit.errors import CheckpointError
+from sftkit.errors import CheckpointError, SettingsError
 
 
 @contextmanager
@@ -93,7 +93,40 @@ def load_tokenizer(path: Path, *, words: bool = False) -> PreTrainedTokenizerBas
         raise CheckpointError(f"{path}: its tokenizer cannot be loaded ({_line(error)}).") from error
     if not tokenizer.is_fast:
         raise CheckpointError(f"{path}: its tokenizer is a slow one; sftkit needs a tokenizer.json beside the model.")
+    if len(tokenizer) <= len(set(tokenizer.all_special_ids)):  # what transformers makes of a folder without its files
+        raise CheckpointError(
+            f"{path}: holds no tokenizer. Copy tokenizer.json and tokenizer_config.json beside the model."
+        )
     return tokenizer
+
+
+def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
+    """Refuse a tokenizer that has tokens for which the model has no embedding.
+
+    Raises:
+        CheckpointError: with both sizes.
+    """
+    table: torch.Tensor = model.get_input_embeddings().weight  # type: ignore[assignment]
+    rows = table.shape[0]
+    if max(tokenizer.get_vocab().values()) >= rows:
+        raise CheckpointError(
+            f"{path}: its tokenizer has {len(tokenizer):,} tokens and its embedding {rows:,} rows. "
+            "They belong to different models."
+        )
+
+
+def device_of(name: str) -> str:
+    """The device that "auto", "cpu", "cuda" or "mps" means here.
+
+    Raises:
+        SettingsError: if there is no such device.
+    """
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return next(device for device in ("cuda", "mps", "cpu") if there[device])
+    if not there[name]:
+        raise SettingsError(f"--device {name}: torch finds no such device here. Leave --device out, or say cpu.")
+    return name
 
 
 def longest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:

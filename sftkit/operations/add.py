@@ -20,7 +20,7 @@ from sftkit.format.encoding import Positions, Values
 from sftkit.format.files import SftFile, digest_of, write
 from sftkit.format.metadata import Metadata, ParameterSpec
 from sftkit.format.names import is_pooler
-from sftkit.operations.arithmetic import SUM, Merged, Merger, Method, Weighted
+from sftkit.operations.arithmetic import SUM, Merged, Merger, Method, Weighted, paths
 from sftkit.operations.belong import same_base
 from sftkit.operations.heads import HeadChoice, brings_task_head, choose_head, head_document, is_language
 from sftkit.operations.report import ArithmeticReport, uses
@@ -88,7 +88,7 @@ def add(
         MismatchError: if shapes or bases differ, or two SFTs bring a task head.
         OutputExistsError: if the output exists.
     """
-    check_output(output, overwrite=overwrite)
+    check_output(output, overwrite=overwrite, inputs=paths(weighted), directory=False)
     total = Sum(weighted, method)
     write(output, total, values=values, overwrite=overwrite)
     notes = list(total.choice.notes)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -203,10 +204,24 @@ def collapse(weighted: Sequence[Weighted]) -> list[Weighted]:
     for item in weighted:
         by_digest.setdefault(item.sft.digest, []).append(item)
     totals = (
-        Weighted(items[0].sft, math.fsum(item.weight for item in items), min(item.path for item in items))
+        Weighted(items[0].sft, _total([item.weight for item in items]), min(item.path for item in items))
         for _, items in sorted(by_digest.items())
     )
     return [item for item in totals if item.weight]
+
+
+def _total(weights: Sequence[float]) -> float:
+    try:
+        return math.fsum(weights)
+    except OverflowError:
+        raise SettingsError(
+            "The weights of an SFT that is given several times add up to more than a number holds."
+        ) from None
+
+
+def paths(weighted: Sequence[Weighted]) -> list[Path]:
+    """The local files among what the SFTs are called."""
+    return [Path(item.path) for item in weighted if item.path and "://" not in item.path]
 
 
 def merge(weighted: Sequence[Weighted], name: str, size: int, method: Method = SUM) -> Merged:

@@ -13,7 +13,7 @@ from typing import Any
 
 from sftkit.format.atomic import atomic_directory, check_output
 from sftkit.format.checkpoint import Checkpoint
-from sftkit.operations.arithmetic import SUM, Merger, Method, Weighted, collapse
+from sftkit.operations.arithmetic import SUM, Merger, Method, Weighted, collapse, paths
 from sftkit.operations.belong import check_fingerprint, check_shapes
 from sftkit.operations.heads import HeadChoice, choose_head, head_document
 from sftkit.operations.layout import BaseView, Layout, plan_layout
@@ -91,7 +91,7 @@ def compose(
         CheckpointError: if the base is no model directory.
         OutputExistsError: if the output exists.
     """
-    check_output(output, overwrite=overwrite)
+    check_output(output, overwrite=overwrite, inputs=(base, *paths(weighted)), directory=True)
     with named_as_learned(base, weighted) as source, atomic_directory(output, overwrite=overwrite) as folder:
         plan = plan_composition(base, weighted, source)
         if plan.weighted:

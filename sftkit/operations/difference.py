@@ -158,7 +158,7 @@ def difference(
         MismatchError: if the two are not of one shape.
         SettingsError: if K is not between 1 and the number of parameters.
     """
-    check_output(output, overwrite=overwrite)
+    check_output(output, overwrite=overwrite, directory=False)
     delta = ModelDifference(tuned, base, name=name)
     wanted = k if k is not None else None if density is None else max(1, round(density * delta.size))
     notes = list(delta.notes)

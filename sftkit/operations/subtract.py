@@ -16,7 +16,7 @@ from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.files import SftFile
 from sftkit.hub import cached_model
 from sftkit.operations.add import negated
-from sftkit.operations.arithmetic import Merger, Method, Weighted
+from sftkit.operations.arithmetic import Merger, Method, Weighted, paths
 from sftkit.operations.compose import compose, plan_composition, record_of, report
 from sftkit.operations.record import Record, copy_model, copy_small_files, describe, summed, write_config
 from sftkit.operations.report import ArithmeticReport, uses
@@ -46,7 +46,7 @@ def subtract_from_model(
         MismatchError: if an SFT does not fit the model.
         OutputExistsError: if the output exists.
     """
-    check_output(output, overwrite=overwrite)
+    check_output(output, overwrite=overwrite, inputs=(model, *paths(weighted)), directory=True)
     taken = negated(weighted)
     record = Record.read(model)
     why = "the model has no sftkit.json" if record is None else _changed(model, record)

@@ -25,7 +25,7 @@ from transformers import (
 
 from sftkit.errors import CheckpointError, DataError
 from sftkit.tasks.base import Collator, Evaluator, Objective, Scores, batches_by_length, to_device
-from sftkit.tasks.sources import HUB, hub_rows, joined, local_file, quiet_datasets
+from sftkit.tasks.sources import HUB, hub_rows, joined, local_file, quiet_datasets, read_text
 
 MASKED_SHARE = 0.15
 _IGNORED = -100
@@ -116,8 +116,8 @@ def _file_rows(source: str) -> Dataset:
         with quiet_datasets():
             return datasets.load_dataset("text", data_files=str(path), split="train", encoding="utf-8-sig")
     except datasets.exceptions.DatasetGenerationError as error:
-        cause = error.__cause__ or error
-        raise DataError(f"{source}: not UTF-8 text ({cause}).") from error
+        read_text(source)  # says at which line, if it is the encoding
+        raise DataError(f"{source}: cannot be read as text ({error.__cause__ or error}).") from error
 
 
 def text_windows(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:

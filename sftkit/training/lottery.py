@@ -23,7 +23,7 @@ from sftkit.format.files import SftFile
 from sftkit.format.sft import SFT
 from sftkit.modeling.apply import add_differences
 from sftkit.modeling.backbone import backbone_parameters
-from sftkit.modeling.load import load_model, load_tokenizer, longest
+from sftkit.modeling.load import check_vocabulary, device_of, load_model, load_tokenizer, longest
 from sftkit.modeling.sparse import sparse_parameters
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.bases import check_belongs
@@ -95,6 +95,11 @@ class _Run:
         with clock("phase2"):
             phase2, values = self._phase2(selection)
         unmoved = sum(int((phi == 0).sum()) for phi in values.values())
+        if unmoved == k:
+            raise SettingsError(
+                "Nothing moved: no gradient reached any of the chosen entries, so there is no SFT. "
+                "Does the tokenizer know the text (or is it all unknown tokens), and does --freeze leave enough?"
+            )
         if unmoved:
             self.observer.note(f"{unmoved:,} of the {k:,} chosen entries did not move (no gradient reached them)")
         sft = make_sft(self._trained(phase1, phase2), selection.positions, values)
@@ -102,6 +107,7 @@ class _Run:
 
     def _load_data(self) -> None:
         settings = self.settings
+        device_of(settings.device)  # a device that is not there is better told before anything is read
         self.observer.loading("data")
         rows = self.objective.read(settings.data)
         if settings.dev:
@@ -116,6 +122,7 @@ class _Run:
         self.tokenizer = load_tokenizer(settings.base, words=objective.is_task)
         self.model = load_model(settings.base, objective.auto_class, seed=settings.seed, **objective.config()).model
         self.max_length = min(settings.max_length, longest(self.model, self.tokenizer))
+        check_vocabulary(self.model, self.tokenizer, settings.base)
         self.source = SftFile(settings.source_sft) if settings.source_sft else None
         if self.source is not None:
             source = [Weighted(self.source, 1.0, str(settings.source_sft))]

@@ -6,6 +6,7 @@ No torch: the command line reads this module for its defaults. Numbers are from 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -150,12 +151,14 @@ def _check(made: Settings) -> None:
         "--phase1-epochs": made.phase1.epochs,
     }
     for option, value in positive.items():
-        if value is not None and not value > 0:
-            raise SettingsError(f"{option} is {value}; it must be more than 0.")
+        if value is not None and not 0 < value < math.inf:
+            raise SettingsError(f"{option} is {value}; it must be a number more than 0.")
     if not 0 < made.density <= 1:
         raise SettingsError(f"--density is {made.density}; it is a share, more than 0 and at most 1 (0.043 is 4.3 %).")
-    if made.l1 < 0:
-        raise SettingsError(f"--l1 is {made.l1}; it must not be negative.")
+    if not 0 <= made.l1 < math.inf:
+        raise SettingsError(f"--l1 is {made.l1}; it must be a number from 0 on.")
+    if min(made.phase1.min_steps, made.phase2.min_steps) < 0:
+        raise SettingsError("--min-steps must not be negative.")
     if made.max_length < 8:
         raise SettingsError(f"--max-length is {made.max_length}; it must be at least 8.")
     if made.method not in METHODS:
