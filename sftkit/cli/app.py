@@ -27,7 +27,7 @@ class _Group(TyperGroup):
         return list(self.commands)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; what goes wrong becomes a line and an exit status. SFTKIT_DEBUG=1 lets tracebacks through."""
+        """Run the command; what goes wrong becomes a line and a status. SFTKIT_DEBUG=1 lets tracebacks through."""
         try:
             with terminated_in_order():
                 return super().invoke(ctx)
