@@ -12,7 +12,7 @@ def main() -> None:
                 stream.reconfigure(errors="replace")  # a terminal that knows no θ shows a question mark
         from sftkit.cli.app import app
     except KeyboardInterrupt:  # Ctrl-C before the command had begun
-        sys.exit(130)
+        raise SystemExit(130) from None
     app(prog_name="sftkit")
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from sftkit.cli import _render
+from sftkit.cli import _render, _signals
 from sftkit.training.observer import Observer, Plan
 
 _PLAIN_EVERY = 10.0  # seconds between lines where nobody watches a bar
@@ -77,6 +77,7 @@ class TrainingDisplay(Observer):
 
     def step(self, step: int, loss: float | None) -> None:
         """Move the bar; without one, a line now and then."""
+        _signals.check()
         if loss is not None:
             self._loss = f"loss {loss:.3f}  "
         if self._bar is not None:

@@ -1,4 +1,8 @@
-"""SIGTERM and SIGHUP end a command as Ctrl-C does: temporary files are removed, and a line says so."""
+"""Ctrl-C, SIGTERM and SIGHUP end a command in order: temporary files are removed, and a line says so.
+
+An exception that is raised by a signal can be lost: Python drops it where it hits a destructor or a callback. So a
+request to end is also remembered, and long work asks for it with :func:`check` now and then.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_asked: list[KeyboardInterrupt] = []
+
 
 class Terminated(KeyboardInterrupt):
     """A signal asked the program to end. A KeyboardInterrupt: whoever cleans up after Ctrl-C does it here, too."""
@@ -16,12 +22,16 @@ class Terminated(KeyboardInterrupt):
 
 
 @contextmanager
-def terminated_in_order() -> Iterator[None]:
-    """Raise :class:`Terminated` on SIGTERM and SIGHUP inside the block; does nothing outside the main thread."""
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+def ended_in_order() -> Iterator[None]:
+    """Raise KeyboardInterrupt on SIGINT and :class:`Terminated` on SIGTERM and SIGHUP inside the block.
+
+    Does nothing outside the main thread.
+    """
+    _asked.clear()
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     if threading.current_thread() is not threading.main_thread():
         names = []
-    before = {name: signal.signal(getattr(signal, name), _terminate) for name in names}
+    before = {name: signal.signal(getattr(signal, name), _end) for name in names}
     try:
         yield
     finally:
@@ -29,8 +39,22 @@ def terminated_in_order() -> Iterator[None]:
             signal.signal(getattr(signal, name), handler)
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
+def check() -> None:
+    """Raise again what a signal asked for, in case it was lost on the way.
+
+    Raises:
+        KeyboardInterrupt: if a signal asked the program to end.
+    """
+    if _asked:
+        raise _asked[-1]
+
+
+def _end(number: int, frame: FrameType | None) -> None:
     del frame
-    stop = Terminated(f"ended by {signal.Signals(number).name}")
-    stop.number = number
-    raise stop
+    if number == signal.SIGINT:
+        _asked.append(KeyboardInterrupt("interrupted"))
+    else:
+        stop = Terminated(f"ended by {signal.Signals(number).name}")
+        stop.number = number
+        _asked.append(stop)
+    raise _asked[-1]

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from sftkit import __version__
 from sftkit.cli import _render
-from sftkit.cli._signals import Terminated, terminated_in_order
+from sftkit.cli._signals import Terminated, ended_in_order
 from sftkit.errors import SftkitError
 
 
@@ -29,7 +29,7 @@ class _Group(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command; what goes wrong becomes a line and a status. SFTKIT_DEBUG=1 lets tracebacks through."""
         try:
-            with terminated_in_order():
+            with ended_in_order():
                 return super().invoke(ctx)
         except (typer.TyperException, typer.Exit, typer.Abort):
             raise

@@ -129,8 +129,7 @@ def _learn(
         try:
             result = learn(settings, display)
         except KeyboardInterrupt as interrupt:
-            what = str(interrupt) or "interrupted"
-            interrupt.args = (f"{what}; nothing was saved, and {output} was not touched",)
+            interrupt.args = (f"{interrupt}; nothing was saved, and {output} was not touched",)
             raise
     write(output, result.sft, values=values, overwrite=overwrite)
     return result

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -121,11 +124,10 @@ def test_wrong_usage_is_status_2(arguments: tuple[str, ...]) -> None:
     assert sftkit("train", *arguments).status == 2
 
 
-def test_ctrl_c_is_status_130_and_leaves_nothing(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
-    import signal
-    import subprocess
-    import sys
-
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_with_its_own_status_and_leaves_nothing(
+    tmp_path: Path, pico_base: Path, corpus: Path, number: signal.Signals, status: int
+) -> None:
     command = [
         sys.executable, "-m", "sftkit", "train", "--mlm", str(corpus), "--base", str(pico_base),
         "-o", str(tmp_path / "x.sft"), "--steps", "100000", "--k", "50", "--device", "cpu", "--eval-every", "1",
@@ -138,10 +140,10 @@ def test_ctrl_c_is_status_130_and_leaves_nothing(tmp_path: Path, pico_base: Path
     for line in process.stderr:
         if "steps of 8" in line:  # the header is shown: training begins
             break
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "interrupted" in errors
+    assert process.returncode == status
+    assert "nothing was saved" in errors
     assert "Traceback" not in errors
     assert not list(scratch.glob("sftkit-*"))
     assert not (tmp_path / "x.sft").exists()
