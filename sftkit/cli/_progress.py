@@ -89,6 +89,11 @@ class TrainingDisplay(Observer):
                 f"{self._title}{self._phase}  step {step:,}/{self._steps:,}  {self._loss}{self._best}{_time(left)} left"
             )
 
+    def evaluating(self) -> None:
+        """Say so beside the bar."""
+        if self._bar is not None:
+            self._bar.update(self._task, best="scoring …  ")  # type: ignore[arg-type]
+
     def evaluated(self, step: int, metric: str, value: float, best: float) -> None:
         """A line for the last evaluation; the best value beside the bar."""
         self._best = f"best {metric} {best:.4f}  "

@@ -175,7 +175,7 @@ def show(result: ArithmeticReport, *, json: bool, quiet: bool) -> None:
     counts = f"{result.entries:,} entries"
     if result.overlap:
         counts += (
-            f", {result.overlap:,} of them changed by more than one SFT, {result.sign_conflicts:,} with both signs"
+            f"; {result.overlap:,} are in more than one SFT, {result.sign_conflicts:,} of those with opposite signs"
         )
     _render.stderr().print(counts, soft_wrap=True)
     _render.data(str(result.output))

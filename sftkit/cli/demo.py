@@ -72,20 +72,25 @@ def _show(report: DemoReport) -> None:
         [_render.Column("base +"), _render.Column("SFTs"), _render.Column("accuracy", True)],
         [(score.what, " + ".join(score.sfts), f"{100 * score.accuracy:.1f} %") for score in report.scores],
     )
+    alone, random, lottery = (100 * score.accuracy for score in report.scores)
+    _render.data(
+        f"Adding the SFT of {report.target.title()}, learned from plain text, brings {lottery - alone:+.1f} points without one "
+        f"tagged sentence of it; a random mask of the same size brings {random - alone:+.1f}.\n"
+    )
     names, matrix = report.overlap.names, report.overlap.whole.matrix
     _render.table(
-        "Overlap: common entries as a share of the smaller SFT",
+        f"Overlap: common entries as a share of the smaller SFT (by chance {_render.share(report.overlap.whole.expected[0, 1])})",
         [_render.Column(""), *(_render.Column(name, True) for name in names)],
         [(name, *(f"{100 * value:.1f} %" for value in row)) for name, row in zip(names, matrix, strict=True)],
     )
     _render.table(
         f"In {report.folder}/",
         [_render.Column("file"), _render.Column("what it is")],
-        [*report.files.items(), ("demo.png", "both tables as a picture")],
+        [*report.files.items(), ("demo.png", "both tables as a picture"), ("demo.json", "the settings")],
     )
     source, target = report.source, report.target
     _render.data(
-        f"\nGo on with:\n"
+        f"\nGo on, with sftkit on your path (source .venv/bin/activate):\n"
         f"  cd {report.folder}\n"
         f"  sftkit evaluate model/ --pos treebank/{target}-test.conllu\n"
         f"  sftkit inspect {target}.sft\n"

@@ -43,10 +43,11 @@ def evaluate(
     base = resolve_model(model)
     from sftkit.evaluation.run import evaluate as run
 
-    result = run(
-        objective, data, base, weighted,
-        batch_size=batch_size, max_length=max_length, seed=seed, device=device, force=force,
-    )  # fmt: skip
+    with _render.stderr().status("scoring …"):
+        result = run(
+            objective, data, base, weighted,
+            batch_size=batch_size, max_length=max_length, seed=seed, device=device, force=force,
+        )  # fmt: skip
     for text in result.notes:
         _render.note(text)
     if json:

@@ -21,7 +21,7 @@ def train(
     base: Annotated[
         str | None,
         typer.Option(
-            "--base", metavar="MODEL", envvar="SFTKIT_BASE", help=f"Directory or hub id.  [default: {DEFAULT_BASE}]"
+            "--base", metavar="MODEL", envvar="SFTKIT_BASE", help=f"Directory or hub id.  Default: {DEFAULT_BASE}."
         ),
     ] = None,
     output: Annotated[
@@ -41,32 +41,41 @@ def train(
     method: Annotated[
         str, typer.Option("--method", metavar="lottery|random", help="How the entries are chosen.")
     ] = "lottery",
-    k: Annotated[int | None, typer.Option("--k", help="Entries of φ.")] = None,
+    k: Annotated[int | None, typer.Option("--k", help="Entries of φ; wins over --density.")] = None,
     density: Annotated[
         float | None,
-        typer.Option("--density", help="The same as a share of the backbone.  [default: 0.043 language, 0.08 task]"),
+        typer.Option("--density", help="The same as a share of the backbone.  Default: 0.043 language, 0.08 task."),
     ] = None,
-    steps: Annotated[int | None, typer.Option("--steps", help="Most steps of each phase.")] = None,
-    epochs: Annotated[float | None, typer.Option("--epochs", help="Most epochs of each phase.")] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", help="Most steps of each phase.  Default: mlm 100,000; pos none.")
+    ] = None,
+    epochs: Annotated[
+        float | None,
+        typer.Option("--epochs", help="Most epochs of each phase.  Default: mlm 100; pos 10, phase 1 of it 3."),
+    ] = None,
     min_steps: Annotated[
-        int | None, typer.Option("--min-steps", help="Fewest steps of each phase, whatever --epochs says.")
+        int | None,
+        typer.Option(
+            "--min-steps",
+            help="Fewest steps, whatever --epochs says.  Default: mlm 30,000; 0 once --steps or --epochs is given.",
+        ),
     ] = None,
     phase1_steps: Annotated[int | None, typer.Option("--phase1-steps", help="Most steps of phase 1.")] = None,
     phase1_epochs: Annotated[float | None, typer.Option("--phase1-epochs", help="Most epochs of phase 1.")] = None,
-    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Sequences a step.  [default: 8]")] = None,
-    max_length: Annotated[int | None, typer.Option("--max-length", help="Tokens a sequence.  [default: 256]")] = None,
-    lr: Annotated[float | None, typer.Option("--lr", help="Learning rate, linear to 0.  [default: 5e-05]")] = None,
+    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Sequences a step.  Default: 8.")] = None,
+    max_length: Annotated[int | None, typer.Option("--max-length", help="Tokens a sequence.  Default: 256.")] = None,
+    lr: Annotated[float | None, typer.Option("--lr", help="Learning rate, linear to 0.  Default: 5e-05.")] = None,
     l1: Annotated[
-        float | None, typer.Option("--l1", help="λ of the pull towards θ.  [default: 0.1 language, 0 task]")
+        float | None, typer.Option("--l1", help="λ of the pull towards θ.  Default: 0.1 language, 0 task.")
     ] = None,
     eval_every: Annotated[
-        int | None, typer.Option("--eval-every", help="Steps between evaluations.  [default: 1000 language, 250 task]")
+        int | None, typer.Option("--eval-every", help="Steps between evaluations.  Default: 1000 language, 250 task.")
     ] = None,
     freeze: Annotated[
         list[str] | None,
         typer.Option("--freeze", metavar="REGEX", help="Parameters that must not move, by canonical name."),
     ] = None,
-    accumulate: Annotated[int | None, typer.Option("--accumulate", help="Batches a step.  [default: 1]")] = None,
+    accumulate: Annotated[int | None, typer.Option("--accumulate", help="Batches a step.  Default: 1.")] = None,
     precision: Annotated[str, typer.Option("--precision", metavar="f32|bf16|f16", help="Of the computation.")] = "f32",
     values: Annotated[str, typer.Option("--values", metavar="f32|bf16|f16", help="How φ is stored.")] = "f32",
     seed: _options.Seed = 42,

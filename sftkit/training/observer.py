@@ -54,6 +54,9 @@ class Observer:
     def step(self, step: int, loss: float | None) -> None:
         """A step was done; the training loss (regulariser apart) where it was just measured."""
 
+    def evaluating(self) -> None:
+        """The model is about to be scored on the held-out data, which may take longer than many steps."""
+
     def evaluated(self, step: int, metric: str, value: float, best: float) -> None:
         """The model was scored on the held-out data."""
 

@@ -118,6 +118,7 @@ class _Judge:
         phase, outcome = self._phase, self._outcome
         if outcome.history and outcome.history[-1][0] == step:
             return {}  # the Trainer asks once more when an epoch ends on the step that was just scored
+        self._observer.evaluating()
         phase.model.eval()
         scores = phase.evaluator(phase.model, self._batch_size)
         phase.model.train()
