@@ -74,12 +74,13 @@ def _show(report: DemoReport) -> None:
     )
     alone, random, lottery = (100 * score.accuracy for score in report.scores)
     _render.data(
-        f"Adding the SFT of {report.target.title()}, learned from plain text, brings {lottery - alone:+.1f} points without one "
+        f"The SFT of {report.target.title()}, learned from plain text, brings {lottery - alone:+.1f} points without one "
         f"tagged sentence of it; a random mask of the same size brings {random - alone:+.1f}.\n"
     )
     names, matrix = report.overlap.names, report.overlap.whole.matrix
+    chance = _render.share(report.overlap.whole.expected[0, 1])
     _render.table(
-        f"Overlap: common entries as a share of the smaller SFT (by chance {_render.share(report.overlap.whole.expected[0, 1])})",
+        f"Overlap: common entries as a share of the smaller SFT (by chance {chance})",
         [_render.Column(""), *(_render.Column(name, True) for name in names)],
         [(name, *(f"{100 * value:.1f} %" for value in row)) for name, row in zip(names, matrix, strict=True)],
     )
