@@ -74,8 +74,8 @@ def _show(report: DemoReport) -> None:
     )
     alone, random, lottery = (100 * score.accuracy for score in report.scores)
     _render.data(
-        f"The SFT of {report.target.title()}, learned from plain text, brings {lottery - alone:+.1f} points without one "
-        f"tagged sentence of it; a random mask of the same size brings {random - alone:+.1f}.\n"
+        f"The SFT of {report.target.title()}, learned from plain text, brings {lottery - alone:+.1f} points without "
+        f"one tagged sentence of it; a random mask of the same size brings {random - alone:+.1f}.\n"
     )
     names, matrix = report.overlap.names, report.overlap.whole.matrix
     chance = _render.share(report.overlap.whole.expected[0, 1])
