@@ -57,7 +57,9 @@ def plot_summaries(summaries: Sequence[DiffSummary], path: Path, *, overwrite: b
     present = {kind_of(name) for summary in summaries for name in summary.metadata.parameters}
     kinds = [kind for kind in KINDS if kind in present]
     densities = [_cells(summary, layers, kinds, lambda stats: 100 * stats.density) for summary in summaries]
-    means = [_cells(summary, layers, kinds, lambda stats: stats.mean_abs) for summary in summaries]
+    means = [
+        _cells(summary, layers, kinds, lambda stats: stats.mean_abs if stats.nnz else np.nan) for summary in summaries
+    ]
     figure = _figure(2 * (0.62 * len(kinds) + 2.0), (0.26 * len(layers) + 1.6) * len(summaries))
     axes = figure.subplots(len(summaries), 2, squeeze=False, sharey=True)
     for row, summary, density, mean in zip(axes, summaries, densities, means, strict=True):
