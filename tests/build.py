@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from sftkit.format.checkpoint import Checkpoint, fingerprint
+from sftkit.format.checkpoint import Checkpoint
+from sftkit.format.dtypes import BFLOAT16
 from sftkit.format.files import write
+from sftkit.format.fingerprint import fingerprint
 from sftkit.format.metadata import Base, Metadata, Untied
 from sftkit.format.names import is_pooler, model_prefix
 from sftkit.format.sft import SFT, density, to_csr
@@ -48,7 +50,7 @@ def make_sft(
     metadata = Metadata(
         parameters=parameters, k=k, density=density(k, parameters.values()),
         base=Base(str(base), checkpoint.model_type, None, fingerprint(checkpoint), {
-            name: fingerprint(checkpoint, name) for name in ("bfloat16", "float16")
+            dtype.name: fingerprint(checkpoint, dtype) for dtype in (BFLOAT16, np.dtype(np.float16))
         }),
         objective=objective, method="lottery", **(fields | changes),
     )  # fmt: skip

@@ -1,30 +1,56 @@
 """The Typer application: which commands there are, in which order, and what becomes of an error.
 
-Commands import what they need when they run, so that ``--help`` and the light commands never pay for torch.
+A command's module is imported, and its options are built, when that command is called; what it needs is imported when
+it runs. So ``--help`` and the light commands pay neither for each other nor for torch.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from sftkit import __version__
 from sftkit.cli import _render
 from sftkit.cli._signals import Terminated, ended_in_order
 from sftkit.errors import SftkitError
 
+#: Commands in the order in which ``--help`` shows them, and the first line of their docstrings. Each is the function of
+#: its name in ``sftkit.cli.<name>``.
+SUMMARIES = {
+    "demo": "Show the whole method in miniature: offline, on invented languages, in about three minutes.",
+    "train": "Learn one SFT: tune all, keep the K entries that moved most, rewind, tune only those.",
+    "compose": "Add SFTs to a base model, or to each other.",
+    "subtract": "Take SFTs out of a model, an SFT from another, or the difference of two models.",
+    "inspect": "Show what an SFT holds: K, density, where in the model, how large, which tokens, where it comes from.",
+    "overlap": "Show how much SFTs overlap, for every pair of them, and what random positions would give.",
+    "evaluate": "Score a model on labelled data, or a base with SFTs that are added in memory.",
+    "convert": "Convert an SFT published as pytorch_diff.bin to .sft, or an .sft file back to that layout.",
+}
+_CONTEXT = {"help_option_names": ["-h", "--help"]}
+
 
 class _Group(TyperGroup):
-    """Keeps the commands in the order of registration and turns exceptions into one line and an exit status."""
+    """Lists commands by summary, builds the one that is called, and turns exceptions into a line and an exit status."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, summary in SUMMARIES.items():
+            self.add_command(TyperCommand(name, help=summary, rich_markup_mode="rich"))
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Names in the order in which they were registered."""
+        """Names in the order of ``SUMMARIES``."""
         del ctx
         return list(self.commands)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is called, with its options."""
+        name, listed, rest = super().resolve_command(ctx, args)
+        return name, built(name) if name and listed else listed, rest
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; what goes wrong becomes a line and a status. SFTKIT_DEBUG=1 lets tracebacks through."""
@@ -68,7 +94,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=_CONTEXT,
 )
 
 
@@ -87,27 +113,10 @@ def _root(
     del version
 
 
-def _register() -> None:
-    """Commands in the order in which ``--help`` shows them."""
-    # their modules import nothing heavy until they run
-    from sftkit.cli.compose import compose
-    from sftkit.cli.convert import convert
-    from sftkit.cli.demo import demo
-    from sftkit.cli.evaluate import evaluate
-    from sftkit.cli.inspect import inspect
-    from sftkit.cli.overlap import overlap
-    from sftkit.cli.subtract import subtract
-    from sftkit.cli.train import train
-
-    app.command()(demo)
-    app.command()(train)
-    app.command()(compose)
-    app.command()(subtract)
-    app.command()(inspect)
-    app.command()(overlap)
-    app.command()(evaluate)
-    app.command()(convert)
-    # push, pull
-
-
-_register()
+def built(name: str) -> TyperCommand:
+    """One command with its options and arguments, from its function."""
+    alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
+    alone.command(name, context_settings=_CONTEXT)(getattr(import_module(f"sftkit.cli.{name}"), name))
+    command = typer.main.get_command(alone)
+    assert isinstance(command, TyperCommand)
+    return command

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
 from sftkit.errors import CheckpointError, FormatError
 from sftkit.format.dtypes import BFLOAT16, FLOAT_CODES, code_of
 from sftkit.format.metadata import ParameterSpec
-from sftkit.format.names import backbone_prefix, canonical, is_pooler
+from sftkit.format.names import backbone_prefix, canonical
 from sftkit.format.safefile import SafeReader, TensorSpec
 
 SAFETENSORS, SAFETENSORS_INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -110,54 +109,6 @@ class Checkpoint:
         for spec in self.parameters.values():
             sizes[spec.dtype] = sizes.get(spec.dtype, 0) + spec.size
         return max(sizes, key=lambda name: sizes[name], default="")
-
-
-class Fingerprint:
-    """A hash of a backbone, fed one parameter at a time in any order.
-
-    xxh3-128 over the sorted lines ``name dtype shape digest``, each digest being the xxh3-128 of the parameter's
-    little-endian bytes. The pooler is left out: the same base has one or not, by the class that saved it.
-    """
-
-    def __init__(self) -> None:
-        self._lines: list[str] = []
-
-    def add(self, name: str, array: NDArray[Any]) -> None:
-        """Add one parameter under its canonical name."""
-        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        self.add_digest(name, ParameterSpec(array.shape, array.dtype.name), xxhash.xxh3_128_hexdigest(data.data))
-
-    def add_digest(self, name: str, spec: ParameterSpec, digest: str) -> None:
-        """Add one parameter whose bytes were hashed elsewhere, piece by piece: their xxh3-128 in hexadecimal."""
-        if not is_pooler(name):
-            shape = ",".join(str(size) for size in spec.shape)
-            self._lines.append(f"{name} {spec.dtype} {shape} {digest}\n")
-
-    def hexdigest(self) -> str:
-        """The fingerprint, 32 hexadecimal digits."""
-        return xxhash.xxh3_128_hexdigest("".join(sorted(self._lines)).encode())
-
-
-def fingerprint(checkpoint: Checkpoint, rounded_to: str | None = None) -> str:
-    """The fingerprint of a base.
-
-    Args:
-        checkpoint: the base.
-        rounded_to: a dtype's name, such as "bfloat16": the fingerprint that the base would have if every parameter
-            were rounded to it.
-    """
-    result = Fingerprint()
-    dtype = None if rounded_to is None else BFLOAT16 if rounded_to == BFLOAT16.name else np.dtype(rounded_to)
-    for name, key in checkpoint.backbone.items():
-        array = checkpoint.read(key)
-        result.add(name, array if dtype is None else _rounded(array, dtype))
-        checkpoint.release(key)
-    return result.hexdigest()
-
-
-def _rounded(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    with np.errstate(over="ignore"):
-        return array.astype(dtype)
 
 
 def _config(path: Path) -> dict[str, Any]:

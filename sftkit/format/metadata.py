@@ -43,8 +43,8 @@ class ParameterSpec:
 class Base:
     """The base that an SFT belongs to.
 
-    ``fingerprints`` holds the fingerprint (see ``checkpoint.fingerprint``) of the base as it was and, for a float32
-    base, of its roundings to bfloat16 and float16, so that a half-precision copy of the base is recognised.
+    ``fingerprint`` (see :mod:`sftkit.format.fingerprint`) is that of the base as it was; for a float32 base,
+    ``rounded`` holds those of its roundings to bfloat16 and float16: so a half-precision copy of it is recognised.
     """
 
     name: str

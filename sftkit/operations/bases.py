@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sftkit.format.checkpoint import Checkpoint
+from sftkit.format.fingerprint import fingerprint
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.belong import check_fingerprint, check_shapes
 from sftkit.operations.record import Record
-from sftkit.operations.stream import backbone_fingerprint
 
 
 def check_belongs(base: Path, weighted: Sequence[Weighted], *, force: bool = False) -> tuple[str, ...]:
@@ -27,7 +27,7 @@ def check_belongs(base: Path, weighted: Sequence[Weighted], *, force: bool = Fal
         return ()
     checkpoint = Checkpoint(base)
     notes = check_shapes(checkpoint.parameters, weighted, str(base))
-    (found,) = backbone_fingerprint(checkpoint)
+    found = fingerprint(checkpoint)
     record = Record.read(base)
     if record is not None and record.fingerprint in ("", found):
         found = str(record.base.get("fingerprint") or found)

@@ -11,20 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from sftkit.errors import FormatError, MismatchError, SettingsError
 from sftkit.format.atomic import check_output
 from sftkit.format.checkpoint import Checkpoint
-from sftkit.format.dtypes import BFLOAT16
 from sftkit.format.encoding import Positions, Values
 from sftkit.format.files import SftFile, write
-from sftkit.format.metadata import Base, Metadata, ParameterSpec
+from sftkit.format.fingerprint import identify
+from sftkit.format.metadata import Metadata, ParameterSpec
 from sftkit.format.names import is_pooler, model_prefix, modern
 from sftkit.format.pytorch_diff import FILE_NAME, Components, Entries, read_components, write_components
 from sftkit.format.sft import density
-from sftkit.operations.stream import backbone_fingerprint
 
 OBJECTIVES = ("mlm", "clm", "pos", "ner", "dep", "nli", "classify", "qa")
 
@@ -125,7 +123,7 @@ def to_sft(
         objective, note = _guess(components.head, diffs)
         notes += [note] if note else []
     k = sum(len(entries.positions) for entries in diffs.values())
-    recorded = _base(checkpoint, base_name or str(base)) if checkpoint else None
+    recorded = identify(checkpoint, base_name or str(base))() if checkpoint else None
     metadata = Metadata(specs, k, density(k, specs.values()), recorded, objective)
     write(output, _Converted(diffs, metadata, components.head), values=values, overwrite=overwrite)
     return _checked(output, k if values == "f32" else None, notes)
@@ -209,13 +207,6 @@ def _check_shapes(specs: Mapping[str, ParameterSpec], checkpoint: Checkpoint, fi
                 f"{file}: {name} has shape {list(spec.shape)}, in {checkpoint.path} {list(own.shape)}. "
                 "Was it learned on another base?"
             )
-
-
-def _base(checkpoint: Checkpoint, name: str) -> Base:
-    roundings = [BFLOAT16, np.dtype(np.float16)] if checkpoint.dtype == "float32" else []
-    own, *rounded = backbone_fingerprint(checkpoint, roundings)
-    names = [dtype.name for dtype in roundings]
-    return Base(name, checkpoint.model_type, None, own, dict(zip(names, rounded, strict=True)))
 
 
 def _guess(head: Mapping[str, Any], diffs: Mapping[str, Entries]) -> tuple[str, str]:

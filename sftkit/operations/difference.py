@@ -7,7 +7,6 @@ kept. Covers two checkpoints of one architecture and vocabulary; a pooler that o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -22,18 +21,18 @@ from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.dtypes import BFLOAT16
 from sftkit.format.encoding import Positions, Values
 from sftkit.format.files import SftFile, digest_of, write
-from sftkit.format.metadata import Base, Metadata, ParameterSpec
+from sftkit.format.fingerprint import identify
+from sftkit.format.metadata import Metadata, ParameterSpec
 from sftkit.format.names import is_pooler
 from sftkit.operations.arithmetic import WINDOW
 from sftkit.operations.largest import choose_largest
 from sftkit.operations.layout import BaseView
 from sftkit.operations.lm_heads import is_task_class
 from sftkit.operations.report import ArithmeticReport
-from sftkit.operations.stream import backbone_fingerprint
 from sftkit.operations.tuned_head import TunedHead, tuned_head
 
 #: How much of the differences is looked at to guess what the K largest are: so many elements out of so many.
-_SAMPLE_LENGTH, _SAMPLE_EVERY = 1 << 12, 1 << 17
+_SAMPLE_LENGTH, _SAMPLE_EVERY = 1 << 14, 1 << 19
 
 #: The smallest positive float32: added to a 16-bit zero it decides the sign, and rounds away.
 _LEAST = np.float32(2.0**-149)
@@ -56,10 +55,7 @@ class ModelDifference:
         self.head: Mapping[str, NDArray[Any]] = whole.tensors
         parameters = {name: self._base.parameters[name] for name in self.shared}
         self._metadata = replace(whole.metadata, parameters=parameters, method="difference")
-        # Hashing the base and its roundings takes as long as choosing; numpy lets both run at once.
-        background = ThreadPoolExecutor(1)
-        self._base_record = background.submit(_base_of, Checkpoint(base), name or str(base))
-        background.shutdown(wait=False)
+        self._base_record = identify(self._base, name or str(base))
         self.names = self.shared
         self.moved = self.inexact = 0
         self._chosen: dict[str, tuple[Positions, Values]] | None = None
@@ -67,7 +63,7 @@ class ModelDifference:
     @cached_property
     def metadata(self) -> Metadata:
         """What the SFT says of itself; waits for the base's fingerprint."""
-        return replace(self._metadata, base=self._base_record.result())
+        return replace(self._metadata, base=self._base_record())
 
     @property
     def size(self) -> int:
@@ -197,12 +193,6 @@ def _shared(tuned: Checkpoint, base: Checkpoint, tuned_name: str, base_name: str
 def _same_shape(name: str, mine: ParameterSpec, other: ParameterSpec, tuned: str, base: str) -> None:
     if mine.shape != other.shape:
         raise MismatchError(f"{name} has shape {list(mine.shape)} in {tuned} and {list(other.shape)} in {base}.")
-
-
-def _base_of(base: Checkpoint, name: str) -> Base:
-    halves = (BFLOAT16, np.dtype(np.float16)) if base.dtype == "float32" else ()
-    own, *rounded = backbone_fingerprint(base, halves)
-    return Base(name, base.model_type, None, own, {dtype.name: f for dtype, f in zip(halves, rounded, strict=True)})
 
 
 def _pairs(

@@ -17,9 +17,9 @@ from typing import Any
 
 from sftkit.errors import CheckpointError
 from sftkit.format.checkpoint import SAFETENSORS, Checkpoint
+from sftkit.format.fingerprint import fingerprint
 from sftkit.format.names import is_pooler
 from sftkit.operations.arithmetic import Weighted
-from sftkit.operations.stream import backbone_fingerprint
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def named_as_learned(base: Path, weighted: Sequence[Weighted]) -> Iterator[Sourc
     checkpoint = Checkpoint(base)
     strangers = [item for item in weighted if _lacks_names(checkpoint, item)]
     recorded = {item.sft.metadata.base.fingerprint for item in strangers if item.sft.metadata.base}
-    found = backbone_fingerprint(checkpoint)[0] if recorded - {None} else None
+    found = fingerprint(checkpoint) if recorded - {None} else None
     if found is None or found not in recorded:
         yield Source(base)  # another architecture, if anything: that is said elsewhere
         return

@@ -19,7 +19,8 @@ import xxhash
 from numpy.typing import NDArray
 
 from sftkit.errors import MismatchError
-from sftkit.format.checkpoint import SAFETENSORS, SAFETENSORS_INDEX, Checkpoint, Fingerprint
+from sftkit.format.checkpoint import SAFETENSORS, SAFETENSORS_INDEX, Checkpoint
+from sftkit.format.fingerprint import Fingerprint, digest
 from sftkit.format.metadata import ParameterSpec
 from sftkit.format.safefile import Planned, SafeWriter, canonical_order
 from sftkit.operations.arithmetic import WINDOW, Merged, Merger
@@ -78,10 +79,9 @@ class _Run:
     def finish(self, written: Sequence[OutputTensor]) -> Streamed:
         """Hash what is part of the base's fingerprint but not of the result, and sum up."""
         done = {tensor.name for tensor in written}
-        for name, key in self.base.backbone.items():
+        for name, spec in self.base.parameters.items():
             if name not in done:
-                self.before.add(name, self.base.read(key))
-                self.base.release(key)
+                self.before.add(name, spec, digest(self.base, name))
         return Streamed(
             self.entries, self.overlap, self.conflicts, self.before.hexdigest(), self.after.hexdigest(),
             self.lost, self.error / self.mass if self.mass else 0.0,
@@ -135,8 +135,8 @@ class _Run:
         block[at] = moved
 
     def _hashed(self, name: str, spec: ParameterSpec, before: str, after: str) -> None:
-        self.before.add_digest(name, spec, before)
-        self.after.add_digest(name, spec, after)
+        self.before.add(name, spec, before)
+        self.after.add(name, spec, after)
 
 
 def write_model(
@@ -215,23 +215,3 @@ def _write_index(path: Path, names: Sequence[str], shards: Sequence[Sequence[Out
     }
     document = {"metadata": metadata, "weight_map": dict(sorted(places.items()))}
     path.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def backbone_fingerprint(checkpoint: Checkpoint, roundings: Sequence[np.dtype[Any]] = ()) -> list[str]:
-    """The fingerprint of a base, and those of its roundings, in one pass over its bytes, block by block."""
-    prints = [Fingerprint() for _ in range(1 + len(roundings))]
-    buffer = np.empty(WINDOW * 8, np.uint8)
-    for name, key in checkpoint.backbone.items():
-        spec, dtype = checkpoint.parameters[name], checkpoint.spec(key).dtype
-        hashes = [xxhash.xxh3_128() for _ in prints]
-        for start in range(0, spec.size, WINDOW):
-            block = buffer[: min(WINDOW, spec.size - start) * dtype.itemsize]
-            checkpoint.read_into(key, start * dtype.itemsize, block)
-            hashes[0].update(block.data)
-            for digest, rounding in zip(hashes[1:], roundings, strict=True):
-                with np.errstate(over="ignore"):
-                    digest.update(block.view(dtype).astype(rounding).view(np.uint8).data)
-        specs = [spec, *(ParameterSpec(spec.shape, rounding.name) for rounding in roundings)]
-        for result, own, digest in zip(prints, specs, hashes, strict=True):
-            result.add_digest(name, own, digest.hexdigest())
-    return [result.hexdigest() for result in prints]

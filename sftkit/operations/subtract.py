@@ -14,13 +14,14 @@ from sftkit.errors import SftkitError
 from sftkit.format.atomic import atomic_directory, check_output
 from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.files import SftFile
+from sftkit.format.fingerprint import fingerprint
 from sftkit.hub import cached_model
 from sftkit.operations.add import negated
 from sftkit.operations.arithmetic import Merger, Method, Weighted, paths
 from sftkit.operations.compose import compose, plan_composition, record_of, report
 from sftkit.operations.record import Record, copy_model, copy_small_files, describe, summed, write_config
 from sftkit.operations.report import ArithmeticReport, uses
-from sftkit.operations.stream import SHARD_SIZE, backbone_fingerprint, write_model
+from sftkit.operations.stream import SHARD_SIZE, write_model
 
 
 def subtract_from_model(
@@ -61,7 +62,7 @@ def subtract_from_model(
 
 
 def _changed(model: Path, record: Record) -> str:
-    found = backbone_fingerprint(Checkpoint(model))[0]
+    found = fingerprint(Checkpoint(model))
     return "" if found == record.fingerprint else "the model was changed since it was composed"
 
 
@@ -70,7 +71,7 @@ def _base_at_hand(record: Record, model: Path) -> tuple[Path | None, str]:
     for path in (Path(named), model.parent / named, cached_model(named)):
         if named and path is not None and path.is_dir():
             try:
-                if backbone_fingerprint(Checkpoint(path))[0] == record.base.get("fingerprint"):
+                if fingerprint(Checkpoint(path)) == record.base.get("fingerprint"):
                     return path, ""
             except SftkitError:
                 continue

@@ -15,12 +15,11 @@ from transformers import PreTrainedModel
 
 from sftkit import __version__
 from sftkit.format.checkpoint import Checkpoint
-from sftkit.format.dtypes import BFLOAT16
 from sftkit.format.encoding import UNMOVED, Positions, Values
-from sftkit.format.metadata import Base, Metadata, ParameterSpec, Untied
+from sftkit.format.fingerprint import identify
+from sftkit.format.metadata import Metadata, ParameterSpec, Untied
 from sftkit.format.sft import SFT, density, to_csr
 from sftkit.modeling.backbone import backbone_parameters, head_names
-from sftkit.operations.stream import backbone_fingerprint
 from sftkit.tasks.base import Objective
 from sftkit.tasks.sources import digest
 from sftkit.training.phase import Outcome
@@ -68,7 +67,7 @@ def make_sft(trained: Trained, positions: Mapping[str, Positions], values: Mappi
         parameters=specs,
         k=k,
         density=density(k, specs.values()),
-        base=_base(trained),
+        base=identify(trained.checkpoint, trained.settings.base_name)(),
         objective=trained.objective.name,
         method=trained.settings.method,
         labels=trained.objective.labels,
@@ -86,18 +85,6 @@ def _specs(trained: Trained) -> dict[str, ParameterSpec]:
         name: ParameterSpec(tuple(parameter.shape), stored[name].dtype if name in stored else "float32")
         for name, parameter in backbone_parameters(trained.model).items()
     }
-
-
-def _base(trained: Trained) -> Base:
-    checkpoint = trained.checkpoint
-    roundings = (BFLOAT16, np.dtype(np.float16)) if checkpoint.dtype == "float32" else ()
-    own, *rounded = backbone_fingerprint(checkpoint, roundings)
-    return Base(
-        name=trained.settings.base_name,
-        model_type=checkpoint.model_type,
-        fingerprint=own,
-        rounded={dtype.name: found for dtype, found in zip(roundings, rounded, strict=True)},
-    )
 
 
 def _record(trained: Trained, k: int, share: float) -> dict[str, Any]:

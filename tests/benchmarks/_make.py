@@ -19,9 +19,9 @@ import numpy as np
 
 from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.files import write
+from sftkit.format.fingerprint import fingerprint
 from sftkit.format.metadata import Base, ParameterSpec
 from sftkit.format.safefile import Planned, SafeWriter, canonical_order
-from sftkit.operations.stream import backbone_fingerprint
 from tests.benchmarks._artifacts import K, RandomDifference, mbert_parameters
 
 #: 177,853,440 and 735,181,824 parameters.
@@ -96,7 +96,7 @@ def make_sfts_for(base: Path, folder: Path, count: int = 2, size: str = "mbert")
     if all(path.is_file() for path in paths):
         return paths
     specs = mbert_parameters(**SIZES[size])
-    recorded = Base(base.name, "bert", None, backbone_fingerprint(Checkpoint(base))[0])
+    recorded = Base(base.name, "bert", None, fingerprint(Checkpoint(base)))
     for seed, path in enumerate(paths):
         sft = RandomDifference(specs, K, seed)
         sft.metadata = replace(sft.metadata, base=recorded)

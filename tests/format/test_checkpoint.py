@@ -14,7 +14,8 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from sftkit.errors import CheckpointError, FormatError
-from sftkit.format.checkpoint import Checkpoint, fingerprint
+from sftkit.format.checkpoint import Checkpoint
+from sftkit.format.fingerprint import fingerprint
 from sftkit.format.names import canonical
 from tests.pico import CONFIGS, make_model
 
@@ -125,7 +126,7 @@ def test_a_half_precision_copy_has_the_fingerprint_of_the_rounded_base(
         directory(tmp_path / "half", halved)
     half = Checkpoint(tmp_path / "half")
     assert half.dtype == np.dtype(dtype).name
-    assert fingerprint(half) == fingerprint(Checkpoint(pico_base), np.dtype(dtype).name)
+    assert fingerprint(half) == fingerprint(Checkpoint(pico_base), np.dtype(dtype))
     assert fingerprint(half) != fingerprint(Checkpoint(pico_base))
 
 

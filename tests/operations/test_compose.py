@@ -13,7 +13,8 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from sftkit.errors import CheckpointError, MismatchError, OutputExistsError
-from sftkit.format.checkpoint import Checkpoint, fingerprint
+from sftkit.format.checkpoint import Checkpoint
+from sftkit.format.fingerprint import fingerprint
 from sftkit.format.sft import SFT
 from sftkit.operations.arithmetic import Method, Weighted
 from sftkit.operations.compose import compose

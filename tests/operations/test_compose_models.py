@@ -10,7 +10,8 @@ import pytest
 import torch
 import transformers
 
-from sftkit.format.checkpoint import Checkpoint, fingerprint
+from sftkit.format.checkpoint import Checkpoint
+from sftkit.format.fingerprint import fingerprint
 from sftkit.format.metadata import Base, Metadata, ParameterSpec
 from sftkit.format.sft import SFT, to_csr
 from sftkit.operations.arithmetic import Weighted

@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sftkit.errors import FormatError, MismatchError, OutputExistsError, SettingsError
-from sftkit.format.checkpoint import Checkpoint, fingerprint
+from sftkit.format.checkpoint import Checkpoint
+from sftkit.format.dtypes import BFLOAT16
 from sftkit.format.files import read, write
+from sftkit.format.fingerprint import fingerprint
 from sftkit.format.metadata import Metadata, ParameterSpec
 from sftkit.format.pytorch_diff import read_components
 from sftkit.format.sft import SFT, to_csr
@@ -177,7 +179,9 @@ def test_a_base_gives_fingerprint_and_density(pico_base: Path, tmp_path: Path) -
     metadata, checkpoint = read(tmp_path / "x.sft").metadata, Checkpoint(pico_base)
     assert metadata.base is not None
     assert metadata.base.fingerprint == fingerprint(checkpoint)
-    assert metadata.base.rounded == {name: fingerprint(checkpoint, name) for name in ("bfloat16", "float16")}
+    assert metadata.base.rounded == {
+        dtype.name: fingerprint(checkpoint, dtype) for dtype in (BFLOAT16, np.dtype(np.float16))
+    }
     assert metadata.density == metadata.k / sum(spec.size for spec in checkpoint.parameters.values())
 
 

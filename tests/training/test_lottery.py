@@ -11,8 +11,9 @@ import torch
 
 from sftkit.errors import DataError, SettingsError
 from sftkit.evaluation.run import evaluate
-from sftkit.format.checkpoint import Checkpoint, fingerprint
+from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.files import SftFile, read, write
+from sftkit.format.fingerprint import fingerprint
 from sftkit.operations.arithmetic import Weighted
 from sftkit.training.lottery import Result, learn
 from sftkit.training.observer import Observer
