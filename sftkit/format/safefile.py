@@ -1,4 +1,4 @@
-"""safetensors files, read lazily through one memory map and written one tensor at a time.
+"""safetensors files, read lazily through one memory map and written piece by piece, in any order.
 
 The ``safetensors`` library validates a file's header when it is opened here; the bytes are then handed out as views on
 the memory map, because the library's numpy reader copies every tensor and does not know bfloat16. It also has no way to
@@ -13,8 +13,10 @@ import mmap
 import os
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any, BinaryIO
 
@@ -24,6 +26,9 @@ from safetensors import SafetensorError, safe_open
 
 from sftkit.errors import FormatError
 from sftkit.format.dtypes import CODES, code_of
+
+#: Bytes after which a writer begins to flush: a disk that only starts at the end makes the user wait.
+_FLUSH = 96 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,16 +167,17 @@ def canonical_order(plans: Iterable[Planned]) -> list[Planned]:
 
 
 class SafeWriter:
-    """Writes a safetensors file whose tensors are announced first and then given in that same order.
+    """Writes a safetensors file whose tensors are announced first; then their bytes come in any order, from any thread.
 
     The path is written directly: callers that want "whole or not at all" pass a temporary one (see ``atomic``).
     """
 
     def __init__(self, path: Path, plans: Iterable[Planned], metadata: Mapping[str, str]) -> None:
-        self._pending = list(plans)[::-1]
         header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+        self._begins: dict[str, int] = {}
         offset = 0
-        for plan in reversed(self._pending):
+        for plan in plans:
+            self._begins[plan.name] = offset
             header[plan.name] = {
                 "dtype": plan.code,
                 "shape": list(plan.shape),
@@ -180,48 +186,61 @@ class SafeWriter:
             offset += plan.nbytes
         text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
         text += b" " * (-len(text) % 8)
-        self._left = 0
+        self._left, self._lock = offset, Lock()
+        self._unflushed, self._flusher, self._flushing = 0, ThreadPoolExecutor(1), Future[None]()
+        self._flushing.set_result(None)
+        self._data = 8 + len(text)
         self._file: BinaryIO = path.open("wb", buffering=0)
-        self._write(len(text).to_bytes(8, "little"))
-        self._write(text)
+        self._write(memoryview(len(text).to_bytes(8, "little") + text), 0)
 
-    def begin(self, name: str) -> None:
-        """Announce which tensor's bytes come next.
-
-        Raises:
-            ValueError: if it is not that tensor's turn: a bug in the caller.
-        """
-        plan = self._pending.pop() if self._pending else None
-        if plan is None or plan.name != name or self._left:
-            raise ValueError(f"{name} is out of turn: expected {plan and plan.name}, {self._left} bytes still due")
-        self._left = plan.nbytes
-
-    def append(self, data: NDArray[Any] | memoryview) -> None:
-        """The next piece of the tensor that was begun; a contiguous array or bytes."""
+    def put(self, name: str, start: int, data: NDArray[Any] | memoryview) -> None:
+        """A piece of a tensor, from its byte ``start`` on; a contiguous array or bytes. Each byte is to come once."""
         piece = data.reshape(-1).view(np.uint8).data if isinstance(data, np.ndarray) else data
-        self._left -= piece.nbytes
-        self._write(piece)
+        self._write(piece, self._data + self._begins[name] + start)
+        with self._lock:
+            self._left -= piece.nbytes
+            self._unflushed += piece.nbytes
+            if self._unflushed >= _FLUSH and self._flushing.done():
+                self._flush()
 
     def write(self, name: str, data: NDArray[Any] | memoryview) -> None:
         """A whole tensor."""
-        self.begin(name)
-        self.append(np.ascontiguousarray(data) if isinstance(data, np.ndarray) else data)
+        self.put(name, 0, np.ascontiguousarray(data) if isinstance(data, np.ndarray) else data)
 
     def close(self) -> None:
         """Finish the file.
 
         Raises:
-            ValueError: if an announced tensor is missing or short: a bug in the caller.
+            ValueError: if announced bytes are missing: a bug in the caller.
         """
-        if self._pending or self._left:
-            raise ValueError(f"{len(self._pending)} tensors and {self._left} bytes were announced but not written")
-        os.fsync(self._file.fileno())
+        if self._left:
+            raise ValueError(f"{self._left} bytes were announced but not written")
+        try:
+            self._flush()
+            self._flushing.result()
+        finally:
+            self._release()
+
+    def _flush(self) -> None:
+        """Send what was written to the disk, on another thread. An error comes out of the next call, or of the last."""
+        self._flushing.result()
+        self._unflushed, self._flushing = 0, self._flusher.submit(os.fsync, self._file.fileno())
+
+    def _release(self) -> None:
+        self._flusher.shutdown()
         self._file.close()
 
-    def _write(self, data: bytes | memoryview) -> None:
-        view = memoryview(data)
-        while view.nbytes:  # an unbuffered write may be short
-            view = view[self._file.write(view) :]
+    def _write(self, view: memoryview, at: int) -> None:
+        while view.nbytes:  # a write may be short
+            done = self._write_some(view, at)
+            view, at = view[done:], at + done
+
+    def _write_some(self, view: memoryview, at: int) -> int:
+        if hasattr(os, "pwrite"):
+            return os.pwrite(self._file.fileno(), view, at)
+        with self._lock:  # Windows
+            self._file.seek(at)
+            return self._file.write(view)
 
     def __enter__(self) -> SafeWriter:
         return self
@@ -232,4 +251,4 @@ class SafeWriter:
         if kind is None:
             self.close()
         else:
-            self._file.close()
+            self._release()

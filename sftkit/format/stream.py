@@ -42,16 +42,14 @@ class EntryStream:
         Raises:
             FormatError: as ``encoding.decode``.
         """
-        positions, values = [self._positions], [self._values]
         while self._last < stop - 1 and self._at < len(self._gaps):
-            piece = self._decode()
-            positions.append(piece[0])
-            values.append(piece[1])
-        known: Positions = np.concatenate(positions)
-        its_values: Values = np.concatenate(values)
-        cut = int(np.searchsorted(known, stop))
-        self._positions, self._values = known[cut:], its_values[cut:]
-        return known[:cut], its_values[:cut]
+            positions, values = self._decode()
+            self._positions = np.concatenate([self._positions, positions])
+            self._values = np.concatenate([self._values, values])
+        cut = int(np.searchsorted(self._positions, stop))
+        given = self._positions[:cut], self._values[:cut]
+        self._positions, self._values = self._positions[cut:], self._values[cut:]
+        return given
 
     def _decode(self) -> tuple[Positions, Values]:
         piece = slice(self._at, self._at + _PIECE)

@@ -13,6 +13,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from sftkit.errors import MismatchError
+from sftkit.format.names import is_pooler
 from sftkit.format.sft import Difference
 from sftkit.modeling.backbone import backbone_parameters, flat
 from sftkit.operations.arithmetic import Merger, Weighted
@@ -23,6 +24,8 @@ Kept = tuple[torch.Tensor, torch.Tensor]
 
 def add_differences(model: PreTrainedModel, weighted: Sequence[Weighted]) -> dict[str, Kept]:
     """Add SFTs to a model's backbone in place: summed in float64, added, rounded once to the parameter's dtype.
+
+    Entries on a pooler that the model lacks are left out, as ``compose`` leaves them out.
 
     Args:
         model: any head on the backbone that the SFTs were learned on.
@@ -35,12 +38,14 @@ def add_differences(model: PreTrainedModel, weighted: Sequence[Weighted]) -> dic
     Raises:
         MismatchError: if the model lacks a parameter or has it in another shape; nothing was changed then.
     """
-    parameters = backbone_parameters(model)
+    parameters = backbone_parameters(model, pooler=True)
     for item in weighted:
         check_fits(parameters, item)
     merger = Merger(weighted)
     kept: dict[str, Kept] = {}
     for name in merger.names:
+        if name not in parameters:
+            continue
         merged = merger.parameter(name, parameters[name].numel())
         positions = torch.from_numpy(merged.positions).to(parameters[name].device)
         kept[name] = positions, flat(parameters[name])[positions]
@@ -50,7 +55,7 @@ def add_differences(model: PreTrainedModel, weighted: Sequence[Weighted]) -> dic
 
 def put_back(model: PreTrainedModel, kept: Mapping[str, Kept]) -> None:
     """Undo :func:`add_differences`, to the bit."""
-    parameters = backbone_parameters(model)
+    parameters = backbone_parameters(model, pooler=True)
     for name, (positions, theta) in kept.items():
         flat(parameters[name]).index_copy_(0, positions.to(parameters[name].device), theta.to(parameters[name].device))
 
@@ -72,6 +77,8 @@ def check_fits(parameters: dict[str, nn.Parameter], item: Weighted) -> None:
     for name in item.sft.names:
         wanted = item.sft.metadata.parameters[name].shape
         if name not in parameters:
+            if is_pooler(name):
+                continue
             raise MismatchError(f"{item.path}: changes {name}, which the base lacks. Was it learned on another model?")
         if tuple(parameters[name].shape) != wanted:
             raise MismatchError(

@@ -22,13 +22,18 @@ def prefix_of(model: PreTrainedModel) -> str:
     return f"{prefix}." if prefix and hasattr(model, prefix) else ""
 
 
-def backbone_parameters(model: PreTrainedModel) -> dict[str, nn.Parameter]:
-    """Canonical name -> parameter, sorted by name; a parameter that the backbone shares with itself comes once."""
+def backbone_parameters(model: PreTrainedModel, *, pooler: bool = False) -> dict[str, nn.Parameter]:
+    """Canonical name -> parameter, sorted by name; a parameter that the backbone shares with itself comes once.
+
+    Args:
+        model: any head, or none.
+        pooler: with the pooler, if the model has one.
+    """
     prefix = prefix_of(model)
     found: dict[int, tuple[str, nn.Parameter]] = {}
     # a tied output matrix may come first (RoBERTa's does): the duplicates are what tells its name in the backbone
     for name, parameter in model.named_parameters(remove_duplicate=False):
-        if name.startswith(prefix) and not is_pooler(name[len(prefix) :]):
+        if name.startswith(prefix) and (pooler or not is_pooler(name[len(prefix) :])):
             found.setdefault(id(parameter), (name[len(prefix) :], parameter))
     return dict(sorted(found.values(), key=lambda pair: pair[0]))
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -101,7 +102,7 @@ Part = tuple[Positions, Values, float]
 
 
 class Merger:
-    """Several weighted SFTs, ready to be summed parameter by parameter."""
+    """Several weighted SFTs, ready to be summed parameter by parameter, on several threads if that is wanted."""
 
     def __init__(self, weighted: Sequence[Weighted], method: Method = SUM) -> None:
         """Sort the SFTs into their canonical order and, for TIES, find what is trimmed (reads every entry once)."""
@@ -111,6 +112,7 @@ class Merger:
         self._thinners = [_thinner(item.sft, method) for item in self.weighted]
         self._left = [set(names) for names in self._names]
         self._given = [0] * len(self.weighted)
+        self._lock = Lock()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -144,13 +146,18 @@ class Merger:
 
     def parameter(self, name: str, size: int) -> Merged:
         """The sum on a whole parameter."""
+        chosen = [at for at, names in enumerate(self._names) if name in names]
+        if len(chosen) == 1:  # nothing to look for: no two entries can meet
+            cursor, weight = self._cursor(chosen[0], name)
+            positions, values = cursor.below(size)
+            self._tally(chosen[0], name, len(positions))
+            return _without_zeros(positions, values * np.float64(weight), 0, 0, 0, size)
         windows = list(self.windows(name, size))
         orders = [np.argsort(window.positions) for window in windows]
-        positions = [window.positions[order] for window, order in zip(windows, orders, strict=True)]
-        values = [window.values[order] for window, order in zip(windows, orders, strict=True)]
+        pairs = list(zip(windows, orders, strict=True))
         return Merged(
-            np.concatenate([np.zeros(0, np.int64), *positions]),
-            np.concatenate([np.zeros(0), *values]),
+            np.concatenate([np.zeros(0, np.int64), *(window.positions[order] for window, order in pairs)]),
+            np.concatenate([np.zeros(0), *(window.values[order] for window, order in pairs)]),
             sum(window.overlap for window in windows),
             sum(window.sign_conflicts for window in windows),
             0,
@@ -159,12 +166,14 @@ class Merger:
 
     def _tally(self, at: int, name: str, count: int) -> None:
         """Once every entry of a file was given, their number must be the one that it promises."""
-        if name not in self._left[at]:
-            return
-        self._left[at].remove(name)
-        self._given[at] += count
+        with self._lock:
+            if name not in self._left[at]:
+                return
+            self._left[at].remove(name)
+            self._given[at] += count
+            complete = not self._left[at]
         sft = self.weighted[at].sft
-        if not self._left[at] and self._thinners[at] is None and isinstance(sft, SftFile):
+        if complete and self._thinners[at] is None and isinstance(sft, SftFile):
             sft.check_count(self._given[at])
 
     def _cursor(self, at: int, name: str) -> tuple[_Cursor, float]:
@@ -200,6 +209,8 @@ class _Whole:
 
 def collapse(weighted: Sequence[Weighted]) -> list[Weighted]:
     """Each SFT once, with the sum of its weights, those of weight 0 left out, in the order of their digests."""
+    if len(weighted) == 1:  # to hash an SFT in memory takes longer than to apply it
+        return [item for item in weighted if item.weight]
     by_digest: dict[str, list[Weighted]] = {}
     for item in weighted:
         by_digest.setdefault(item.sft.digest, []).append(item)

@@ -1,16 +1,17 @@
 """A model's weights, written while they are read: block by block, each block read, added to, hashed and written once.
 
-Memory is one block and the SFTs' entries on the parameter at hand, whatever the size of the model or its shards. Sums
+A few tensors are on their way at a time, each on a thread of its own. Memory is a block and a stretch of the SFTs'
+entries for each of them, whatever the size of the model or its shards. Sums
 are taken in float64 and rounded once to the parameter's dtype; what is not changed is copied to the byte.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,16 @@ from numpy.typing import NDArray
 from sftkit.errors import MismatchError
 from sftkit.format.checkpoint import SAFETENSORS, SAFETENSORS_INDEX, Checkpoint
 from sftkit.format.fingerprint import Fingerprint, digest
-from sftkit.format.metadata import ParameterSpec
-from sftkit.format.safefile import Planned, SafeWriter, canonical_order
+from sftkit.format.safefile import SafeWriter, canonical_order
 from sftkit.operations.arithmetic import WINDOW, Merged, Merger
 from sftkit.operations.layout import Layout, OutputTensor
 
 #: transformers' default.
 SHARD_SIZE = 50 * 10**9
+#: Tensors on their way at a time: numpy lets go of the interpreter for most of the work, but not for all.
+THREADS = min(4, os.cpu_count() or 1)
+#: Takes a tensor's name in the file, a place in it in bytes, and the bytes from there on.
+Put = Callable[[str, int, NDArray[np.uint8]], None]
 #: Bytes of an unchanged tensor that are copied at a time.
 _COPY = 1 << 20
 
@@ -55,26 +59,46 @@ class Streamed:
     rounding: float = 0.0
 
 
+@dataclass
+class _Totals:
+    """Counts of a pass, or of a part of it."""
+
+    entries: int = 0
+    overlap: int = 0
+    conflicts: int = 0
+    lost: int = 0
+    error: float = 0.0
+    mass: float = 0.0
+
+    def add(self, part: _Totals) -> None:
+        """Count a part."""
+        self.entries += part.entries
+        self.overlap += part.overlap
+        self.conflicts += part.conflicts
+        self.lost += part.lost
+        self.error += part.error
+        self.mass += part.mass
+
+
 class _Run:
     """Counts and hashes of one pass over a model."""
 
     def __init__(self, base: Checkpoint, merger: Merger, *, measuring: bool = False) -> None:
         self.base, self.merger, self._measuring = base, merger, measuring
-        self.lost, self.error, self.mass = 0, 0.0, 0.0
-        self.entries = self.overlap = self.conflicts = 0
-        self.before, self.after = Fingerprint(), Fingerprint()
-        self._buffers = cycle([np.empty(WINDOW * 8, np.uint8) for _ in range(2)])
         self._changing = frozenset(merger.names)
+        self._totals = _Totals()
+        self.before, self.after = Fingerprint(), Fingerprint()
 
-    def blocks(self, tensor: OutputTensor) -> Iterator[NDArray[np.uint8]]:
-        """The bytes of one tensor of the result, a block at a time; each is overwritten by the next but one."""
-        if tensor.array is not None:
-            yield np.ascontiguousarray(tensor.array).reshape(-1).view(np.uint8)
-        elif tensor.name is None:
-            assert tensor.source is not None
-            yield from self._copy(tensor.source, tensor.plan)
-        else:
-            yield from self._parameter(tensor, tensor.name)
+    def tensors(self, tensors: Iterable[OutputTensor], put: Put) -> None:
+        """Make tensors of the result and give their bytes away, several at a time, the largest first."""
+        by_size = sorted(tensors, key=lambda tensor: (-tensor.plan.nbytes, tensor.plan.name))
+        with ThreadPoolExecutor(THREADS) as pool:
+            try:
+                for part in [pool.submit(self._tensor, tensor, put) for tensor in by_size]:
+                    self._totals.add(part.result())
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
 
     def finish(self, written: Sequence[OutputTensor]) -> Streamed:
         """Hash what is part of the base's fingerprint but not of the result, and sum up."""
@@ -82,30 +106,43 @@ class _Run:
         for name, spec in self.base.parameters.items():
             if name not in done:
                 self.before.add(name, spec, digest(self.base, name))
+        total = self._totals
         return Streamed(
-            self.entries, self.overlap, self.conflicts, self.before.hexdigest(), self.after.hexdigest(),
-            self.lost, self.error / self.mass if self.mass else 0.0,
+            total.entries, total.overlap, total.conflicts, self.before.hexdigest(), self.after.hexdigest(),
+            total.lost, total.error / total.mass if total.mass else 0.0,
         )  # fmt: skip
 
-    def _copy(self, key: str, plan: Planned) -> Iterator[NDArray[np.uint8]]:
-        for start in range(0, plan.nbytes, _COPY):
-            block = next(self._buffers)[: min(_COPY, plan.nbytes - start)]
-            self.base.read_into(key, start, block)
-            yield block
+    def _tensor(self, tensor: OutputTensor, put: Put) -> _Totals:
+        key, plan, totals = tensor.plan.name, tensor.plan, _Totals()
+        if tensor.array is not None:
+            put(key, 0, np.ascontiguousarray(tensor.array).reshape(-1).view(np.uint8))
+        elif tensor.name is None:
+            assert tensor.source is not None
+            buffer = np.empty(min(plan.nbytes, _COPY), np.uint8)
+            for start in range(0, plan.nbytes, _COPY):
+                block = buffer[: plan.nbytes - start]
+                self.base.read_into(tensor.source, start, block)
+                put(key, start, block)
+        else:
+            self._parameter(tensor, tensor.name, put, totals)
+        return totals
 
-    def _parameter(self, tensor: OutputTensor, name: str) -> Iterator[NDArray[np.uint8]]:
+    def _parameter(self, tensor: OutputTensor, name: str, put: Put, totals: _Totals) -> None:
         assert tensor.source is not None
         spec = self.base.parameters[name]
         dtype = self.base.spec(tensor.source).dtype
+        buffer = np.empty(min(spec.size, WINDOW), dtype)
         before, after = xxhash.xxh3_128(), xxhash.xxh3_128()
         for window in self._windows(name, spec.size):
-            block = next(self._buffers)[: (window.stop - window.start) * dtype.itemsize]
-            self.base.read_into(tensor.source, window.start * dtype.itemsize, block)
-            before.update(block.data)
-            self._add(block.view(dtype), window, name)
-            after.update(block.data)
-            yield block
-        self._hashed(name, spec, before.hexdigest(), after.hexdigest())
+            block = buffer[: window.stop - window.start]
+            data, at = block.view(np.uint8), window.start * dtype.itemsize
+            self.base.read_into(tensor.source, at, data)
+            before.update(data.data)
+            self._add(block, window, name, totals)
+            after.update(data.data)
+            put(tensor.plan.name, at, data)
+        self.before.add(name, spec, before.hexdigest())
+        self.after.add(name, spec, after.hexdigest())
 
     def _windows(self, name: str, size: int) -> Iterator[Merged]:
         if name in self._changing:
@@ -115,10 +152,10 @@ class _Run:
         for start in range(0, size, WINDOW):
             yield Merged(nothing, zeros, 0, 0, start, min(start + WINDOW, size))
 
-    def _add(self, block: NDArray[Any], window: Merged, name: str) -> None:
-        self.entries += len(window.positions)
-        self.overlap += window.overlap
-        self.conflicts += window.sign_conflicts
+    def _add(self, block: NDArray[Any], window: Merged, name: str, totals: _Totals) -> None:
+        totals.entries += len(window.positions)
+        totals.overlap += window.overlap
+        totals.conflicts += window.sign_conflicts
         if not len(window.positions):
             return
         at = window.positions - window.start
@@ -129,14 +166,10 @@ class _Run:
         if self._measuring:
             before = block[at].astype(np.float64)
             gained = moved.astype(np.float64) - before
-            self.lost += int(np.count_nonzero(gained == 0))
-            self.error += float(np.abs(gained - window.values).sum())
-            self.mass += float(np.abs(window.values).sum())
+            totals.lost += int(np.count_nonzero(gained == 0))
+            totals.error += float(np.abs(gained - window.values).sum())
+            totals.mass += float(np.abs(window.values).sum())
         block[at] = moved
-
-    def _hashed(self, name: str, spec: ParameterSpec, before: str, after: str) -> None:
-        self.before.add(name, spec, before)
-        self.after.add(name, spec, after)
 
 
 def write_model(
@@ -154,36 +187,19 @@ def write_model(
     run = _Run(base, merger)
     shards = _shards(layout.tensors, shard_size)
     names = _file_names(len(shards))
-    with ThreadPoolExecutor(1) as pool:
-        for name, shard in zip(names, shards, strict=True):
-            by_key = {tensor.plan.name: tensor for tensor in shard}
-            plans = canonical_order(tensor.plan for tensor in shard)
-            with SafeWriter(folder / name, plans, {"format": "pt"}) as writer:
-                for plan in plans:
-                    writer.begin(plan.name)
-                    _write_behind(writer, run.blocks(by_key[plan.name]), pool)
+    for name, shard in zip(names, shards, strict=True):
+        plans = canonical_order(tensor.plan for tensor in shard)
+        with SafeWriter(folder / name, plans, {"format": "pt"}) as writer:
+            run.tensors(shard, writer.put)
     if len(shards) > 1:
         _write_index(folder / SAFETENSORS_INDEX, names, shards)
     return run.finish(layout.tensors)
 
 
-def _write_behind(writer: SafeWriter, blocks: Iterable[NDArray[np.uint8]], pool: ThreadPoolExecutor) -> None:
-    """Write each block while the next one is made."""
-    pending: Future[None] | None = None
-    for block in blocks:
-        if pending is not None:
-            pending.result()
-        pending = pool.submit(writer.append, block)
-    if pending is not None:
-        pending.result()
-
-
 def measure(base: Checkpoint, layout: Layout, merger: Merger) -> Streamed:
     """What :func:`write_model` would come to, and what rounding would lose, without writing."""
     run = _Run(base, merger, measuring=True)
-    for tensor in layout.tensors:
-        for _ in run.blocks(tensor):
-            pass
+    run.tensors(layout.tensors, lambda *_: None)
     return run.finish(layout.tensors)
 
 

@@ -146,7 +146,10 @@ print(time.perf_counter() - begin, usage.ru_maxrss, os.waitstatus_to_exitcode(st
 def run(*arguments: str | Path) -> tuple[float, float]:
     """Run ``sftkit`` in a process of its own: seconds from shell to shell, and peak memory in MB."""
     command = [sys.executable, "-m", "sftkit", *map(str, arguments)]
-    done = subprocess.run([sys.executable, "-c", _LAUNCHER, *command], stdout=subprocess.PIPE, text=True, check=True)
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": ""}  # an installed package is compiled, and so are we
+    done = subprocess.run(
+        [sys.executable, "-c", _LAUNCHER, *command], stdout=subprocess.PIPE, text=True, check=True, env=environment
+    )
     seconds, peak, status = done.stdout.split()
     if status != "0":
         raise SystemExit(f"{' '.join(command)} failed with status {status}")
