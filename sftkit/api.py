@@ -23,8 +23,9 @@ from sftkit.operations.add import Sum
 from sftkit.operations.arithmetic import Weighted
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel
+
+    from sftkit.modeling.apply import Kept
 
 
 class SFT(sft.SFT):
@@ -96,7 +97,7 @@ class Applied:
         from sftkit.modeling.apply import add_differences
 
         self._model = model
-        self._kept: Mapping[str, tuple[torch.Tensor, torch.Tensor]] = add_differences(model, weighted)
+        self._kept: Mapping[str, Kept] = add_differences(model, weighted)
 
     def revert(self) -> None:
         """Put θ back where it was touched, to the bit. A second call does nothing."""

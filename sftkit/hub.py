@@ -1,7 +1,7 @@
 """Names that may mean the hub: models by id, SFTs by ``hf://owner/name[@revision][/file.sft]``.
 
 Downloads through huggingface_hub into its own cache, whose login and offline mode hold. Imports neither torch nor
-transformers. Does not push, and does not convert: see the convert operation for ``pytorch_diff.bin``.
+transformers. Does not push, and does not convert: of a repo published as ``pytorch_diff.bin`` it gives that file.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import TypeVar
 from sftkit.errors import CheckpointError, FormatError, SftkitError
 
 SCHEME = "hf://"
+#: The file in which the reference implementation publishes an SFT.
+PUBLISHED = "pytorch_diff.bin"
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
 _WEIGHTS = (
     "model.safetensors", "model-*.safetensors", "model.safetensors.index.json", "*.json", "tokenizer*", "vocab*",
@@ -105,7 +107,8 @@ def resolve_sft(argument: str) -> Path:
     """An SFT's file: a local one as it is, a hub address downloaded.
 
     Args:
-        argument: a path, or ``hf://owner/name[@revision][/file.sft]``; without a file name the repo must hold one SFT.
+        argument: a path, or ``hf://owner/name[@revision][/file.sft]``; without a file name the repo must hold one SFT,
+            as ``.sft`` or as ``pytorch_diff.bin``.
 
     Raises:
         FormatError: if there is no such file, or the repo holds none or several.
@@ -132,10 +135,8 @@ def _only_sft(argument: str, address: HubAddress) -> str:
         raise FormatError(
             f"{argument}: holds {len(found)} SFTs; add the file's name, such as {SCHEME}{address.repo}/{found[0]}."
         )
-    if "pytorch_diff.bin" in files:
-        raise FormatError(
-            f"{argument}: published as pytorch_diff.bin. Convert it first: sftkit convert {argument} -o x.sft"
-        )
+    if PUBLISHED in files:
+        return PUBLISHED
     raise FormatError(f"{argument}: holds no .sft file.")
 
 

@@ -62,9 +62,15 @@ def test_a_repo_with_one_sft_needs_no_file_name(monkeypatch: pytest.MonkeyPatch)
     assert resolve_sft("hf://o/n") == Path("/cache/o/n/mt.sft")
 
 
+def test_a_repo_published_as_pytorch_diff_is_an_sft_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub, "list_repo_files", lambda *_, **__: ["README.md", "pytorch_diff.bin"])
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda repo, file, **_: f"/cache/{repo}/{file}")
+    assert resolve_sft("hf://o/n") == Path("/cache/o/n/pytorch_diff.bin")
+
+
 @pytest.mark.parametrize(
     ("files", "says"),
-    [(["a.sft", "b.sft"], "add the file's name"), (["pytorch_diff.bin"], "sftkit convert"), (["x"], "holds no .sft")],
+    [(["a.sft", "b.sft"], "add the file's name"), (["x"], "holds no .sft")],
 )
 def test_other_repos_are_refused_with_what_to_do(monkeypatch: pytest.MonkeyPatch, files: list[str], says: str) -> None:
     monkeypatch.setattr(huggingface_hub, "list_repo_files", lambda *_, **__: files)

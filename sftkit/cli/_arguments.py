@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import math
 import re
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from sftkit.errors import FormatError
-from sftkit.hub import SCHEME, looks_like_hub_id, resolve_sft
+from sftkit.hub import PUBLISHED, SCHEME, looks_like_hub_id, resolve_sft
 
 if TYPE_CHECKING:
     from sftkit.operations.arithmetic import Weighted
@@ -35,12 +37,9 @@ def parse_argument(text: str) -> Argument:
     """
     name, weight = _split(text)
     path = Path(name).expanduser()
-    if name.startswith(SCHEME) or path.is_file() or name.endswith(".sft"):
+    published = (path / PUBLISHED).is_file() and not (path / "config.json").is_file()
+    if name.startswith(SCHEME) or path.is_file() or name.endswith(".sft") or published:
         return Argument(name, 1.0 if weight is None else weight, is_model=False)
-    if path.is_dir() and (path / "pytorch_diff.bin").is_file():
-        raise FormatError(
-            f"{name}: an SFT in the pytorch_diff.bin layout. Convert it first: sftkit convert {name} -o x.sft"
-        )
     if not path.is_dir() and not looks_like_hub_id(name.partition("@")[0]):
         raise FormatError(f"{name}: no such file or directory.")
     if weight is not None:
@@ -69,7 +68,28 @@ def open_sft(argument: Argument) -> Weighted:
     from sftkit.format.files import SftFile
     from sftkit.operations.arithmetic import Weighted
 
-    return Weighted(SftFile(resolve_sft(argument.name)), argument.weight, argument.name)
+    return Weighted(SftFile(local_sft(argument.name)), argument.weight, argument.name)
+
+
+def local_sft(name: str) -> Path:
+    """The ``.sft`` file that an argument without a weight stands for.
+
+    It is downloaded if it is on the hub, and converted, into a file that lasts as long as the program runs, if it was
+    published as ``pytorch_diff.bin``.
+
+    Raises:
+        FormatError: if there is none, or several.
+    """
+    path = resolve_sft(name)
+    if not (path / PUBLISHED).is_file() and path.name != PUBLISHED:
+        return path
+    from sftkit.operations.convert import to_sft
+
+    folder = tempfile.TemporaryDirectory(prefix="sftkit-")
+    atexit.register(folder.cleanup)
+    made = Path(folder.name) / f"{path.parent.name if path.name == PUBLISHED else path.name}.sft"
+    to_sft(path, made)
+    return made
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import typer
 
 from sftkit.cli import _options, _render
 from sftkit.cli._arguments import Opened, check_values, opened, size_of
+from sftkit.cli._bar import bytes_bar
 from sftkit.cli._render import Column
 from sftkit.errors import SftkitError
 from sftkit.hub import resolve_model
@@ -69,10 +70,12 @@ def compose(
     if given.models:
         from sftkit.operations.compose import compose as to_model
 
-        result = to_model(
-            resolve_model(given.models[0]), given.sfts, output,
-            name=given.models[0], method=chosen, shard_size=shards, force=force, overwrite=overwrite,
-        )  # fmt: skip
+        base = resolve_model(given.models[0])
+        with bytes_bar("composing", quiet=quiet) as watch:
+            result = to_model(
+                base, given.sfts, output, name=given.models[0],
+                method=chosen, shard_size=shards, force=force, overwrite=overwrite, watch=watch,
+            )  # fmt: skip
     else:
         from sftkit.operations.add import add
 

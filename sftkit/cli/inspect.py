@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sftkit.cli import _render
+from sftkit.cli._arguments import local_sft
 from sftkit.cli._render import Column
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ def inspect(
       sftkit inspect mt.sft ha.sft
       sftkit inspect mt.sft --json
     """
-    from sftkit.hub import resolve_sft
     from sftkit.operations.summary import summarise
     from sftkit.operations.tokens import top_tokens
 
@@ -53,7 +53,7 @@ def inspect(
         from sftkit.plots import check_picture
 
         check_picture(plot, overwrite=overwrite)
-    summaries = [summarise(resolve_sft(file), file) for file in files]
+    summaries = [summarise(local_sft(file), file) for file in files]
     named = [top_tokens(summary, tokenizer, top) for summary in summaries] if tokens else [()] * len(summaries)
     if plot:
         from sftkit.plots import plot_summaries

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sftkit.cli import _render
+from sftkit.cli._arguments import local_sft
 from sftkit.cli._render import Column
 
 if TYPE_CHECKING:
@@ -54,7 +55,6 @@ def overlap(
       sftkit overlap lang/*.sft --metric sign --per-layer
     """
     from sftkit.format.atomic import check_output
-    from sftkit.hub import resolve_sft
     from sftkit.operations import overlap as operation
 
     if csv:
@@ -63,7 +63,7 @@ def overlap(
         from sftkit.plots import check_picture
 
         check_picture(plot, overwrite=overwrite)
-    report = operation.overlap([resolve_sft(file) for file in files], metric.value, per_layer=per_layer)
+    report = operation.overlap([local_sft(file) for file in files], metric.value, per_layer=per_layer)
     if csv:
         operation.write_csv(report, csv, overwrite=overwrite)
     if plot:

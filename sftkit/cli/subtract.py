@@ -9,6 +9,7 @@ import typer
 
 from sftkit.cli import _options
 from sftkit.cli._arguments import Opened, check_values, opened, size_of
+from sftkit.cli._bar import bytes_bar
 from sftkit.cli.compose import Force, ShardSize, Values, show
 from sftkit.errors import SftkitError
 from sftkit.hub import resolve_model
@@ -58,7 +59,10 @@ def subtract(
         from sftkit.operations.subtract import subtract_from_model
 
         model = resolve_model(given.models[0])
-        result = subtract_from_model(model, given.sfts, output, shard_size=shards, force=force, overwrite=overwrite)
+        with bytes_bar("subtracting", quiet=quiet) as watch:
+            result = subtract_from_model(
+                model, given.sfts, output, shard_size=shards, force=force, overwrite=overwrite, watch=watch
+            )
     else:
         from sftkit.operations.add import add, negated
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sftkit.cli import _options, _render
+from sftkit.cli._arguments import local_sft
 
 if TYPE_CHECKING:
     from sftkit.training.lottery import Result
@@ -121,12 +122,12 @@ def _learn(
     from sftkit.errors import SettingsError
     from sftkit.format.atomic import check_output
     from sftkit.format.files import write
-    from sftkit.hub import resolve_model, resolve_sft
+    from sftkit.hub import resolve_model
     from sftkit.training.settings import settings_for
 
     local = [Path(name) for name in (*data, *(given["dev"] or ()), *([with_] if with_ else [])) if "://" not in name]
     check_output(output, overwrite=overwrite, inputs=local, directory=False)
-    source = resolve_sft(with_) if with_ else None
+    source = local_sft(with_) if with_ else None
     try:
         settings = settings_for(objective, data=data, base=Path(base), base_name=base, source_sft=source, **given)
     except SettingsError as error:  # what settings_for refuses is an option's value

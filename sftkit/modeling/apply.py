@@ -18,8 +18,8 @@ from sftkit.format.sft import Difference
 from sftkit.modeling.backbone import backbone_parameters, flat
 from sftkit.operations.arithmetic import Merger, Weighted
 
-#: int64 positions in a parameter, and θ at them.
-Kept = tuple[torch.Tensor, torch.Tensor]
+#: Stretch by stretch: int64 positions in a parameter, and θ at them in its dtype; both ``[n]`` on its device.
+Kept = list[tuple[torch.Tensor, torch.Tensor]]
 
 
 def add_differences(model: PreTrainedModel, weighted: Sequence[Weighted]) -> dict[str, Kept]:
@@ -32,8 +32,7 @@ def add_differences(model: PreTrainedModel, weighted: Sequence[Weighted]) -> dic
         weighted: the SFTs, in any order.
 
     Returns:
-        What :func:`put_back` needs: canonical name -> (int64 positions, θ at them in the parameter's dtype), both
-        ``[n]`` on its device.
+        What :func:`put_back` needs, by canonical name.
 
     Raises:
         MismatchError: if the model lacks a parameter or has it in another shape; nothing was changed then.
@@ -46,26 +45,35 @@ def add_differences(model: PreTrainedModel, weighted: Sequence[Weighted]) -> dic
     for name in merger.names:
         if name not in parameters:
             continue
-        merged = merger.parameter(name, parameters[name].numel())
-        positions = torch.from_numpy(merged.positions).to(parameters[name].device)
-        kept[name] = positions, flat(parameters[name])[positions]
-        add_entries(parameters[name], positions, torch.from_numpy(merged.values))
+        parameter = parameters[name]
+        kept[name] = []
+        for window in merger.windows(name, parameter.numel()):  # short stretches: long ones need new memory each time
+            positions = torch.from_numpy(window.positions).to(parameter.device)
+            before = add_entries(parameter, positions, torch.from_numpy(window.values))
+            kept[name].append((positions, before))
     return kept
 
 
 def put_back(model: PreTrainedModel, kept: Mapping[str, Kept]) -> None:
     """Undo :func:`add_differences`, to the bit."""
     parameters = backbone_parameters(model, pooler=True)
-    for name, (positions, theta) in kept.items():
-        flat(parameters[name]).index_copy_(0, positions.to(parameters[name].device), theta.to(parameters[name].device))
+    for name, stretches in kept.items():
+        weight = flat(parameters[name])
+        for positions, theta in stretches:
+            weight.index_copy_(0, positions.to(weight.device), theta.to(weight.device))
 
 
-def add_entries(parameter: torch.Tensor, positions: torch.Tensor, sums: torch.Tensor) -> None:
-    """θ[positions] += sums in float64, rounded once. Positions int64 and unique, sums float64, both ``[n]``."""
+def add_entries(parameter: torch.Tensor, positions: torch.Tensor, sums: torch.Tensor) -> torch.Tensor:
+    """θ[positions] += sums in float64, rounded once. Positions int64 and unique, sums float64, both ``[n]``.
+
+    Returns:
+        θ[positions] as it was, ``[n]``.
+    """
     weight = flat(parameter)
     positions = positions.to(weight.device)
-    moved = weight[positions].double() + sums.to(weight.device)
-    weight.index_copy_(0, positions, moved.to(weight.dtype))
+    before = weight.index_select(0, positions)
+    weight.index_copy_(0, positions, before.double().add_(sums.to(weight.device)).to(weight.dtype))
+    return before
 
 
 def check_fits(parameters: dict[str, nn.Parameter], item: Weighted) -> None:

@@ -20,7 +20,7 @@ from sftkit.operations.layout import BaseView, Layout, plan_layout
 from sftkit.operations.record import Record, copy_model, copy_small_files, describe, summed, write_config
 from sftkit.operations.renamed import Source, named_as_learned
 from sftkit.operations.report import ArithmeticReport, uses
-from sftkit.operations.stream import SHARD_SIZE, Streamed, write_model
+from sftkit.operations.stream import SHARD_SIZE, Streamed, Watch, unwatched, write_model
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ def compose(
     shard_size: int = SHARD_SIZE,
     force: bool = False,
     overwrite: bool = False,
+    watch: Watch = unwatched,
 ) -> ArithmeticReport:
     """Add SFTs to a base and write the model.
 
@@ -85,6 +86,7 @@ def compose(
         shard_size: most bytes a file of weights.
         force: go on where a fingerprint says that an SFT belongs to another base.
         overwrite: replace an existing output.
+        watch: told how many bytes of how many are written.
 
     Raises:
         MismatchError: if an SFT does not fit the base or another SFT.
@@ -95,7 +97,8 @@ def compose(
     with named_as_learned(base, weighted) as source, atomic_directory(output, overwrite=overwrite) as folder:
         plan = plan_composition(base, weighted, source)
         if plan.weighted:
-            streamed = write_model(folder, plan.base, plan.layout, Merger(plan.weighted, method), shard_size=shard_size)
+            merger = Merger(plan.weighted, method)
+            streamed = write_model(folder, plan.base, plan.layout, merger, shard_size=shard_size, watch=watch)
             streamed = replace(streamed, base=source.fingerprint or streamed.base)
             notes = check_base(plan, streamed.base, str(base), force=force)
             write_config(folder, plan.base, plan.layout.config)

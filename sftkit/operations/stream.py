@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ SHARD_SIZE = 50 * 10**9
 THREADS = min(4, os.cpu_count() or 1)
 #: Takes a tensor's name in the file, a place in it in bytes, and the bytes from there on.
 Put = Callable[[str, int, NDArray[np.uint8]], None]
+#: Told how many bytes of how many are done, from any thread, one call at a time.
+Watch = Callable[[int, int], None]
 #: Bytes of an unchanged tensor that are copied at a time.
 _COPY = 1 << 20
 
@@ -172,8 +175,18 @@ class _Run:
         block[at] = moved
 
 
+def unwatched(done: int, total: int) -> None:
+    """A :data:`Watch` that does nothing."""
+
+
 def write_model(
-    folder: Path, base: Checkpoint, layout: Layout, merger: Merger, *, shard_size: int = SHARD_SIZE
+    folder: Path,
+    base: Checkpoint,
+    layout: Layout,
+    merger: Merger,
+    *,
+    shard_size: int = SHARD_SIZE,
+    watch: Watch = unwatched,
 ) -> Streamed:
     """Write a model's weights as ``save_pretrained`` would: one file, or shards and their index.
 
@@ -183,17 +196,37 @@ def write_model(
         layout: the tensors of the result.
         merger: the differences.
         shard_size: most bytes a file.
+        watch: told how far it is.
     """
+    written = _Written(sum(tensor.plan.nbytes for tensor in layout.tensors), watch)
     run = _Run(base, merger)
     shards = _shards(layout.tensors, shard_size)
     names = _file_names(len(shards))
     for name, shard in zip(names, shards, strict=True):
         plans = canonical_order(tensor.plan for tensor in shard)
         with SafeWriter(folder / name, plans, {"format": "pt"}) as writer:
-            run.tensors(shard, writer.put)
+            run.tensors(shard, written.to(writer))
     if len(shards) > 1:
         _write_index(folder / SAFETENSORS_INDEX, names, shards)
     return run.finish(layout.tensors)
+
+
+class _Written:
+    """Counts bytes on their way to the files."""
+
+    def __init__(self, total: int, watch: Watch) -> None:
+        self._done, self._total, self._watch, self._lock = 0, total, watch, Lock()
+
+    def to(self, writer: SafeWriter) -> Put:
+        """A way into one file."""
+
+        def put(name: str, start: int, data: NDArray[np.uint8]) -> None:
+            writer.put(name, start, data)
+            with self._lock:
+                self._done += data.nbytes
+                self._watch(self._done, self._total)
+
+        return put
 
 
 def measure(base: Checkpoint, layout: Layout, merger: Merger) -> Streamed:

@@ -21,7 +21,7 @@ from sftkit.operations.arithmetic import Merger, Method, Weighted, paths
 from sftkit.operations.compose import compose, plan_composition, record_of, report
 from sftkit.operations.record import Record, copy_model, copy_small_files, describe, summed, write_config
 from sftkit.operations.report import ArithmeticReport, uses
-from sftkit.operations.stream import SHARD_SIZE, write_model
+from sftkit.operations.stream import SHARD_SIZE, Watch, unwatched, write_model
 
 
 def subtract_from_model(
@@ -32,6 +32,7 @@ def subtract_from_model(
     shard_size: int = SHARD_SIZE,
     force: bool = False,
     overwrite: bool = False,
+    watch: Watch = unwatched,
 ) -> ArithmeticReport:
     """Take SFTs out of a model and write what remains.
 
@@ -42,6 +43,7 @@ def subtract_from_model(
         shard_size: most bytes a file.
         force: go on where a fingerprint says that an SFT belongs to another base.
         overwrite: replace an existing output.
+        watch: told how many bytes of how many are written.
 
     Raises:
         MismatchError: if an SFT does not fit the model.
@@ -55,10 +57,10 @@ def subtract_from_model(
         remaining = summed((*record.sfts, *describe(taken)))
         base, why = _base_at_hand(record, model)
         if base is not None:
-            restored, why = _restore(base, record, remaining, weighted, output, shard_size, force, overwrite)
+            restored, why = _restore(base, record, remaining, weighted, output, shard_size, force, overwrite, watch)
             if restored is not None:
                 return restored
-    return _from_weights(model, weighted, taken, output, why, shard_size=shard_size, overwrite=overwrite)
+    return _from_weights(model, weighted, taken, output, why, shard_size=shard_size, overwrite=overwrite, watch=watch)
 
 
 def _changed(model: Path, record: Record) -> str:
@@ -88,6 +90,7 @@ def _restore(
     shard_size: int,
     force: bool,
     overwrite: bool,
+    watch: Watch,
 ) -> tuple[ArithmeticReport | None, str]:
     """Compose the base with what remains, or say why that is not possible."""
     if not remaining:
@@ -105,7 +108,7 @@ def _restore(
         sfts.append(Weighted(item.sft, sft["weight"], str(sft["path"])))
     again = compose(
         base, sfts, output, name=str(record.base.get("path") or base), method=Method(**record.method),
-        shard_size=shard_size, force=force, overwrite=overwrite,
+        shard_size=shard_size, force=force, overwrite=overwrite, watch=watch,
     )  # fmt: skip
     kept = " and ".join(Path(item.path).name for item in sfts)
     return _said(
@@ -146,18 +149,22 @@ def _from_weights(
     *,
     shard_size: int,
     overwrite: bool,
+    watch: Watch,
 ) -> ArithmeticReport:
     plan = plan_composition(model, taken)
     listed = {sft["digest"] for sft in plan.record.sfts} if plan.record is not None else None
     notes = [f"subtracted within one rounding of each weight, because {why}."]
-    if listed is not None:
+    if listed is None:
+        notes.append("whether the SFTs are part of this model could not be checked.")
+    else:
         notes += [
             f"{i.path} is not among the SFTs that sftkit.json lists." for i in weighted if i.sft.digest not in listed
         ]
     if any(item.sft.head for item in weighted):
         notes.append("the head stays as it is: what was there before is not known.")
     with atomic_directory(output, overwrite=overwrite) as folder:
-        streamed = write_model(folder, plan.base, plan.layout, Merger(plan.weighted), shard_size=shard_size)
+        merger = Merger(plan.weighted)
+        streamed = write_model(folder, plan.base, plan.layout, merger, shard_size=shard_size, watch=watch)
         write_config(folder, plan.base, plan.layout.config)
         copy_small_files(model, folder)
         record_of(plan, streamed, Method(), str(model)).write(folder)

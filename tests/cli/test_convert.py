@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from tests.build import save_sft
@@ -67,3 +68,15 @@ def test_an_unknown_objective_is_wrong_usage(tmp_path: Path) -> None:
     wrong = sftkit("convert", published(tmp_path / "in"), "-o", tmp_path / "x.sft", "--objective", "poetry")
     assert wrong.status == 2
     assert "mlm, clm, pos" in wrong.stderr
+
+
+@pytest.mark.parametrize("name", ["in", "in/pytorch_diff.bin"])
+def test_a_published_directory_is_composed_as_its_conversion_is(name: str, pico_base: Path, tmp_path: Path) -> None:
+    published(tmp_path / "in")
+    sftkit("convert", tmp_path / "in", "-o", tmp_path / "x.sft")
+    assert sftkit("compose", pico_base, tmp_path / "x.sft", "-o", tmp_path / "expected").status == 0
+    done = sftkit("compose", pico_base, tmp_path / name, "-o", tmp_path / "out")
+    assert done.status == 0, done.stderr
+    made, expected = (tmp_path / folder / "model.safetensors" for folder in ("out", "expected"))
+    assert made.read_bytes() == expected.read_bytes()
+    assert json.loads(sftkit("inspect", tmp_path / name, "--json").stdout)["k"] == 16

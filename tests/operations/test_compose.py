@@ -267,3 +267,13 @@ def test_a_record_that_is_no_record_is_refused(tmp_path: Path, base: Path) -> No
     (base / "sftkit.json").write_text('{"base": 3}')
     with pytest.raises(CheckpointError, match=r"sftkit\.json"):
         add(base, tmp_path / "out", make_sft(base, objective="pos"))
+
+
+def test_whoever_watches_hears_of_every_byte_once(pico_base: Path, tmp_path: Path) -> None:
+    heard: list[tuple[int, int]] = []
+    item = Weighted(make_sft(pico_base), 1.0, "a.sft")
+    compose(pico_base, [item], tmp_path / "out", watch=lambda done, total: heard.append((done, total)))
+    tensors = load_file(tmp_path / "out" / "model.safetensors").values()
+    total = sum(tensor.nbytes for tensor in tensors)
+    assert [done for done, _ in heard] == sorted({done for done, _ in heard})
+    assert heard[-1] == (total, total)

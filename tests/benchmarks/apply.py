@@ -1,0 +1,51 @@
+"""An SFT of K = 7,667,712 put on a torch model of mBERT's size in memory, and taken off again: seconds, and the limit.
+
+Run by hand: ``python -m tests.benchmarks.apply [FOLDER]``; needs 40 MB of disk in FOLDER. Limit: 0.25 s each way.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from transformers import BertConfig, BertModel
+
+import sftkit
+from tests.benchmarks._artifacts import make_sfts
+from tests.benchmarks._make import median, memory_pass
+
+_RUNS = 7
+_LIMIT = 0.25
+
+
+def main(folder: Path) -> None:
+    """Make the model and the SFT, measure, print."""
+    torch.manual_seed(0)
+    model = BertModel(BertConfig(vocab_size=119_547))
+    sft = sftkit.read(make_sfts(folder, 1)[0])
+    before = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    applying, reverting = list[float](), list[float]()
+    for _ in range(_RUNS):
+        begin = time.perf_counter()
+        applied = sft.apply_to(model)
+        middle = time.perf_counter()
+        applied.revert()
+        applying.append(middle - begin)
+        reverting.append(time.perf_counter() - middle)
+    memory = median(_RUNS, lambda: memory_pass(sum(parameter.numel() for parameter in before.values())))
+    for name, seconds in (("apply", statistics.median(applying)), ("revert", statistics.median(reverting))):
+        print(f"{name:<8}{seconds:6.2f} s, {seconds / _LIMIT:.2f} of the limit, {seconds / memory:.1f} x a += b over θ")
+    same = all(torch.equal(parameter, before[name]) for name, parameter in model.named_parameters())
+    print(f"θ after it to the bit: {'yes' if same else 'NO'}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        main(Path(sys.argv[1]))
+    else:
+        with tempfile.TemporaryDirectory() as temporary:
+            main(Path(temporary))
