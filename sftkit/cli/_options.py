@@ -13,6 +13,12 @@ MlmFiles = Annotated[
         "--mlm", metavar="FILE", help="Masked language modelling on plain text, a sentence or paragraph a line."
     ),
 ]
+ClmFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--clm", metavar="FILE", help="Causal language modelling on plain text, a sentence or paragraph a line."
+    ),
+]
 PosFiles = Annotated[
     list[str] | None, typer.Option("--pos", metavar="FILE", help="Part-of-speech tagging on CoNLL-U (UPOS column).")
 ]

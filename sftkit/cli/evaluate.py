@@ -16,6 +16,7 @@ def evaluate(
         list[str] | None, typer.Argument(metavar="[X.sft[:WEIGHT]]…", help="SFTs to add, in memory.")
     ] = None,
     mlm: _options.MlmFiles = None,
+    clm: _options.ClmFiles = None,
     pos: _options.PosFiles = None,
     batch_size: Annotated[
         int, typer.Option("--batch-size", min=1, help="Windows a batch; the scores do not depend on it.")
@@ -37,7 +38,7 @@ def evaluate(
     from sftkit.cli._arguments import parse_weighted
     from sftkit.hub import resolve_model
 
-    objective, data = _options.one_objective({"mlm": mlm, "pos": pos})
+    objective, data = _options.one_objective({"mlm": mlm, "clm": clm, "pos": pos})
     _options.check_device(device)
     weighted = [parse_weighted(argument) for argument in sfts or ()]
     base = resolve_model(model)

@@ -18,6 +18,7 @@ DEFAULT_BASE = "bert-base-multilingual-cased"
 
 def train(
     mlm: _options.MlmFiles = None,
+    clm: _options.ClmFiles = None,
     pos: _options.PosFiles = None,
     base: Annotated[
         str | None,
@@ -93,7 +94,7 @@ def train(
       sftkit train --mlm mt.txt --base mmt-small/ --steps 2000 --lr 5e-4 -o mt.sft
       sftkit train --pos train.conllu --dev dev.conllu --with en.sft -o pos.sft
     """
-    objective, data = _options.one_objective({"mlm": mlm, "pos": pos})
+    objective, data = _options.one_objective({"mlm": mlm, "clm": clm, "pos": pos})
     for option, value in (("--precision", precision), ("--values", values)):
         if value not in ("f32", "bf16", "f16"):
             raise typer.BadParameter(f"{option} {value}: known are f32, bf16, f16.")

@@ -2,7 +2,6 @@
 
 Training masks 15 % of the tokens anew every time (80 % [MASK], 10 % random, 10 % kept: Devlin et al. 2019).
 Evaluation masks each line the same way every time: the mask depends on the seed and the line's place, not on the batch.
-Lines longer than the window are split; short ones are not packed.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import datasets
 import numpy as np
 import torch
 from datasets import Dataset
@@ -23,9 +21,10 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from sftkit.errors import CheckpointError, DataError
+from sftkit.errors import CheckpointError
 from sftkit.tasks.base import Collator, Evaluator, Objective, Scores, batches_by_length, to_device
-from sftkit.tasks.sources import HUB, hub_rows, joined, local_file, quiet_datasets, read_text
+from sftkit.tasks.sources import joined
+from sftkit.tasks.text import text_rows, text_windows
 
 MASKED_SHARE = 0.15
 _IGNORED = -100
@@ -88,54 +87,6 @@ class MaskedEvaluator(Evaluator):
         for row, line in enumerate(lines):
             labels[row, torch.from_numpy(line["at"])] = torch.tensor(line["labels"])
         return {**batch, "labels": labels}
-
-
-def text_rows(source: str) -> Dataset:
-    """One row a line that is not blank.
-
-    Raises:
-        DataError: if the source is missing, not text, or has no such line.
-    """
-    if source.startswith(HUB):
-        rows = hub_rows(source)
-        if "text" not in rows.column_names:
-            raise DataError(f"{source}: has no column 'text', only {', '.join(rows.column_names)}.")
-        rows = rows.select_columns(["text"])
-    else:
-        rows = _file_rows(source)
-    with quiet_datasets():
-        rows = rows.filter(lambda batch: [bool(text.strip()) for text in batch["text"]], batched=True)
-    if len(rows) == 0:
-        raise DataError(f"{source}: holds no text, only blank lines.")
-    return rows
-
-
-def _file_rows(source: str) -> Dataset:
-    path = local_file(source)
-    try:
-        with quiet_datasets():
-            return datasets.load_dataset("text", data_files=str(path), split="train", encoding="utf-8-sig")
-    except datasets.exceptions.DatasetGenerationError as error:
-        read_text(source)  # says at which line, if it is the encoding
-        raise DataError(f"{source}: cannot be read as text ({error.__cause__ or error}).") from error
-
-
-def text_windows(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
-    """``input_ids`` of every line, lines longer than ``max_length`` split into several windows."""
-
-    def tokenize(batch: dict[str, list[str]]) -> dict[str, Any]:
-        encoded = tokenizer(
-            batch["text"],
-            truncation=True,
-            max_length=max_length,
-            return_overflowing_tokens=True,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-        )
-        return {"input_ids": encoded["input_ids"]}
-
-    with quiet_datasets():
-        return rows.map(tokenize, batched=True, remove_columns=rows.column_names)
 
 
 def _masked(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase, rng: np.random.Generator) -> dict[str, Any]:

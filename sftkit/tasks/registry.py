@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from sftkit.tasks.base import Objective
+from sftkit.tasks.clm import CausalLM
 from sftkit.tasks.mlm import MaskedLM
 from sftkit.tasks.tagging import PartOfSpeech
 
-OBJECTIVES: dict[str, type[Objective]] = {kind.name: kind for kind in (MaskedLM, PartOfSpeech)}
+OBJECTIVES: dict[str, type[Objective]] = {kind.name: kind for kind in (MaskedLM, CausalLM, PartOfSpeech)}
 
 
 def objective_of(name: str) -> Objective:

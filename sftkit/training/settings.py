@@ -42,7 +42,7 @@ class Settings:
     """One training run, everything in force. Make it with :func:`settings_for`, which fills in the recipe.
 
     Attributes:
-        objective: "mlm" or "pos".
+        objective: "mlm", "clm" or "pos".
         data: sources to train on.
         dev: sources to choose the best step on; none: a share is held out.
         base: model directory.
@@ -102,7 +102,7 @@ _TASK = {
     "l1": 0.0,
     "eval_every": 250,
 }
-RECIPES: dict[str, dict[str, Any]] = {"mlm": _LANGUAGE, "pos": _TASK}
+RECIPES: dict[str, dict[str, Any]] = {"mlm": _LANGUAGE, "clm": _LANGUAGE, "pos": _TASK}
 
 
 def settings_for(

@@ -1,0 +1,91 @@
+"""``--clm``: causal language modelling on plain text, one sentence or paragraph a line.
+
+Every token but a window's first is predicted from those before it in the window. Whether a line begins or ends with a
+special token is the tokenizer's own choice. Batches are padded on the right, with no token of their own: many causal
+models have none, and what stands there is neither attended to nor predicted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from datasets import Dataset
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+
+from sftkit.errors import DataError
+from sftkit.tasks.base import Collator, Evaluator, Objective, Scores, batches_by_length, to_device
+from sftkit.tasks.sources import joined, quiet_datasets
+from sftkit.tasks.text import text_rows, text_windows
+
+_IGNORED = -100
+
+
+class CausalLM(Objective):
+    """Causal language modelling; the loss is in nats a predicted token."""
+
+    name: ClassVar[str] = "clm"
+    best_metric: ClassVar[str] = "loss"
+    greater_is_better: ClassVar[bool] = False
+    is_task: ClassVar[bool] = False
+    auto_class: ClassVar[Any] = AutoModelForCausalLM
+
+    def read(self, sources: Sequence[str]) -> Dataset:
+        """One row a line that is not blank, in the column ``text``."""
+        return joined([text_rows(source) for source in sources])
+
+    def features(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
+        """``input_ids`` of windows of 2 to ``max_length`` tokens.
+
+        Raises:
+            DataError: if no line has two tokens.
+        """
+        found = text_windows(rows, tokenizer, max_length)
+        with quiet_datasets():
+            found = found.filter(lambda batch: [len(ids) > 1 for ids in batch["input_ids"]], batched=True)
+        if len(found) == 0:
+            raise DataError("No line has two tokens: there is nothing to predict.")
+        return found
+
+    def collator(self, tokenizer: PreTrainedTokenizerBase, seed: int) -> Collator:
+        """Pads on the right; nothing is drawn."""
+        del tokenizer, seed
+        return lambda features: _batch([feature["input_ids"] for feature in features])
+
+    def evaluator(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, seed: int) -> Evaluator:
+        """Scores loss and perplexity."""
+        del seed
+        return CausalEvaluator(self.features(rows, tokenizer, max_length)["input_ids"], len(rows))
+
+
+class CausalEvaluator(Evaluator):
+    """Mean loss over all predicted tokens of a text, and its exponential, the perplexity."""
+
+    def __init__(self, windows: Sequence[list[int]], examples: int) -> None:
+        self._windows, self.examples = list(windows), examples
+
+    def __call__(self, model: PreTrainedModel, batch_size: int) -> Scores:
+        """Loss in nats a predicted token, and perplexity."""
+        total, count = 0.0, 0
+        for indices in batches_by_length([len(ids) for ids in self._windows], batch_size):
+            batch = _batch([self._windows[i] for i in indices])
+            predicted = int((batch["labels"][:, 1:] != _IGNORED).sum())
+            with torch.no_grad():
+                total += float(model(**to_device(batch, model)).loss) * predicted
+            count += predicted
+        loss = total / count
+        return Scores({"loss": loss, "perplexity": math.exp(min(loss, 700.0))}, self.examples)
+
+
+def _batch(windows: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
+    """``input_ids``, ``attention_mask`` and ``labels``, int64 ``[windows, longest]``."""
+    longest = max(len(ids) for ids in windows)
+    ids = torch.zeros(len(windows), longest, dtype=torch.int64)
+    mask, labels = torch.zeros_like(ids), torch.full_like(ids, _IGNORED)
+    for row, window in enumerate(windows):
+        ids[row, : len(window)] = torch.tensor(window)
+        mask[row, : len(window)] = 1
+        labels[row, : len(window)] = ids[row, : len(window)]
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
