@@ -20,7 +20,7 @@ from sftkit.operations.overlap import METRICS, Matrix, OverlapReport
 from sftkit.operations.stats import Stats, grouped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -110,6 +110,26 @@ def _overlap_look(metric: str, values: Matrix) -> _Look:
 
 def _largest(matrices: Sequence[Matrix]) -> float:
     return max(float(np.nanmax(matrix, initial=0.0)) for matrix in matrices) or 1.0
+
+
+def learning_curves(histories: Mapping[str, Sequence[Sequence[float]]], metric: str, path: Path) -> None:
+    """Draw a metric over the steps, a line for each phase; an existing picture is replaced.
+
+    Args:
+        histories: name of the phase -> [step, value] of every evaluation.
+        metric: what the value is.
+        path: where.
+    """
+    figure = _figure(6.0, 3.6)
+    axes = figure.subplots()
+    for (name, history), colour in zip(histories.items(), ("tab:blue", "tab:orange"), strict=False):
+        steps, values = [point[0] for point in history], [point[1] for point in history]
+        axes.plot(steps, values, marker="o", markersize=3, color=colour, label=name)
+    axes.set_xlabel("step")
+    axes.set_ylabel(f"{metric}, held out")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    _save(figure, path, overwrite=True)
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 MlmFiles = Annotated[
     list[str] | None,
@@ -27,6 +33,42 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no r
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of everything that is drawn at random.")]
+
+
+def _read_config(ctx: typer.Context, path: Path | None) -> Path | None:
+    """Make a TOML file's values the defaults of the command's options.
+
+    Raises:
+        typer.BadParameter: if it cannot be read, or names an option that there is not.
+    """
+    if path is None:
+        return None
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"{path}: {error}") from None
+    known = {option.removeprefix("--"): each.name for each in ctx.command.params for option in each.opts}
+    for name in values:
+        if name.replace("_", "-") not in known:
+            raise typer.BadParameter(f"{path}: there is no option --{name}.")
+    ctx.default_map = {str(known[name.replace("_", "-")]): _as_typed(value) for name, value in values.items()}
+    return path
+
+
+def _as_typed(value: Any) -> Any:
+    return ",".join(map(str, value)) if isinstance(value, list) and value and isinstance(value[0], float) else value
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE.toml",
+        is_eager=True,
+        callback=_read_config,
+        help="Options by their long names; those on the command line win.",
+    ),
+]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 

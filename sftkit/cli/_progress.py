@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from types import TracebackType
 
 from rich.console import Console
@@ -18,7 +19,15 @@ _PLAIN_EVERY = 10.0  # seconds between lines where nobody watches a bar
 class TrainingDisplay(Observer):
     """Shows a run on standard error. Use as a context manager: the bar is taken away at the end, come what may."""
 
-    def __init__(self, *, quiet: bool = False, title: str = "") -> None:
+    def __init__(self, *, quiet: bool = False, title: str = "", patient: bool = False) -> None:
+        """Get ready.
+
+        Args:
+            quiet: show nothing.
+            title: what precedes every line.
+            patient: let a first Ctrl-C wait for the end of the step, so that a checkpoint can be saved.
+        """
+        self._patient = _signals.patience() if patient else nullcontext()
         self._console: Console = _render.stderr()
         self._quiet = quiet
         self._title = f"{title}: " if title else ""
@@ -28,11 +37,13 @@ class TrainingDisplay(Observer):
         self._started = self._spoke = time.monotonic()
 
     def __enter__(self) -> TrainingDisplay:
+        self._patient.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._patient.__exit__(kind, error, trace)
         self.close()
 
     def close(self) -> None:

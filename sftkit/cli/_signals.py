@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 _asked: list[KeyboardInterrupt] = []
+_patient: list[bool] = []
 
 
 class Terminated(KeyboardInterrupt):
@@ -39,6 +40,16 @@ def ended_in_order() -> Iterator[None]:
             signal.signal(getattr(signal, name), handler)
 
 
+@contextmanager
+def patience() -> Iterator[None]:
+    """Inside the block a first signal is only remembered, for :func:`check`; a second one ends at once."""
+    _patient.append(True)
+    try:
+        yield
+    finally:
+        _patient.pop()
+
+
 def check() -> None:
     """Raise again what a signal asked for, in case it was lost on the way.
 
@@ -57,4 +68,5 @@ def _end(number: int, frame: FrameType | None) -> None:
         stop = Terminated(f"ended by {signal.Signals(number).name}")
         stop.number = number
         _asked.append(stop)
-    raise _asked[-1]
+    if not _patient or len(_asked) > 1:
+        raise _asked[-1]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sftkit.cli import _options, _render
-from sftkit.cli._arguments import local_sft
+from sftkit.cli._job import Job
+from sftkit.errors import SettingsError
 
 if TYPE_CHECKING:
     from sftkit.training.lottery import Result
@@ -41,12 +42,45 @@ def train(
         ),
     ] = None,
     method: Annotated[
-        str, typer.Option("--method", metavar="lottery|random", help="How the entries are chosen.")
-    ] = "lottery",
+        str | None,
+        typer.Option("--method", metavar="lottery|random|bitfit|mask", help="How the entries are chosen: lottery."),
+    ] = None,
     k: Annotated[int | None, typer.Option("--k", help="Entries of φ; wins over --density.")] = None,
     density: Annotated[
-        float | None,
-        typer.Option("--density", help="The same as a share of the backbone.  Default: 0.043 language, 0.08 task."),
+        str | None,
+        typer.Option(
+            "--density",
+            metavar="D[,D…]",
+            help="The same as a share of the backbone; several: an SFT of each, from one phase 1.  "
+            "Default: 0.043 language, 0.08 task.",
+        ),
+    ] = None,
+    criterion: Annotated[
+        str | None,
+        typer.Option(
+            "--criterion",
+            metavar="change|magnitude-increase|movement|fisher",
+            help="What phase 1 ranks entries by: change.",
+        ),
+    ] = None,
+    mask_from: Annotated[
+        Path | None,
+        typer.Option("--mask-from", metavar="FILE", help="Take the positions of an SFT, or a file of boolean tensors."),
+    ] = None,
+    avoid: Annotated[
+        list[Path] | None,
+        typer.Option("--avoid", metavar="FILE", help="Keep clear of an SFT's or mask's positions."),
+    ] = None,
+    iterations: Annotated[
+        int | None, typer.Option("--iterations", help="Rounds of phase 1 that narrow the choice to K.  Default: 1.")
+    ] = None,
+    rewind_to: Annotated[
+        str | None,
+        typer.Option(
+            "--rewind-to",
+            metavar="STEP|end",
+            help="Begin phase 2 from this step of phase 1; end: rewind the learning rate only.  Default: 0.",
+        ),
     ] = None,
     steps: Annotated[
         int | None, typer.Option("--steps", help="Most steps of each phase.  Default: mlm 100,000; pos none.")
@@ -79,6 +113,18 @@ def train(
     ] = None,
     accumulate: Annotated[int | None, typer.Option("--accumulate", help="Batches a step.  Default: 1.")] = None,
     precision: Annotated[str, typer.Option("--precision", metavar="f32|bf16|f16", help="Of the computation.")] = "f32",
+    gradient_checkpointing: Annotated[
+        bool, typer.Option("--gradient-checkpointing", help="Compute activations twice, to save memory.")
+    ] = False,
+    report_to: Annotated[
+        list[str] | None, typer.Option("--report-to", metavar="NAME", help="A logger, such as tensorboard or wandb.")
+    ] = None,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option("--run-dir", metavar="DIR", help="Keep checkpoints and learning curves here."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --run-dir, if it has begun.")] = False,
+    config: _options.Config = None,
     values: Annotated[str, typer.Option("--values", metavar="f32|bf16|f16", help="How φ is stored.")] = "f32",
     seed: _options.Seed = 42,
     device: _options.Device = "auto",
@@ -98,52 +144,64 @@ def train(
     for option, value in (("--precision", precision), ("--values", values)):
         if value not in ("f32", "bf16", "f16"):
             raise typer.BadParameter(f"{option} {value}: known are f32, bf16, f16.")
-    result_path = output or _options.default_output(data[0])
+    del config  # its values came in as defaults
+    densities = _densities(density)
+    outputs = _outputs(output or _options.default_output(data[0]), densities)
+    if mask_from is not None:
+        method = method or "mask"
     given = {
-        "method": method, "k": k, "density": density, "steps": steps, "epochs": epochs, "min_steps": min_steps,
+        "method": method, "k": k, "density": densities[0] if densities else None, "criterion": criterion,
+        "mask_from": mask_from, "avoid": tuple(avoid) if avoid else None, "iterations": iterations,
+        "checkpoint_gradients": gradient_checkpointing, "report_to": tuple(report_to) if report_to else None,
+        "steps": steps, "epochs": epochs, "min_steps": min_steps,
         "phase1_steps": phase1_steps, "phase1_epochs": phase1_epochs, "batch_size": batch_size,
         "max_length": max_length, "lr": lr, "l1": l1, "eval_every": eval_every, "accumulate": accumulate,
         "precision": precision, "seed": seed, "device": _options.check_device(device),
         "dev": tuple(dev) if dev else None, "freeze": tuple(freeze) if freeze else None,
     }  # fmt: skip
-    result = _learn(objective, data, base or DEFAULT_BASE, with_, result_path, overwrite, quiet, values, given)
+    if len(densities) > 1 and k is not None:
+        raise typer.BadParameter("--k is one size and --density names several: give one of them.")
+    job = Job(objective, data, base or DEFAULT_BASE, with_, outputs, densities, run_dir, _step(rewind_to), given)
+    _check_run_dir(run_dir, resume=resume)
+    results = job.learn(overwrite=overwrite, quiet=quiet, values=values)
     if json:
-        _render.as_json(_document(result, result_path))
+        documents = [_document(result, path) for result, path in zip(results, outputs, strict=True)]
+        _render.as_json(documents if len(densities) > 1 else documents[0])
     else:
-        _show(result, result_path)
+        for result, path in zip(results, outputs, strict=True):
+            _show(result, path)
 
 
-def _learn(
-    objective: str, data: tuple[str, ...], base: str, with_: str | None, output: Path, overwrite: bool, quiet: bool,
-    values: str, given: dict[str, Any],
-) -> Result:  # fmt: skip
-    from dataclasses import replace
-
-    from sftkit.cli._progress import TrainingDisplay
-    from sftkit.errors import SettingsError
-    from sftkit.format.atomic import check_output
-    from sftkit.format.files import write
-    from sftkit.hub import resolve_model
-    from sftkit.training.settings import settings_for
-
-    local = [Path(name) for name in (*data, *(given["dev"] or ()), *([with_] if with_ else [])) if "://" not in name]
-    check_output(output, overwrite=overwrite, inputs=local, directory=False)
-    source = local_sft(with_) if with_ else None
+def _densities(text: str | None) -> list[float]:
     try:
-        settings = settings_for(objective, data=data, base=Path(base), base_name=base, source_sft=source, **given)
-    except SettingsError as error:  # what settings_for refuses is an option's value
-        raise typer.BadParameter(str(error)) from None
-    settings = replace(settings, base=resolve_model(base))
-    from sftkit.training.lottery import learn  # torch and transformers come in here, after the cheap checks
+        return [float(part) for part in text.split(",")] if text else []
+    except ValueError:
+        raise typer.BadParameter(f"--density {text}: a share such as 0.04, or several: 0.01,0.02,0.04.") from None
 
-    with TrainingDisplay(quiet=quiet) as display:
-        try:
-            result = learn(settings, display)
-        except KeyboardInterrupt as interrupt:
-            interrupt.args = (f"{interrupt}; nothing was saved, and {output} was not touched",)
-            raise
-    write(output, result.sft, values=values, overwrite=overwrite)
-    return result
+
+def _outputs(path: Path, densities: list[float]) -> list[Path]:
+    """``x.sft``; for several densities ``x-0.01.sft``, ``x-0.02.sft``."""
+    if len(densities) < 2:
+        return [path]
+    return [path.with_name(f"{path.stem}-{density:g}{path.suffix}") for density in densities]
+
+
+def _step(text: str | None) -> int | None:
+    """A step of phase 1; None for its end."""
+    if text is None or text == "end":
+        return None if text else 0
+    if not text.isdecimal():
+        raise typer.BadParameter(f"--rewind-to {text}: a step of phase 1, or end.")
+    return int(text)
+
+
+def _check_run_dir(run_dir: Path | None, *, resume: bool) -> None:
+    if resume and run_dir is None:
+        raise typer.BadParameter("--resume goes on with the run in a directory: name it with --run-dir.")
+    if run_dir is not None and not resume and run_dir.exists() and any(run_dir.iterdir()):
+        raise SettingsError(
+            f"{run_dir} is not empty. Go on with the run in it with --resume, or name another --run-dir."
+        )
 
 
 def _document(result: Result, output: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ bit patterns they would rank above everything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,29 +31,17 @@ class Selection:
     Attributes:
         positions: parameter name -> int64 flat positions, strictly increasing; only parameters with entries.
         threshold: the smallest chosen key.
-        zeros: how many chosen entries have key 0, that is, did not move at all.
+        tied: how many chosen entries have that very key.
     """
 
     positions: dict[str, NDArray[np.int64]]
     threshold: int
-    zeros: int
+    tied: int
 
     @property
     def k(self) -> int:
         """Number of chosen entries."""
         return sum(len(positions) for positions in self.positions.values())
-
-
-def keys_of(scores: NDArray[np.float32]) -> Keys:
-    """Sortable keys of non-negative float32 scores, as a view. Negative zero must not occur: take absolutes first."""
-    return scores.view(np.uint32)
-
-
-def blocks_of(name: str, flat: NDArray[np.float32], other: NDArray[np.float32]) -> Iterator[Block]:
-    """|flat - other| of one parameter as key blocks; both float32, flat, of one size."""
-    for start in range(0, len(flat), BLOCK):
-        difference = flat[start : start + BLOCK] - other[start : start + BLOCK]
-        yield name, start, keys_of(np.abs(difference, out=difference))
 
 
 def select(blocks: Callable[[], Iterable[Block]], k: int) -> Selection:
@@ -88,7 +76,7 @@ def _deciding_bin(histogram: NDArray[np.int64], k: int) -> tuple[int, int]:
 
 def _collect(blocks: Iterable[Block], threshold: int, ties: int) -> Selection:
     found: dict[str, list[NDArray[np.int64]]] = {}
-    left, zeros = ties, 0
+    left = ties
     for name, start, keys in blocks:
         chosen = np.flatnonzero(keys >= np.uint32(threshold))
         tied = np.flatnonzero(keys[chosen] == np.uint32(threshold))
@@ -96,7 +84,6 @@ def _collect(blocks: Iterable[Block], threshold: int, ties: int) -> Selection:
             chosen = np.delete(chosen, tied[left:])
             tied = tied[:left]
         left -= len(tied)
-        zeros += len(tied) if threshold == 0 else 0
         if len(chosen):
             found.setdefault(name, []).append(chosen + start)
-    return Selection({name: np.concatenate(parts) for name, parts in found.items()}, threshold, zeros)
+    return Selection({name: np.concatenate(parts) for name, parts in found.items()}, threshold, ties - left)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from datasets import Dataset
@@ -17,6 +17,17 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Metrics = dict[str, float]
 Collator = Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]
+
+
+@runtime_checkable
+class DrawsByEpoch(Protocol):
+    """A collator that draws something anew in each epoch, as a function of the epoch and the example alone.
+
+    So the order of the examples, the batches that they come in and the process that makes them do not matter, and a run
+    that goes on in the middle of an epoch draws what it would have drawn.
+    """
+
+    epoch: int
 
 
 @dataclass(frozen=True)

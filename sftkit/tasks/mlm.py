@@ -1,7 +1,8 @@
 """``--mlm``: masked language modelling on plain text, one sentence or paragraph a line.
 
-Training masks 15 % of the tokens anew every time (80 % [MASK], 10 % random, 10 % kept: Devlin et al. 2019).
-Evaluation masks each line the same way every time: the mask depends on the seed and the line's place, not on the batch.
+15 % of the tokens are masked (80 % [MASK], 10 % random, 10 % kept: Devlin et al. 2019): in training anew in every
+epoch, in evaluation the same way every time. Which ones depends on the seed, the epoch and the line's place, never on
+the batch.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import torch
 from datasets import Dataset
 from transformers import (
     AutoModelForMaskedLM,
-    DataCollatorForLanguageModeling,
     DataCollatorWithPadding,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -44,28 +44,39 @@ class MaskedLM(Objective):
         return joined([text_rows(source) for source in sources])
 
     def features(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
-        """``input_ids`` of windows of at most ``max_length``, special tokens included."""
-        return text_windows(rows, tokenizer, max_length)
+        """``input_ids`` of windows of at most ``max_length``, special tokens included, and their ``place``."""
+        found = text_windows(rows, tokenizer, max_length)
+        return found.add_column("place", np.arange(len(found)))
 
     def collator(self, tokenizer: PreTrainedTokenizerBase, seed: int) -> Collator:
-        """Pads and masks; the masks are drawn from ``seed`` on."""
-        _check_mask_token(tokenizer)
-        collate: Collator = DataCollatorForLanguageModeling(tokenizer, mlm_probability=MASKED_SHARE, seed=seed)
-        return collate
+        """Pads and masks."""
+        return MaskingCollator(tokenizer, seed)
 
     def evaluator(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, seed: int) -> Evaluator:
         """Scores loss and perplexity under masks that are fixed here."""
         return MaskedEvaluator(rows, tokenizer, max_length, seed)
 
 
+class MaskingCollator:
+    """Pads and masks; which tokens is drawn anew in each epoch."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
+        self._mask, self._seed, self.epoch = _Masker(tokenizer), seed, 0
+        self._pad = DataCollatorWithPadding(tokenizer)
+
+    def __call__(self, features: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """``input_ids``, ``attention_mask`` and ``labels``, int64 ``[windows, longest]``."""
+        seed, epoch = self._seed, self.epoch
+        return _padded([self._mask(each["input_ids"], seed, epoch, int(each["place"])) for each in features], self._pad)
+
+
 class MaskedEvaluator(Evaluator):
     """Mean loss over all masked tokens of a text, and its exponential, the perplexity."""
 
     def __init__(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, seed: int) -> None:
-        _check_mask_token(tokenizer)
-        self.examples = len(rows)
+        self.examples, mask = len(rows), _Masker(tokenizer)
         ids = text_windows(rows, tokenizer, max_length)["input_ids"]
-        self._features = [_masked(line, tokenizer, np.random.default_rng((seed, i))) for i, line in enumerate(ids)]
+        self._features = [mask(line, seed, i) for i, line in enumerate(ids)]
         self._pad = DataCollatorWithPadding(tokenizer)
 
     def __call__(self, model: PreTrainedModel, batch_size: int) -> Scores:
@@ -81,27 +92,38 @@ class MaskedEvaluator(Evaluator):
         return Scores({"loss": loss, "perplexity": math.exp(min(loss, 700.0))}, self.examples)
 
     def _batch(self, indices: list[int]) -> dict[str, torch.Tensor]:
-        lines = [self._features[i] for i in indices]
-        batch = dict(self._pad([{"input_ids": line["input_ids"]} for line in lines]))
-        labels = torch.full_like(batch["input_ids"], _IGNORED)
-        for row, line in enumerate(lines):
-            labels[row, torch.from_numpy(line["at"])] = torch.tensor(line["labels"])
-        return {**batch, "labels": labels}
+        return _padded([self._features[i] for i in indices], self._pad)
 
 
-def _masked(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase, rng: np.random.Generator) -> dict[str, Any]:
-    """A line with 15 % of its tokens masked, at least one, and what stood there."""
-    tokens = np.array(ids)
-    special = set(tokenizer.all_special_ids)
-    free = np.array([i for i, token in enumerate(ids) if token not in special] or [0])
-    count = max(1, round(MASKED_SHARE * len(free)))
-    at = np.sort(rng.choice(free, count, replace=False))
-    labels = tokens[at].tolist()
-    fate = rng.random(count)
-    tokens[at[fate < 0.8]] = tokenizer.mask_token_id
-    shuffled = at[fate >= 0.9]
-    tokens[shuffled] = rng.integers(0, len(tokenizer), len(shuffled))
-    return {"input_ids": tokens.tolist(), "at": at, "labels": labels}
+def _padded(lines: Sequence[dict[str, Any]], pad: Collator) -> dict[str, torch.Tensor]:
+    batch = dict(pad([{"input_ids": line["input_ids"]} for line in lines]))
+    labels = torch.full_like(batch["input_ids"], _IGNORED)
+    for row, line in enumerate(lines):
+        labels[row, torch.from_numpy(line["at"])] = torch.tensor(line["labels"])
+    return {**batch, "labels": labels}
+
+
+class _Masker:
+    """Masks 15 % of a line's tokens, at least one; special tokens only where there is nothing else."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        _check_mask_token(tokenizer)
+        self._mask, self._tokens = tokenizer.mask_token_id, len(tokenizer)
+        self._special = np.array(tokenizer.all_special_ids)
+
+    def __call__(self, ids: Sequence[int], *seed: int) -> dict[str, Any]:
+        """The line with masks, where they are, and what stood there."""
+        rng, tokens = np.random.default_rng(seed), np.array(ids)
+        free = np.flatnonzero(~np.isin(tokens, self._special))
+        free = free if len(free) else np.zeros(1, np.int64)
+        count = max(1, round(MASKED_SHARE * len(free)))
+        at = np.sort(rng.choice(free, count, replace=False))
+        labels = tokens[at].tolist()
+        fate = rng.random(count)
+        tokens[at[fate < 0.8]] = self._mask
+        shuffled = at[fate >= 0.9]
+        tokens[shuffled] = rng.integers(0, self._tokens, len(shuffled))
+        return {"input_ids": tokens.tolist(), "at": at, "labels": labels}
 
 
 def _check_mask_token(tokenizer: PreTrainedTokenizerBase) -> None:

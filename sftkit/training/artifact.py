@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ def _specs(trained: Trained) -> dict[str, ParameterSpec]:
 
 def _record(trained: Trained, k: int, share: float) -> dict[str, Any]:
     settings = asdict(trained.settings)
-    for key in ("base", "base_name", "objective", "method", "source_sft", "device"):
+    for key in ("base", "base_name", "objective", "method", "source_sft", "device", "mask_from", "avoid", "report_to"):
         del settings[key]
     phase1, phase2 = trained.phase1, trained.phase2
     return settings | {
@@ -97,12 +98,18 @@ def _record(trained: Trained, k: int, share: float) -> dict[str, Any]:
         "density": share,
         "data": [digest(source) for source in trained.settings.data],
         "dev": [digest(source) for source in trained.settings.dev],
+        "mask_from": _digest(trained.settings.mask_from),
+        "avoid": [_digest(path) for path in trained.settings.avoid],
         "max_length": trained.max_length,
         "steps": {"phase1": phase1.steps if phase1 else 0, "phase2": phase2.steps},
         "best": {"step": phase2.best_step, "metric": trained.objective.best_metric, "value": phase2.best_value},
         "history": {"phase1": phase1.history if phase1 else [], "phase2": phase2.history},
         "sftkit": __version__,
     }
+
+
+def _digest(path: Path | None) -> dict[str, str] | None:
+    return digest(str(path)) if path is not None else None
 
 
 def _head(trained: Trained) -> dict[str, NDArray[Any]]:

@@ -16,7 +16,10 @@ from sftkit.errors import SettingsError
 #: The paper's K for languages over mBERT's backbone parameters, so that mBERT gets that very K: 4.3 %.
 LANGUAGE_DENSITY = 7_667_712 / 177_262_848
 TASK_DENSITY = 0.08
-METHODS = ("lottery", "random")
+#: How positions are chosen. "mask" takes them from a file (``mask_from``).
+METHODS = ("lottery", "random", "bitfit", "mask")
+#: What phase 1 ranks entries by: see :mod:`sftkit.training.criteria`.
+CRITERIA = ("change", "magnitude-increase", "movement", "fisher")
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,13 @@ class Settings:
         base: model directory.
         base_name: what the base is called in the SFT's metadata.
         source_sft: SFT applied while training and not part of the result (``--with``).
-        method: "lottery" or "random".
+        method: one of ``METHODS``.
+        criterion: one of ``CRITERIA``.
+        mask_from: an SFT or file of masks whose positions φ gets.
+        avoid: SFTs or files of masks whose positions φ keeps clear of.
+        iterations: rounds of phase 1 in which the choice narrows from all to K.
+        rewind_to: where phase 2 begins: 0, θ(0); a step of phase 1; or None, phase 1's end (only the learning rate is
+            rewound).
         k, density: entries of φ, as a number or as a share of the backbone's parameters; k wins.
         phase1, phase2: how long.
         batch_size: sequences an optimizer step and process, before accumulation.
@@ -62,6 +71,8 @@ class Settings:
         device: "auto", "cpu", "cuda" or "mps".
         precision: "f32", "bf16" or "f16": autocast's dtype.
         accumulate: batches whose gradients are summed for one optimizer step.
+        checkpoint_gradients: compute activations again in the backward pass, to save memory.
+        report_to: loggers of the Trainer, such as "tensorboard".
     """
 
     objective: str
@@ -86,6 +97,13 @@ class Settings:
     device: str = "auto"
     precision: str = "f32"
     accumulate: int = 1
+    criterion: str = "change"
+    mask_from: Path | None = None
+    avoid: tuple[Path, ...] = ()
+    iterations: int = 1
+    rewind_to: int | None = 0
+    checkpoint_gradients: bool = False
+    report_to: tuple[str, ...] = ()
 
 
 _LANGUAGE = {
@@ -134,11 +152,16 @@ def settings_for(
         )
     if phase1_steps is not None or phase1_epochs is not None:
         made = replace(made, phase1=Length(phase1_epochs, phase1_steps))
-    _check(made)
+    check(made)
     return made
 
 
-def _check(made: Settings) -> None:
+def check(made: Settings) -> None:
+    """Refuse numbers that are out of range and settings that do not go together.
+
+    Raises:
+        SettingsError: naming the option.
+    """
     positive = {
         "--k": made.k,
         "--batch-size": made.batch_size,
@@ -163,3 +186,24 @@ def _check(made: Settings) -> None:
         raise SettingsError(f"--max-length is {made.max_length}; it must be at least 8.")
     if made.method not in METHODS:
         raise SettingsError(f"--method is {made.method!r}; known are {', '.join(METHODS)}.")
+    _check_method(made)
+
+
+def _check_method(made: Settings) -> None:
+    """What goes with which method."""
+    if made.criterion not in CRITERIA:
+        raise SettingsError(f"--criterion is {made.criterion!r}; known are {', '.join(CRITERIA)}.")
+    if made.iterations < 1:
+        raise SettingsError(f"--iterations is {made.iterations}; it must be at least 1.")
+    if made.iterations > 1 and made.criterion != "change":
+        raise SettingsError("--iterations narrows the choice by how much entries changed: leave --criterion out.")
+    if (made.method == "mask") != (made.mask_from is not None):
+        raise SettingsError("--method mask and --mask-from FILE go together.")
+    if made.method in ("bitfit", "mask") and made.k is not None:
+        raise SettingsError(f"--k: --method {made.method} says itself which entries φ has.")
+    asked = {
+        "--criterion": made.criterion != "change", "--iterations": made.iterations > 1,
+        "--rewind-to": made.rewind_to != 0,
+    }  # fmt: skip
+    for option in (option for option, given in asked.items() if given and made.method != "lottery"):
+        raise SettingsError(f"{option} is about phase 1, which --method {made.method} has not.")

@@ -35,7 +35,7 @@ def test_ties_go_to_the_lowest_position_of_the_first_name(tmp_path: Path) -> Non
 def test_entries_that_did_not_move_are_taken_last_and_counted(tmp_path: Path) -> None:
     maskable, start = _moved(tmp_path, {"a": [0.0, 0.0, 2.0, 0.0]})
     chosen = most_changed(maskable, start, 3)
-    assert (chosen.k, chosen.zeros, chosen.positions["a"].tolist()) == (3, 2, [0, 1, 2])
+    assert (chosen.k, chosen.unmoved, chosen.positions["a"].tolist()) == (3, 2, [0, 1, 2])
 
 
 def test_is_exact_on_many_equal_values_in_many_blocks(tmp_path: Path) -> None:

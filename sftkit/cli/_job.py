@@ -1,0 +1,98 @@
+"""What ``sftkit train`` was asked for and how it is done: cheap checks first, each SFT written once it is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from sftkit.cli._arguments import local_sft
+from sftkit.errors import SettingsError
+
+if TYPE_CHECKING:
+    from sftkit.training.lottery import Result
+    from sftkit.training.settings import Settings
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the user asked for."""
+
+    objective: str
+    data: tuple[str, ...]
+    base: str
+    with_: str | None
+    outputs: list[Path]
+    densities: list[float]
+    run_dir: Path | None
+    rewind_to: int | None
+    given: dict[str, Any]
+
+    def learn(self, *, overwrite: bool, quiet: bool, values: str) -> list[Result]:
+        """Check what is cheap to check, learn, and write each SFT as soon as it is there."""
+        from sftkit.cli._progress import TrainingDisplay
+        from sftkit.format.files import write
+
+        settings = self._settings(overwrite=overwrite)
+        from sftkit.training.lottery import learn_each  # torch and transformers come in here, after the cheap checks
+
+        results: list[Result] = []
+        with TrainingDisplay(quiet=quiet, patient=self.run_dir is not None) as display:
+            try:
+                for result in learn_each(settings, self.densities, display, run_dir=self.run_dir):
+                    path = self.outputs[len(results)]
+                    write(path, result.sft, values=values, overwrite=overwrite)
+                    results.append(result)
+            except KeyboardInterrupt as interrupt:
+                interrupt.args = (f"{interrupt}; {self._left(len(results))}",)
+                raise
+        if self.run_dir is not None:
+            _draw_curves(results, self.run_dir)
+        return results
+
+    def _settings(self, *, overwrite: bool) -> Settings:
+        from dataclasses import replace
+
+        from sftkit.format.atomic import check_output
+        from sftkit.hub import resolve_model
+        from sftkit.training.settings import check, settings_for
+
+        named = [*self.data, *(self.given["dev"] or ()), *([self.with_] if self.with_ else [])]
+        local = [Path(name) for name in named if "://" not in name]
+        files = [*(self.given["avoid"] or ()), *([self.given["mask_from"]] if self.given["mask_from"] else [])]
+        for output in self.outputs:
+            check_output(output, overwrite=overwrite, inputs=[*local, *files], directory=False)
+        source = local_sft(self.with_) if self.with_ else None
+        try:
+            settings = settings_for(
+                self.objective,
+                data=self.data,
+                base=Path(self.base),
+                base_name=self.base,
+                source_sft=source,
+                **self.given,
+            )
+            settings = replace(settings, rewind_to=self.rewind_to)
+            check(settings)
+            for density in self.densities:
+                check(replace(settings, density=density))
+        except SettingsError as error:  # what settings_for refuses is an option's value
+            raise typer.BadParameter(str(error)) from None
+        return replace(settings, base=resolve_model(self.base))
+
+    def _left(self, done: int) -> str:
+        if self.run_dir is not None:
+            return f"what was done is in {self.run_dir}: the same command with --resume goes on"
+        return f"nothing was saved, and {self.outputs[done]} was not touched"
+
+
+def _draw_curves(results: list[Result], run_dir: Path) -> None:
+    from sftkit.plots import learning_curves
+
+    for result in results:
+        phases = {"phase 1": result.phase1, "phase 2": result.phase2}
+        histories = {name: phase.history for name, phase in phases.items() if phase is not None}
+        name = "curves.png" if len(results) == 1 else f"curves-{result.sft.density:g}.png"
+        learning_curves(histories, result.best_metric, run_dir / name)

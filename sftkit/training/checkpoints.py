@@ -1,0 +1,101 @@
+"""A run's directory: which run it holds; and the Trainer's checkpoints of its phases, which of them are whole.
+
+A process can be killed while a checkpoint is written, so one counts only once a mark was put into it afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sftkit import __version__
+from sftkit.errors import SettingsError
+from sftkit.format.checkpoint import Checkpoint
+from sftkit.format.files import file_digest
+from sftkit.format.fingerprint import fingerprint
+from sftkit.tasks.sources import digest
+from sftkit.training.settings import Settings
+
+#: What a run's directory says of the run.
+RUN = "run.json"
+_MARK = "complete"
+_PREFIX = "checkpoint-"
+
+
+def claim(folder: Path, each: Sequence[Settings]) -> None:
+    """Say what run a directory holds; or see that it is the same one.
+
+    Raises:
+        SettingsError: if it is another one, naming what differs.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    now = json.loads(json.dumps([_described(settings) for settings in each], default=str))
+    try:
+        before = json.loads((folder / RUN).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        write_json(folder / RUN, now)
+        return
+    except ValueError as error:
+        raise SettingsError(f"{folder / RUN} is damaged ({error}). Take another --run-dir.") from None
+    if len(before) != len(now):
+        raise SettingsError(
+            f"{folder} holds a run for {len(before)} densities, not {len(now)}. Take another --run-dir."
+        )
+    for old, new in zip(before, now, strict=True):
+        for key in sorted({*old, *new}):
+            if old.get(key) != new.get(key):
+                raise SettingsError(
+                    f"{folder} holds another run: {key} was {old.get(key)} and is {new.get(key)}. "
+                    "Give the same settings to go on with it, or take another --run-dir."
+                )
+
+
+def _described(settings: Settings) -> dict[str, Any]:
+    """The settings, with what their files hold."""
+    data = {"data": [digest(source) for source in settings.data], "dev": [digest(source) for source in settings.dev]}
+    files = [path for path in (settings.source_sft, settings.mask_from, *settings.avoid) if path is not None]
+    return (
+        asdict(settings)
+        | data
+        | {
+            "device": None,
+            "base": fingerprint(Checkpoint(settings.base)),
+            "files": [file_digest(path) for path in files],
+            "versions": {"sftkit": __version__, "torch": torch.__version__},
+        }
+    )
+
+
+def latest_checkpoint(folder: Path) -> str | None:
+    """The last whole checkpoint in a phase's folder, or None; those that are not whole are removed."""
+    whole = []
+    for path in folder.glob(f"{_PREFIX}*"):
+        if (path / _MARK).is_file():
+            whole.append(path)
+        else:
+            shutil.rmtree(path)
+    return str(max(whole, key=lambda path: int(path.name.removeprefix(_PREFIX)))) if whole else None
+
+
+def mark_complete(folder: Path, step: int) -> None:
+    """Say that the checkpoint of a step is whole."""
+    (folder / f"{_PREFIX}{step}" / _MARK).touch()
+
+
+def drop_checkpoints(folder: Path) -> None:
+    """Remove them all: the phase is done."""
+    for path in folder.glob(f"{_PREFIX}*"):
+        shutil.rmtree(path)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a document, replacing what was there only once the new file is whole."""
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(document) + "\n", encoding="utf-8")
+    part.replace(path)
