@@ -37,10 +37,14 @@ class SFT(sft.SFT):
 
     def __add__(self, other: sft.SFT) -> SFT:
         """φ + φ', taken in float64; as ``sftkit compose a.sft b.sft``."""
+        if not isinstance(other, sft.SFT):
+            return NotImplemented
         return _sum([Weighted(self, 1.0, "left"), Weighted(other, 1.0, "right")])
 
     def __sub__(self, other: sft.SFT) -> SFT:
         """φ - φ'; as ``sftkit subtract a.sft b.sft``."""
+        if not isinstance(other, sft.SFT):
+            return NotImplemented
         return _sum([Weighted(self, 1.0, "left"), Weighted(other, -1.0, "right")])
 
     def __mul__(self, weight: float) -> SFT:
@@ -48,6 +52,12 @@ class SFT(sft.SFT):
         return _sum([Weighted(self, float(weight), "it")])
 
     __rmul__ = __mul__
+
+    def __repr__(self) -> str:
+        """One line: what it is, and of which base."""
+        made, base = self.metadata, self.metadata.base
+        kind = f"{made.objective}, " if made.objective else ""
+        return f"<SFT of {base.name if base else 'an unknown base'}: {kind}K = {self.k:,}, density {self.density:.4g}>"
 
     def __neg__(self) -> SFT:
         """-φ."""

@@ -14,6 +14,7 @@ import torch
 import sftkit
 from sftkit import api
 from sftkit.errors import MismatchError
+from sftkit.modeling.apply import add_entries
 from tests import pico
 from tests.build import save_sft
 
@@ -57,7 +58,7 @@ def test_a_saved_sum_is_read_back_as_it_was(tmp_path: Path, pair: tuple[api.SFT,
     assert again.digest == total.digest
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
 def test_reverting_gives_the_model_back_to_the_bit(pair: tuple[api.SFT, api.SFT], dtype: torch.dtype) -> None:
     model = pico.make_model().to(dtype)  # type: ignore[arg-type]
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -77,6 +78,33 @@ def test_a_model_has_the_sft_inside_the_block_only(pair: tuple[api.SFT, api.SFT]
         _ = 1 / 0  # whatever happens inside
     assert not torch.equal(inside[0], before)
     assert torch.equal(weight, before)
+
+
+def test_a_sum_that_does_not_fit_the_models_dtype_changes_nothing(pair: tuple[api.SFT, api.SFT]) -> None:
+    model = pico.make_model().half()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(MismatchError, match="does not fit"):
+        pair[0].apply_to(model, 1e9)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize(("dtype", "digits"), [(torch.float16, 11), (torch.bfloat16, 8)], ids=["float16", "bfloat16"])
+def test_a_sum_just_above_the_middle_of_two_half_numbers_is_rounded_up(dtype: torch.dtype, digits: int) -> None:
+    parameter = torch.nn.Parameter(torch.ones(1, dtype=dtype))
+    above_the_middle = torch.tensor([2.0**-digits * (1 + 2.0**-20)], dtype=torch.float64)
+    before, fits = add_entries(parameter, torch.zeros(1, dtype=torch.int64), above_the_middle)
+    assert (float(before[0]), fits) == (1.0, True)
+    assert float(parameter.detach()[0]) == 1 + 2.0 ** (1 - digits)  # by way of float32 it would be 1
+
+
+def test_what_is_no_sft_is_not_added(pair: tuple[api.SFT, api.SFT]) -> None:
+    with pytest.raises(TypeError):
+        pair[0] + 3  # type: ignore[operator]
+
+
+def test_an_sft_is_shown_in_one_line(pair: tuple[api.SFT, api.SFT]) -> None:
+    assert "\n" not in repr(pair[0])
+    assert "K = 2,000" in repr(pair[0])
 
 
 def test_an_sft_of_another_shape_changes_nothing(pair: tuple[api.SFT, api.SFT]) -> None:

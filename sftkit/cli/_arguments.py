@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import math
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,13 +81,9 @@ def local_sft(name: str) -> Path:
     path = resolve_sft(name)
     if not (path / PUBLISHED).is_file() and path.name != PUBLISHED:
         return path
-    from sftkit.operations.convert import to_sft
+    from sftkit.operations.convert import converted
 
-    folder = tempfile.TemporaryDirectory(prefix="sftkit-")
-    atexit.register(folder.cleanup)
-    made = Path(folder.name) / f"{path.parent.name if path.name == PUBLISHED else path.name}.sft"
-    to_sft(path, made)
-    return made
+    return converted(path, path.parent.name if path.name == PUBLISHED else path.name)
 
 
 @dataclass(frozen=True)

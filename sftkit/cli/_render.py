@@ -52,7 +52,8 @@ def table(title: str, columns: Sequence[Column], rows: Iterable[Sequence[object]
     """Print a table to standard output. Cells are shown as they are, markup included."""
     made = Table()
     for column in columns:
-        made.add_column(Text(column.title), justify="right" if column.number else "left")
+        # a name that is cut off says nothing
+        made.add_column(Text(column.title), justify="right" if column.number else "left", overflow="fold")
     for row in rows:
         made.add_row(*(Text(str(cell)) for cell in row))
     console = stdout()

@@ -34,8 +34,12 @@ def compose(
         Path | None, typer.Option("--output", "-o", metavar="OUT", help="A model directory; X.sft for a sum of SFTs.")
     ] = None,
     method: Annotated[str, typer.Option("--method", metavar="sum|ties|dare", help="How SFTs are added.")] = "sum",
-    trim: Annotated[float, typer.Option("--trim", help="ties: share of each SFT's own K that is left out.")] = 0.2,
-    drop: Annotated[float, typer.Option("--drop", help="dare: probability with which an entry is left out.")] = 0.5,
+    trim: Annotated[
+        float | None, typer.Option("--trim", help="ties: share of each SFT's own K that is left out.  Default: 0.2.")
+    ] = None,
+    drop: Annotated[
+        float | None, typer.Option("--drop", help="dare: probability with which an entry is left out.  Default: 0.5.")
+    ] = None,
     seed: _options.Seed = 0,
     values: Values = "f32",
     shard_size: ShardSize = "50GB",
@@ -56,7 +60,11 @@ def compose(
     """
     from sftkit.operations.arithmetic import Method
 
-    chosen = Method(_method(method), _share("--trim", trim), _share("--drop", drop), seed)
+    for option, value, of in (("--trim", trim, "ties"), ("--drop", drop, "dare")):
+        if value is not None and method != of:
+            raise typer.BadParameter(f"{option} is about --method {of}; this is {method}.")
+    shares = _share("--trim", 0.2 if trim is None else trim), _share("--drop", 0.5 if drop is None else drop)
+    chosen = Method(_method(method), *shares, seed)
     check_values(values)
     shards = size_of(shard_size)
     given = opened(arguments)

@@ -63,7 +63,7 @@ def overlap(
         from sftkit.plots import check_picture
 
         check_picture(plot, overwrite=overwrite)
-    report = operation.overlap([local_sft(file) for file in files], metric.value, per_layer=per_layer)
+    report = operation.overlap([local_sft(file) for file in files], metric.value, per_layer=per_layer, called=files)
     if csv:
         operation.write_csv(report, csv, overwrite=overwrite)
     if plot:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import fnmatch
 import os
 import shutil
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,7 +104,8 @@ def atomic_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         part.chmod(0o666 & ~_umask())
         os.replace(part, final)
     finally:
-        part.unlink(missing_ok=True)
+        with _unheard_signals():
+            part.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -120,17 +123,36 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     try:
         yield part
         part.chmod(0o777 & ~_umask())
-        if final.exists():
-            os.replace(final, old)
-        try:
-            os.replace(part, final)
-        except BaseException:
-            if old.exists():
-                os.replace(old, final)
-            raise
+        with _unheard_signals():
+            _swap(part, final, old)
     finally:
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        with _unheard_signals():
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def _swap(part: Path, final: Path, old: Path) -> None:
+    if final.exists():
+        os.replace(final, old)
+    try:
+        os.replace(part, final)
+    except BaseException:
+        if old.exists():
+            os.replace(old, final)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _unheard_signals() -> Iterator[None]:
+    """Let no Ctrl-C or request to end come between: half a removal would leave what nobody looks for."""
+    main = threading.current_thread() is threading.main_thread()
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)] if main else []
+    before = {name: signal.signal(getattr(signal, name), signal.SIG_IGN) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
 
 
 def _umask() -> int:

@@ -58,6 +58,21 @@ def canonical_dtype(name: str) -> str:
     return CODES[name].name if name in CODES else name
 
 
+def narrowed(values: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """float64 numbers in another dtype, rounded once, to nearest and ties to even.
+
+    ml_dtypes makes bfloat16 by way of float32, which rounds twice. Rounding to odd on the way (Boldo & Melquiond 2008)
+    gives what rounding once would.
+    """
+    if dtype != BFLOAT16:
+        return values.astype(dtype)
+    near = values.astype(np.float32)
+    wide = near.astype(np.float64)
+    bits = near.view(np.uint32) - (np.abs(wide) > np.abs(values))
+    odd: NDArray[np.uint32] = np.where(wide == values, bits, bits | np.uint32(1)).astype(np.uint32)
+    return odd.view(np.float32).astype(dtype)
+
+
 class HalfRounder:
     """float32 -> float16 as numpy rounds (to nearest, ties to even), 2.5 times as fast; not for several threads.
 

@@ -69,7 +69,7 @@ def _bridge(
 
 
 def decode(
-    gaps: NDArray[Any], values: NDArray[Any], size: int, what: str, *, last: int = -1
+    gaps: NDArray[Any], values: NDArray[Any], size: int, what: str, *, last: int = -1, first: int = 0
 ) -> tuple[Positions, Values]:
     """Positions and float32 values of the real entries; bridge entries are dropped.
 
@@ -79,6 +79,7 @@ def decode(
         size: number of elements of the parameter; no position may reach it.
         what: the parameter's name, for errors.
         last: position of the entry before these, where they are not the parameter's first.
+        first: how many gaps came before these, for errors.
 
     Raises:
         FormatError: if a gap is 0, a position lies outside the parameter, or a value is not finite.
@@ -86,7 +87,7 @@ def decode(
     if len(gaps) == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.float32)
     if int(gaps.min()) < 1:
-        at = int(np.argmin(gaps))
+        at = first + int(np.argmin(gaps))
         raise FormatError(f"diff/{what}/gaps: gap {at} is 0; every gap must be at least 1. The file is damaged.")
     positions = np.cumsum(gaps, dtype=np.int64)
     positions += last

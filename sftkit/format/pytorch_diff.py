@@ -11,6 +11,7 @@ which replace modules of the model and are no differences.
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from collections.abc import Mapping
@@ -79,7 +80,9 @@ def write_components(path: Path, components: Components, *, overwrite: bool = Fa
         "block_sparses": {},
     }
     with atomic_file(path, overwrite=overwrite) as part:
-        torch.save(document, part)
+        data = io.BytesIO()  # torch hides what the system says of a full disk
+        torch.save(document, data)
+        part.write_bytes(data.getbuffer())
 
 
 class _Int64:
@@ -115,6 +118,8 @@ def _load(path: Path) -> dict[Any, Any]:
         raise FormatError(f"{path}: {error}. The file is damaged.") from None
     except FileNotFoundError:
         raise FormatError(f"{path}: no such file.") from None
+    except OSError as error:
+        raise FormatError(f"{path}: torch cannot read it ({error.strerror or error}). Was it cut short?") from None
     except (pickle.UnpicklingError, *DAMAGED_PICKLE) as error:
         raise FormatError(f"{path}: {_why(error)}.") from None
     if not isinstance(document, dict):

@@ -52,7 +52,7 @@ class Difference(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SFT:
     """A sparse fine-tuning in memory.
 

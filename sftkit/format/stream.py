@@ -55,7 +55,7 @@ class EntryStream:
         piece = slice(self._at, self._at + _PIECE)
         gaps = self._gaps[piece]
         try:
-            decoded = decode(gaps, self._stored[piece], self._size, self._name, last=self._last)
+            decoded = decode(gaps, self._stored[piece], self._size, self._name, last=self._last, first=self._at)
         except FormatError as error:
             raise FormatError(f"{self._file.path}: {error}") from None
         self._at += len(gaps)

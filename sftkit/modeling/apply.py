@@ -35,7 +35,8 @@ def add_differences(model: PreTrainedModel, weighted: Sequence[Weighted]) -> dic
         What :func:`put_back` needs, by canonical name.
 
     Raises:
-        MismatchError: if the model lacks a parameter or has it in another shape; nothing was changed then.
+        MismatchError: if the model lacks a parameter or has it in another shape, or a sum does not fit its dtype;
+            nothing was changed then.
     """
     parameters = backbone_parameters(model, pooler=True)
     for item in weighted:
@@ -49,8 +50,11 @@ def add_differences(model: PreTrainedModel, weighted: Sequence[Weighted]) -> dic
         kept[name] = []
         for window in merger.windows(name, parameter.numel()):  # short stretches: long ones need new memory each time
             positions = torch.from_numpy(window.positions).to(parameter.device)
-            before = add_entries(parameter, positions, torch.from_numpy(window.values))
+            before, fits = add_entries(parameter, positions, torch.from_numpy(window.values))
             kept[name].append((positions, before))
+            if not fits:
+                put_back(model, kept)
+                raise MismatchError(f"{name}: a sum does not fit {parameter.dtype}. Give the SFTs smaller weights.")
     return kept
 
 
@@ -63,17 +67,28 @@ def put_back(model: PreTrainedModel, kept: Mapping[str, Kept]) -> None:
             weight.index_copy_(0, positions.to(weight.device), theta.to(weight.device))
 
 
-def add_entries(parameter: torch.Tensor, positions: torch.Tensor, sums: torch.Tensor) -> torch.Tensor:
+def add_entries(parameter: torch.Tensor, positions: torch.Tensor, sums: torch.Tensor) -> tuple[torch.Tensor, bool]:
     """θ[positions] += sums in float64, rounded once. Positions int64 and unique, sums float64, both ``[n]``.
 
     Returns:
-        θ[positions] as it was, ``[n]``.
+        θ[positions] as it was, ``[n]``, and whether every sum is a finite number of θ's dtype where θ is.
     """
     weight = flat(parameter)
     positions = positions.to(weight.device)
     before = weight.index_select(0, positions)
-    weight.index_copy_(0, positions, before.double().add_(sums.to(weight.device)).to(weight.dtype))
-    return before
+    moved = _narrowed(before.double() + sums.to(weight.device), weight.dtype)
+    weight.index_copy_(0, positions, moved)
+    return before, bool(torch.isfinite(moved).all()) or not bool(torch.isfinite(before).all())
+
+
+def _narrowed(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """As :func:`sftkit.format.dtypes.narrowed`: torch takes both half precisions by way of float32."""
+    if dtype not in (torch.float16, torch.bfloat16):
+        return values.to(dtype)
+    near = values.float()
+    wide = near.double()
+    bits = near.view(torch.int32) - (wide.abs() > values.abs()).int()
+    return torch.where(wide == values, bits, bits | 1).view(torch.float32).to(dtype)
 
 
 def check_fits(parameters: dict[str, nn.Parameter], item: Weighted) -> None:

@@ -209,6 +209,9 @@ class _Whole:
 
 def collapse(weighted: Sequence[Weighted]) -> list[Weighted]:
     """Each SFT once, with the sum of its weights, those of weight 0 left out, in the order of their digests."""
+    for item in weighted:
+        if not math.isfinite(item.weight):
+            raise SettingsError(f"{item.path}: its weight is {item.weight}; a weight must be finite.")
     if len(weighted) == 1:  # to hash an SFT in memory takes longer than to apply it
         return [item for item in weighted if item.weight]
     by_digest: dict[str, list[Weighted]] = {}

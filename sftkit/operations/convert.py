@@ -6,11 +6,14 @@ prefix, a language model's head, a question-answering head); the rest comes from
 
 from __future__ import annotations
 
+import atexit
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from sftkit.errors import FormatError, MismatchError, SettingsError
@@ -110,6 +113,9 @@ def to_sft(
     if not file.exists():
         raise FormatError(f"{source}: holds no {FILE_NAME}.")
     components = read_components(file)
+    for name, array in components.head.items():
+        if not np.isfinite(np.asarray(array, np.float64)).all():
+            raise FormatError(f"{file}: {name}, of the head, holds a value that is not finite. The file is damaged.")
     checkpoint = Checkpoint(base) if base else None
     diffs = _canonical(components.diffs, checkpoint, file)
     specs = {name: ParameterSpec(entries.shape, "float32") for name, entries in diffs.items()}
@@ -127,6 +133,23 @@ def to_sft(
     metadata = Metadata(specs, k, density(k, specs.values()), recorded, objective)
     write(output, _Converted(diffs, metadata, components.head), values=values, overwrite=overwrite)
     return _checked(output, k if values == "f32" else None, notes)
+
+
+def converted(path: Path, name: str = "") -> Path:
+    """A ``.sft`` file with what a directory or file in the reference's layout holds, for as long as the program runs.
+
+    Args:
+        path: the directory or file.
+        name: what the file is to be called, without its ending.
+
+    Raises:
+        FormatError: as :func:`to_sft`.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="sftkit-")
+    atexit.register(folder.cleanup)
+    made = Path(folder.name) / f"{name or path.name}.sft"
+    to_sft(path, made)
+    return made
 
 
 def to_directory(source: Path, output: Path, *, model_type: str = "", overwrite: bool = False) -> ConvertReport:
@@ -153,7 +176,13 @@ def to_directory(source: Path, output: Path, *, model_type: str = "", overwrite:
         file.release(name)
     k = sum(len(entries.positions) for entries in diffs.values())
     file.check_count(k)
-    write_components(output / FILE_NAME, Components(diffs, dict(file.head)), overwrite=overwrite)
+    new = not output.exists()
+    try:
+        write_components(output / FILE_NAME, Components(diffs, dict(file.head)), overwrite=overwrite)
+    except BaseException:
+        if new and output.is_dir():
+            output.rmdir()
+        raise
     notes = [
         f"{name} has {len(entries.shape)} dimensions: older versions of the reference place its entries wrongly."
         for name, entries in diffs.items()

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sftkit.errors import MismatchError, SettingsError
 from sftkit.format.atomic import check_output
 from sftkit.format.checkpoint import Checkpoint
-from sftkit.format.dtypes import BFLOAT16
+from sftkit.format.dtypes import BFLOAT16, narrowed
 from sftkit.format.encoding import Positions, Values
 from sftkit.format.files import SftFile, digest_of, write
 from sftkit.format.fingerprint import identify
@@ -121,9 +121,9 @@ class ModelDifference:
         kept = values[at]
         if tuned.dtype in _SIXTEEN_BITS:  # 0 and -0 differ by less than 16 bits can hold, but not by nothing
             kept = np.where(kept == 0, np.copysign(_LEAST, tuned[at].astype(np.float32)), kept)
-        again = (base[at].astype(np.float64) + kept).astype(tuned.dtype)
+        real = kept != 0  # a 0 is no entry: of float32 it would have made -0 out of 0 or the reverse
+        again = np.where(real, narrowed(base[at].astype(np.float64) + kept, tuned.dtype), base[at])
         self.inexact += int(np.count_nonzero(again.view(bits) != tuned[at].view(bits)))
-        real = kept != 0
         return (at + start)[real], kept[real]
 
 

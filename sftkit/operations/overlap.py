@@ -90,13 +90,16 @@ class OverlapReport:
         return document
 
 
-def overlap(paths: Sequence[str | Path], metric: str = "share", *, per_layer: bool = False) -> OverlapReport:
+def overlap(
+    paths: Sequence[str | Path], metric: str = "share", *, per_layer: bool = False, called: Sequence[str] = ()
+) -> OverlapReport:
     """Compare every pair of files.
 
     Args:
         paths: at least two ``.sft`` files of the same base.
         metric: one of :data:`METRICS`.
         per_layer: whether to report each layer as well.
+        called: what the user called the files, if not by their paths.
 
     Raises:
         SettingsError: if the metric is unknown or there are fewer than two files.
@@ -119,8 +122,8 @@ def overlap(paths: Sequence[str | Path], metric: str = "share", *, per_layer: bo
     for file, k in zip(files, whole.k, strict=True):
         file.check_count(int(k))
     return OverlapReport(
-        files=tuple(str(path) for path in paths),
-        names=unique_names([Path(path) for path in paths]),
+        files=tuple(called or map(str, paths)),
+        names=unique_names([Path(path) for path in called or paths]),
         metric=metric,
         k=whole.k,
         shared=None if metric == "cosine" else whole.shared,

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from sftkit.errors import MismatchError
 from sftkit.format.checkpoint import SAFETENSORS, SAFETENSORS_INDEX, Checkpoint
+from sftkit.format.dtypes import narrowed
 from sftkit.format.fingerprint import Fingerprint, digest
 from sftkit.format.safefile import SafeWriter, canonical_order
 from sftkit.operations.arithmetic import WINDOW, Merged, Merger
@@ -163,7 +164,7 @@ class _Run:
             return
         at = window.positions - window.start
         with np.errstate(over="ignore", invalid="ignore"):
-            moved = (block[at].astype(np.float64) + window.values).astype(block.dtype)
+            moved = narrowed(block[at].astype(np.float64) + window.values, block.dtype)
         if not np.isfinite(moved).all() and np.isfinite(block[at]).all():
             raise MismatchError(f"{name}: a sum does not fit {block.dtype.name}. Give the SFTs smaller weights.")
         if self._measuring:

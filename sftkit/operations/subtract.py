@@ -15,10 +15,11 @@ from sftkit.format.atomic import atomic_directory, check_output
 from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.files import SftFile
 from sftkit.format.fingerprint import fingerprint
-from sftkit.hub import cached_model
+from sftkit.hub import PUBLISHED, cached_model
 from sftkit.operations.add import negated
 from sftkit.operations.arithmetic import Merger, Method, Weighted, paths
 from sftkit.operations.compose import compose, plan_composition, record_of, report
+from sftkit.operations.convert import converted
 from sftkit.operations.record import Record, copy_model, copy_small_files, describe, summed, write_config
 from sftkit.operations.report import ArithmeticReport, uses
 from sftkit.operations.stream import SHARD_SIZE, Watch, unwatched, write_model
@@ -106,22 +107,25 @@ def _restore(
         if item is None:
             return None, f"{sft.get('path')}, which remains, is not at hand"
         sfts.append(Weighted(item.sft, sft["weight"], str(sft["path"])))
+    below = [f"{item.path} × {item.weight:g}" for item in sfts if item.weight < 0]
     again = compose(
         base, sfts, output, name=str(record.base.get("path") or base), method=Method(**record.method),
         shard_size=shard_size, force=force, overwrite=overwrite, watch=watch,
     )  # fmt: skip
-    kept = " and ".join(Path(item.path).name for item in sfts)
-    return _said(
-        weighted, output, f"composed again from the base that sftkit.json names and {kept}: exact.", *again.notes
-    ), ""
+    kept = " and ".join(f"{Path(item.path).name} × {item.weight:g}" for item in sfts)
+    notes = [f"composed again from the base that sftkit.json names and {kept}: exact.", *again.notes]
+    if below:
+        notes.append(f"more was taken out than was in: {', '.join(below)} remains.")
+    return _said(weighted, output, *notes), ""
 
 
 def _sft_at_hand(sft: Mapping[str, Any]) -> Weighted | None:
     path = Path(str(sft.get("path") or ""))
-    if not path.is_file():
+    published = (path.is_file() and path.name == PUBLISHED) or (path / PUBLISHED).is_file()
+    if not published and not path.is_file():
         return None
     try:
-        file = SftFile(path)
+        file = SftFile(converted(path) if published else path)
     except SftkitError:
         return None
     return Weighted(file, 1.0, str(path)) if file.digest == sft["digest"] else None

@@ -167,3 +167,10 @@ assert not {"torch", "transformers", "scipy"} & set(sys.modules), sorted(sys.mod
 def test_neither_torch_nor_transformers_is_imported(work: Path, command: tuple[str, ...]) -> None:
     root = str(Path(__file__).parents[2])
     subprocess.run([sys.executable, "-c", _CHECK, *command], check=True, env=os.environ | {"PYTHONPATH": root})
+
+
+@pytest.mark.usefixtures("work")
+def test_an_option_of_another_method_is_a_usage_error() -> None:
+    done = run("base", "mt.sft", "-o", "model", "--trim", "0.3")
+    assert done.exit_code == 2
+    assert "--method ties" in done.output

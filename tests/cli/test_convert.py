@@ -80,3 +80,15 @@ def test_a_published_directory_is_composed_as_its_conversion_is(name: str, pico_
     made, expected = (tmp_path / folder / "model.safetensors" for folder in ("out", "expected"))
     assert made.read_bytes() == expected.read_bytes()
     assert json.loads(sftkit("inspect", tmp_path / name, "--json").stdout)["k"] == 16
+
+
+def test_overlap_calls_published_sfts_by_the_names_that_were_typed(tmp_path: Path) -> None:
+    names = [str(published(tmp_path / name)) for name in ("a", "b")]
+    assert json.loads(sftkit("overlap", *names, "--json").stdout)["files"] == names
+
+
+def test_a_head_that_is_not_finite_is_refused_by_the_published_files_name(tmp_path: Path) -> None:
+    folder = save(tmp_path / "in", {"diffs": {}, "abs": {"classifier.weight": torch.full((2, 2), torch.nan)}})
+    done = sftkit("inspect", folder)
+    assert done.status == 1
+    assert "pytorch_diff.bin: classifier.weight" in done.stderr

@@ -79,6 +79,18 @@ def test_differences_that_float32_cannot_hold_are_counted(tmp_path: Path, base: 
     assert "no float32 numbers" in report.notes[0]
 
 
+def test_a_zero_that_changes_its_sign_in_float32_is_counted(tmp_path: Path, base: Path) -> None:
+    tuned = tuned_like(base, tmp_path / "tuned")
+    tensors = [{name: np.array(array) for name, array in load_file(path / MODEL).items()} for path in (base, tuned)]
+    name = "bert.encoder.layer.0.output.dense.bias"
+    tensors[0][name][0], tensors[1][name][0] = -0.0, 0.0
+    for path, own in zip((base, tuned), tensors, strict=True):
+        save_file(own, path / MODEL, {"format": "pt"})
+    report = difference(tuned, base, tmp_path / "d.sft")
+    assert not report.extra["exact"]
+    assert report.notes[0].startswith("1 differences")
+
+
 def test_k_keeps_the_largest_differences_and_no_more(tmp_path: Path, base: Path) -> None:
     tuned = tuned_like(base, tmp_path / "tuned")
     difference(tuned, base, tmp_path / "all.sft")
@@ -155,6 +167,13 @@ def test_what_remains_is_composed_again_exactly(tmp_path: Path, base: Path) -> N
     subtract_from_model(tmp_path / "ab", opened(b), tmp_path / "a")
     for file in (tmp_path / "only-a").iterdir():
         assert (tmp_path / "a" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_taking_out_more_than_was_in_is_said(tmp_path: Path, base: Path) -> None:
+    path = save_sft(tmp_path / "a.sft", base)
+    compose(base, opened(path, weight=0.5), tmp_path / "half")
+    report = subtract_from_model(tmp_path / "half", opened(path), tmp_path / "out")
+    assert any("more was taken out" in note and "× -0.5" in note for note in report.notes)
 
 
 @pytest.mark.parametrize("lost", ["record", "base", "changed", "remaining"])
