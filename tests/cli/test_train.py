@@ -50,6 +50,52 @@ def test_nothing_but_the_output_is_left_behind(tmp_path: Path, pico_base: Path, 
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["x.sft"]
 
 
+def test_options_come_from_a_file_and_the_command_line_wins(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
+    (tmp_path / "run.toml").write_text(
+        f'mlm = ["{corpus}"]\nbase = "{pico_base}"\nk = 70\nmethod = "random"\nlr = 1e-3\neval-every = 1\n'
+    )
+    done = sftkit(
+        "train", "--config", tmp_path / "run.toml", "-o", tmp_path / "x.sft", "--steps", "2", "--k", "60", "--json"
+    )
+    assert done.status == 0, done.stderr
+    metadata = SftFile(tmp_path / "x.sft").metadata
+    assert (metadata.k, metadata.method, metadata.training["lr"]) == (60, "random", 1e-3)
+
+
+@pytest.mark.parametrize("text", ["nonsense = 1\n", "k = \n"])
+def test_a_file_of_options_that_is_wrong_is_a_usage_error(text: str, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text(text)
+    done = sftkit("train", "--config", tmp_path / "run.toml")
+    assert done.status == 2
+    assert "run.toml" in done.stderr
+
+
+def test_several_densities_make_a_file_each(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
+    done = sftkit(
+        "train", "--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--steps", "2", "--device", "cpu",
+        "--density", "0.01,0.05", "--json",
+    )  # fmt: skip
+    documents = json.loads(done.stdout)
+    assert [Path(each["sft"]).name for each in documents] == ["x-0.01.sft", "x-0.05.sft"]
+    assert [each["k"] for each in documents] == [SftFile(each["sft"]).metadata.k for each in documents]
+
+
+def test_a_run_directory_has_the_learning_curves_and_is_not_taken_by_another_run(
+    tmp_path: Path, pico_base: Path, corpus: Path
+) -> None:
+    arguments = ("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--run-dir", tmp_path / "run")
+    assert train(*arguments).status == 0
+    assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
+    refused = train(*arguments, "--overwrite")
+    assert refused.status == 1
+    assert "--resume" in refused.stderr
+    assert train(*arguments, "--overwrite", "--resume").status == 0
+
+
+def test_resume_without_a_directory_is_a_usage_error(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
+    assert train("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--resume").status == 2
+
+
 def test_quiet_says_nothing_but_the_result(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
     assert train("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--quiet").stderr == ""
 
