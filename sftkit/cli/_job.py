@@ -34,21 +34,22 @@ class Job:
         """Check what is cheap to check, learn, and write each SFT as soon as it is there."""
         from sftkit.cli._progress import TrainingDisplay
         from sftkit.format.files import write
+        from sftkit.training.ranks import is_first
 
         settings = self._settings(overwrite=overwrite)
         from sftkit.training.lottery import learn_each  # torch and transformers come in here, after the cheap checks
 
         results: list[Result] = []
-        with TrainingDisplay(quiet=quiet, patient=self.run_dir is not None) as display:
+        with TrainingDisplay(quiet=quiet or not is_first(), patient=self.run_dir is not None) as display:
             try:
                 for result in learn_each(settings, self.densities, display, run_dir=self.run_dir):
-                    path = self.outputs[len(results)]
-                    write(path, result.sft, values=values, overwrite=overwrite)
+                    if is_first():
+                        write(self.outputs[len(results)], result.sft, values=values, overwrite=overwrite)
                     results.append(result)
             except KeyboardInterrupt as interrupt:
                 interrupt.args = (f"{interrupt}; {self._left(len(results))}",)
                 raise
-        if self.run_dir is not None:
+        if self.run_dir is not None and is_first():
             _draw_curves(results, self.run_dir)
         return results
 

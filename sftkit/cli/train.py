@@ -10,6 +10,7 @@ import typer
 from sftkit.cli import _options, _render
 from sftkit.cli._job import Job
 from sftkit.errors import SettingsError
+from sftkit.training.ranks import is_first
 
 if TYPE_CHECKING:
     from sftkit.training.lottery import Result
@@ -164,6 +165,8 @@ def train(
     job = Job(objective, data, base or DEFAULT_BASE, with_, outputs, densities, run_dir, _step(rewind_to), given)
     _check_run_dir(run_dir, resume=resume)
     results = job.learn(overwrite=overwrite, quiet=quiet, values=values)
+    if not is_first():
+        return
     if json:
         documents = [_document(result, path) for result, path in zip(results, outputs, strict=True)]
         _render.as_json(documents if len(densities) > 1 else documents[0])

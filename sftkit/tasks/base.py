@@ -56,6 +56,8 @@ class Objective(ABC):
     greater_is_better: ClassVar[bool]
     is_task: ClassVar[bool]
     labels: ClassVar[tuple[str, ...]] = ()
+    #: Whether its models divide the loss by the number of labels that an optimizer step has in all its batches.
+    model_counts: ClassVar[bool] = False
     auto_class: ClassVar[Any]
 
     @abstractmethod

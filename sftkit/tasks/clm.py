@@ -31,6 +31,7 @@ class CausalLM(Objective):
     greater_is_better: ClassVar[bool] = False
     is_task: ClassVar[bool] = False
     auto_class: ClassVar[Any] = AutoModelForCausalLM
+    model_counts: ClassVar[bool] = True
 
     def read(self, sources: Sequence[str]) -> Dataset:
         """One row a line that is not blank, in the column ``text``."""

@@ -38,6 +38,7 @@ from sftkit.training.masks import avoided_by, biases, positions_of
 from sftkit.training.movable import Movable, freeze
 from sftkit.training.observer import Observer, Plan
 from sftkit.training.phase import Outcome, Phase, both, l1_on, l1_towards, run_phase
+from sftkit.training.ranks import is_first
 from sftkit.training.selection import Selection, at_random, check_finite, highest, largest_of
 from sftkit.training.settings import Settings
 from sftkit.training.snapshot import Snapshot
@@ -90,25 +91,24 @@ def learn_each(
         SftkitError: of the kind that fits; a SettingsError if the directory holds another run.
     """
     each = [replace(settings, density=density, k=None) for density in densities] or [settings]
-    if run_dir is not None:
-        yield from _Run(each, observer or Observer(), run_dir, lasting=True).learn()
-        return
     with tempfile.TemporaryDirectory(prefix="sftkit-") as folder:
-        yield from _Run(each, observer or Observer(), Path(folder), lasting=False).learn()
+        yield from _Run(each, observer or Observer(), Path(folder), run_dir).learn()
 
 
 class _Run:
     """One run's model, data and snapshots."""
 
-    def __init__(self, each: Sequence[Settings], observer: Observer, folder: Path, *, lasting: bool) -> None:
+    def __init__(self, each: Sequence[Settings], observer: Observer, own: Path, run_dir: Path | None) -> None:
         self.each, self.settings, self.observer = each, each[0], observer
-        self.folder, self.lasting = folder, lasting
+        self.folder, self.lasting = run_dir or own, run_dir is not None
+        # several processes share the run's directory; only the first one writes there
+        self.aside = self.folder if is_first() else own
         self.objective: Objective = objective_of(self.settings.objective)
-        self.start = Snapshot(folder / "start.safetensors")
+        self.start = Snapshot(self.aside / "start.safetensors")
         self.rewound = self.start
 
     def learn(self) -> Iterator[Result]:
-        if self.lasting:
+        if self.lasting and is_first():
             claim(self.folder, self.each)
         self._load_data()
         self._load_model()
@@ -280,7 +280,7 @@ class _Run:
         criterion = criterion_of(settings.criterion, maskable, self.start)
         regularise = l1_towards(maskable, self.start, settings.l1 / self.movable.size)
         if settings.rewind_to != 0:
-            self.rewound = Snapshot(self.folder / "rewind.safetensors")
+            self.rewound = Snapshot(self.aside / "rewind.safetensors")
         outcome = self._run(
             "phase1", steps, self._trainable(), both(criterion.observe, regularise), counted=criterion.tensors,
             snapshot=(settings.rewind_to, self.rewound) if settings.rewind_to else None,
@@ -336,6 +336,8 @@ class _Run:
             folder=self.folder / name,
             regularise=regularise,
             lasting=self.lasting,
+            model_counts=objective.model_counts,
+            aside=None if is_first() else self.aside,
             **more,
         )
         return run_phase(phase, self.settings, self.observer)

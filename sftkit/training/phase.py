@@ -33,6 +33,7 @@ from sftkit.modeling.load import quiet
 from sftkit.tasks.base import Collator, DrawsByEpoch, Evaluator
 from sftkit.training.checkpoints import drop_checkpoints, latest_checkpoint, mark_complete, write_json
 from sftkit.training.observer import Observer
+from sftkit.training.ranks import is_first
 from sftkit.training.settings import Settings
 from sftkit.training.snapshot import Snapshot
 
@@ -68,7 +69,9 @@ class Phase:
         metric: which of its metrics decides.
         greater: whether more of it is better.
         steps: optimizer steps to do.
-        folder: where the best step is kept, and checkpoints are.
+        folder: where checkpoints are, and the best step is kept in the end; the same for all processes.
+        model_counts: whether the model itself divides its loss by the number of labels in the whole step.
+        aside: where this process keeps the best step meanwhile; by default there, too.
         regularise: called once before each optimizer step, to add the regulariser's gradient.
         lasting: whether the folder outlives the run, so that checkpoints are worth their time.
         snapshot: (step, where): set what is kept aside at that step, too.
@@ -87,6 +90,8 @@ class Phase:
     counted: Mapping[str, torch.Tensor] = field(default_factory=dict)
     lasting: bool = False
     snapshot: tuple[int, Snapshot] | None = None
+    aside: Path | None = None
+    model_counts: bool = False
 
 
 def run_phase(phase: Phase, settings: Settings, observer: Observer) -> Outcome:
@@ -97,9 +102,10 @@ def run_phase(phase: Phase, settings: Settings, observer: Observer) -> Outcome:
         KeyboardInterrupt: if the observer asked for an end; a lasting phase has saved a checkpoint then.
     """
     phase.folder.mkdir(parents=True, exist_ok=True)
-    best, done = Snapshot(phase.folder / "best.safetensors"), phase.folder / "done.json"
+    kept, done = Snapshot(phase.folder / "best.safetensors"), phase.folder / "done.json"
+    best = Snapshot((phase.aside or phase.folder) / "best.safetensors")
     if phase.lasting and done.is_file():
-        best.restore({**phase.kept, **phase.counted})
+        kept.restore({**phase.kept, **phase.counted})
         return Outcome(**json.loads(done.read_text(encoding="utf-8")))
     outcome = Outcome(phase.steps)
     set_seed(settings.seed)
@@ -110,6 +116,7 @@ def run_phase(phase: Phase, settings: Settings, observer: Observer) -> Outcome:
             args=_arguments(phase, settings),
             train_dataset=phase.features,
             data_collator=phase.collator,
+            compute_loss_func=None if phase.model_counts else _mean_over_labels,
             callbacks=[progress, _Schedule(settings.eval_every, saving=phase.lasting), _Epochs(phase.collator)],
         )
         trainer.remove_callback(PrinterCallback)
@@ -123,13 +130,24 @@ def run_phase(phase: Phase, settings: Settings, observer: Observer) -> Outcome:
     if progress.interrupt is not None:
         raise progress.interrupt
     best.restore(phase.kept)
-    if phase.lasting:
-        best.save({**phase.kept, **phase.counted})
+    if not phase.lasting:
+        best.path.unlink()
+    elif is_first():
+        kept.save({**phase.kept, **phase.counted})
         write_json(done, asdict(outcome))
         drop_checkpoints(phase.folder)
-    else:
-        best.path.unlink()
     return outcome
+
+
+def _mean_over_labels(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None) -> Any:
+    """Cross-entropy, the mean over all labels of an optimizer step, whatever batches and processes they came in.
+
+    The mean of each batch's mean, which models give, would weigh a label by how few others came with it.
+    """
+    total = nn.functional.cross_entropy(
+        outputs.logits.flatten(0, -2).float(), labels.flatten(), ignore_index=-100, reduction="sum"
+    )
+    return total / (num_items_in_batch if num_items_in_batch is not None else (labels != -100).sum())
 
 
 class _Judge:
@@ -203,6 +221,10 @@ class _Schedule(TrainerCallback):
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         del control
+        if torch.distributed.is_initialized():
+            torch.distributed.barrier()  # every process has put its part there
+        if not state.is_world_process_zero:
+            return
         mark_complete(Path(args.output_dir or "."), state.global_step)
 
 
