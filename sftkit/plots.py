@@ -84,9 +84,19 @@ def plot_overlap(report: OverlapReport, path: Path, *, overwrite: bool = False) 
     figure = _figure(max(side, 4.5), max(side, 4.0))
     axes = figure.subplots()
     _heat(figure, axes, values, report.names, report.names, _overlap_look(report.metric, values))
-    title = f"{report.metric}{', %' if percent else ''}: {METRICS[report.metric]}"
+    chances = report.whole.expected[~np.eye(len(report.names), dtype=bool)] * (100 if percent else 1)
+    title = f"{report.metric}{', %' if percent else ''}: {METRICS[report.metric]}; at random {_span(chances)}"
     figure.suptitle(textwrap.fill(title, int(12 * figure.get_figwidth())), x=0.02, ha="left", fontsize=8)
     _save(figure, path, overwrite)
+
+
+def _span(values: Matrix) -> str:
+    """The lowest and the highest of some numbers, or the one that they all are."""
+    defined = values[np.isfinite(values)]
+    if not len(defined):
+        return "undefined"
+    low, high = f"{defined.min():.3g}", f"{defined.max():.3g}"
+    return low if low == high else f"{low} to {high}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,9 @@ def convert(
     objective: Annotated[
         str, typer.Option("--objective", metavar="NAME", help="What it was trained for; default: told from its head.")
     ] = "",
+    labels: Annotated[
+        str, typer.Option("--labels", metavar="A,B,…", help="A task's labels, in the order of the head's rows.")
+    ] = "",
     values: Annotated[str, typer.Option("--values", metavar="f32|bf16|f16", help="How values are stored.")] = "f32",
     overwrite: _options.Overwrite = False,
     json: _options.Json = False,
@@ -57,7 +60,14 @@ def convert(
         report = to_directory(path, output, model_type=model_type, overwrite=overwrite)
     else:
         report = to_sft(
-            path, output, base=folder, base_name=base or "", objective=objective, values=values, overwrite=overwrite
+            path,
+            output,
+            base=folder,
+            base_name=base or "",
+            objective=objective,
+            labels=[label.strip() for label in labels.split(",")] if labels else (),
+            values=values,
+            overwrite=overwrite,
         )
     if json:
         _render.as_json(report.document())

@@ -99,17 +99,23 @@ def _caption(report: OverlapReport) -> str:
 
 
 def _show_layers(report: OverlapReport, percent: bool) -> None:
+    """Every pair's value and, beside it, its own chance; for many pairs their range, and the mean of the chances."""
     few = len(report.names) * (len(report.names) - 1) // 2 <= _MOST_PAIRS
     names = [name for name, _ in _pairs(report, report.whole.matrix)] if few else ["lowest", "mean", "highest"]
     rows = []
     for layer, pairwise in report.layers.items():
         values = [value for _, value in _pairs(report, pairwise.matrix)]
-        expected = [value for _, value in _pairs(report, pairwise.expected) if value == value]
-        shown = values if few else _range(values)
-        chance = sum(expected) / len(expected) if expected else float("nan")
-        rows.append([layer, *(cell(value, percent) for value in shown), cell(chance, percent)])
-    columns = [Column("layer"), *(Column(name, number=True) for name in names), Column("at random", number=True)]
-    _render.table(f"{report.metric}{', %' if percent else ''} by layer", columns, rows)
+        chances = [value for _, value in _pairs(report, pairwise.expected)]
+        if few:
+            pairs = zip(values, chances, strict=True)
+            rows.append([layer, *(f"{cell(value, percent)} | {cell(chance, percent)}" for value, chance in pairs)])
+        else:
+            rows.append([layer, *(cell(value, percent) for value in (*_range(values), _range(chances)[1]))])
+    columns = [Column("layer"), *(Column(name, number=True) for name in names)]
+    title = f"{report.metric}{', %' if percent else ''} by layer"
+    _render.table(f"{title}: found | at random", columns, rows) if few else _render.table(
+        title, [*columns, Column("mean at random", number=True)], rows
+    )
 
 
 def _range(values: Sequence[float]) -> list[float]:

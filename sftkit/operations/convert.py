@@ -88,6 +88,7 @@ def to_sft(
     base: Path | None = None,
     base_name: str = "",
     objective: str = "",
+    labels: Sequence[str] = (),
     values: str = "f32",
     overwrite: bool = False,
 ) -> ConvertReport:
@@ -100,12 +101,14 @@ def to_sft(
             of the parameters that the file names.
         base_name: what to record as the base's name; by default its path.
         objective: what it was trained for; guessed from the head's names by default.
+        labels: those of a task, in the order of the head's rows; the file does not say them.
         values: "f32", "bf16" or "f16".
         overwrite: replace an existing file.
 
     Raises:
         FormatError: if the file is malformed.
         MismatchError: if it does not fit the base.
+        SettingsError: if there are more or fewer labels than the head has rows.
         OutputExistsError: if ``output`` exists and ``overwrite`` is false.
     """
     check_output(output, overwrite=overwrite)
@@ -129,8 +132,14 @@ def to_sft(
         objective, note = _guess(components.head, diffs)
         notes += [note] if note else []
     k = sum(len(entries.positions) for entries in diffs.values())
+    if labels and not any(array.shape[:1] == (len(labels),) for array in components.head.values()):
+        raise SettingsError(
+            f"--labels names {len(labels)} labels, and no tensor of the head in {file} has as many rows"
+        )
+    if components.head and objective not in ("", "mlm", "clm") and not labels:
+        notes.append("The file does not say the task's labels; without --labels A,B,… no command can score with it.")
     recorded = identify(checkpoint, base_name or str(base))() if checkpoint else None
-    metadata = Metadata(specs, k, density(k, specs.values()), recorded, objective)
+    metadata = Metadata(specs, k, density(k, specs.values()), recorded, objective, labels=tuple(labels))
     write(output, _Converted(diffs, metadata, components.head), values=values, overwrite=overwrite)
     return _checked(output, k if values == "f32" else None, notes)
 

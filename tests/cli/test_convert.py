@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.build import save_sft
+from sftkit.format.files import SftFile
+from tests.build import LABELS, save_sft
 from tests.cli.run import sftkit
 from tests.format.reference import encode, save
 
@@ -92,3 +93,13 @@ def test_a_head_that_is_not_finite_is_refused_by_the_published_files_name(tmp_pa
     done = sftkit("inspect", folder)
     assert done.status == 1
     assert "pytorch_diff.bin: classifier.weight" in done.stderr
+
+
+def test_labels_make_a_published_task_whole_again(pico_base: Path, tmp_path: Path) -> None:
+    task = save_sft(tmp_path / "pos.sft", pico_base, objective="pos")
+    sftkit("convert", task, "-o", tmp_path / "published")
+    arguments = ("convert", tmp_path / "published", "-o", tmp_path / "again.sft", "--objective", "pos", "--overwrite")
+    assert "--labels" in sftkit(*arguments).stderr
+    assert sftkit(*arguments, "--labels", "A,B").status == 1
+    assert sftkit(*arguments, "--labels", ",".join(LABELS)).status == 0
+    assert SftFile(tmp_path / "again.sft").metadata.labels == LABELS
