@@ -139,17 +139,26 @@ def _parent(parent: Any) -> str:
 
 
 def _flat(training: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """A training record as rows for people: what was not asked for is left out. ``--json`` has all of it."""
     rows: list[tuple[str, str]] = []
     for key, value in training.items():
-        if isinstance(value, dict):
-            rows += _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
-            rows.append((f"{prefix}{key}", f"a list of {len(value)} (see --json)"))
-        elif isinstance(value, (list, tuple)):
-            rows.append((f"{prefix}{key}", ", ".join(map(str, value)) or "–"))
-        else:
-            rows.append((f"{prefix}{key}", str(value)))
+        if isinstance(value, dict) and "name" not in value:
+            rows += _flat(value, f"{prefix}{key} ")
+        elif prefix == "history ":
+            rows += [(f"{prefix}{key}", f"{len(value)} evaluations")] if isinstance(value, list) and value else []
+        elif value not in (None, "", False, [], ()):
+            rows.append((f"{prefix}{key}".replace("_", " "), _said(value)))
     return rows
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value["name"])
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_said, value))
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
+    return str(value)
 
 
 def _shape(shape: Sequence[int]) -> str:

@@ -1,6 +1,7 @@
 """Plain text for the language objectives, one sentence or paragraph a line: read, and cut into windows of tokens.
 
-Lines longer than the window are split; short ones are not packed.
+Lines longer than the window are split; short ones are not packed. A CSV, JSON or parquet file has its text in the
+column ``text``.
 """
 
 from __future__ import annotations
@@ -14,22 +15,22 @@ from transformers import PreTrainedTokenizerBase
 from sftkit.errors import DataError
 from sftkit.tasks.sources import HUB, hub_rows, local_file, quiet_datasets, read_text
 
+#: Endings of files that hold a table; all others are plain text.
+_TABLES = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
+
 
 def text_rows(source: str) -> Dataset:
-    """One row a line that is not blank.
+    """One row a line that is not blank; of a table, a row a cell of its column ``text``.
 
     Raises:
-        DataError: if the source is missing, not text, or has no such line.
+        DataError: if the source is missing, not text, or has no such line or column.
     """
-    if source.startswith(HUB):
-        rows = hub_rows(source)
-        if "text" not in rows.column_names:
-            raise DataError(f"{source}: has no column 'text', only {', '.join(rows.column_names)}.")
-        rows = rows.select_columns(["text"])
-    else:
-        rows = _file_rows(source)
+    rows = hub_rows(source) if source.startswith(HUB) else _file_rows(source)
+    if "text" not in rows.column_names:
+        raise DataError(f"{source}: has no column 'text', only {', '.join(rows.column_names)}.")
+    rows = rows.select_columns(["text"])
     with quiet_datasets():
-        rows = rows.filter(lambda batch: [bool(text.strip()) for text in batch["text"]], batched=True)
+        rows = rows.filter(lambda batch: [bool((text or "").strip()) for text in batch["text"]], batched=True)
     if len(rows) == 0:
         raise DataError(f"{source}: holds no text, only blank lines.")
     return rows
@@ -37,6 +38,13 @@ def text_rows(source: str) -> Dataset:
 
 def _file_rows(source: str) -> Dataset:
     path = local_file(source)
+    kind = _TABLES.get(path.suffix.lower())
+    if kind is not None:
+        try:
+            with quiet_datasets():
+                return datasets.load_dataset(kind, data_files=str(path), split="train")
+        except datasets.exceptions.DatasetGenerationError as error:
+            raise DataError(f"{source}: cannot be read as {kind} ({error.__cause__ or error}).") from error
     try:
         with quiet_datasets():
             return datasets.load_dataset("text", data_files=str(path), split="train", encoding="utf-8-sig")

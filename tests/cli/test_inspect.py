@@ -46,7 +46,7 @@ def test_json_of_several_files_is_a_list(sft: Path, task: Path) -> None:
 def test_one_file_is_shown_with_kinds_layers_and_provenance(sft: Path, pico_base: Path) -> None:
     shown = sftkit("inspect", sft)
     assert shown.status == 0
-    for expected in ("200", "feed-forward in", "encoder.layer.1", "mlm", "lottery", "phase1.steps", "d" * 32):
+    for expected in ("200", "feed-forward in", "encoder.layer.1", "mlm", "lottery", "phase1 steps", "d" * 32):
         assert expected in shown.stdout
     assert str(pico_base) in shown.stdout
     assert "encoder.layer.1.output.dense.weight" not in shown.stdout

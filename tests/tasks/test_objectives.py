@@ -99,3 +99,17 @@ def test_tags_are_scored_as_a_plain_loop_would(treebank: Path) -> None:
                 right += PartOfSpeech.labels[best[i]] == row["tags"][word]
                 total += 1
     assert objective.evaluator(rows, tokenizer, 64, 0)(model, 7).metrics["accuracy"] == pytest.approx(right / total)
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_text_is_read_from_the_column_of_a_table(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"text.{ending}"
+    table = Dataset.from_dict({"id": [1, 2, 3], "text": ["ta mi", " ", "lo su"]})
+    {"csv": table.to_csv, "jsonl": table.to_json, "parquet": table.to_parquet}[ending](str(path))
+    assert MaskedLM().read([str(path)])["text"][:] == ["ta mi", "lo su"]
+
+
+def test_a_table_without_text_is_an_error(tmp_path: Path) -> None:
+    Dataset.from_dict({"words": ["ta mi"]}).to_parquet(str(tmp_path / "x.parquet"))
+    with pytest.raises(DataError, match="no column 'text', only words"):
+        MaskedLM().read([str(tmp_path / "x.parquet")])
