@@ -22,9 +22,9 @@ from sftkit.format.files import SftFile, write
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.compose import compose
 from sftkit.operations.overlap import OverlapReport, overlap
+from sftkit.training.callbacks import ProgressCallback
 from sftkit.training.lottery import learn
 from sftkit.training.observer import Observer
-from sftkit.training.phase import ProgressCallback
 from sftkit.training.settings import settings_for
 
 MARKER = "demo.json"

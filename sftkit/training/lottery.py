@@ -18,27 +18,17 @@ from typing import Any
 import torch
 
 from sftkit.errors import SettingsError
-from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.encoding import Values
-from sftkit.format.files import SftFile
 from sftkit.format.sft import SFT
-from sftkit.modeling.apply import add_differences
-from sftkit.modeling.backbone import backbone_parameters
-from sftkit.modeling.load import check_vocabulary, device_of, load_model, load_tokenizer, longest
 from sftkit.modeling.sparse import sparse_parameters
-from sftkit.operations.arithmetic import Weighted
-from sftkit.operations.bases import check_belongs
-from sftkit.tasks.base import Objective
-from sftkit.tasks.registry import objective_of
-from sftkit.tasks.sources import held_out
 from sftkit.training.artifact import Trained, make_sft
 from sftkit.training.checkpoints import claim
 from sftkit.training.criteria import Criterion, criterion_of
-from sftkit.training.masks import avoided_by, biases, positions_of
-from sftkit.training.movable import Movable, freeze
-from sftkit.training.observer import Observer, Plan
-from sftkit.training.phase import Outcome, Phase, both, l1_on, l1_towards, run_phase
+from sftkit.training.observer import Observer
+from sftkit.training.phase import Outcome, Phase, run_phase
+from sftkit.training.prepared import Prepared
 from sftkit.training.ranks import is_first
+from sftkit.training.regularisers import both, l1_on, l1_towards
 from sftkit.training.selection import Selection, at_random, check_finite, highest, largest_of
 from sftkit.training.settings import Settings
 from sftkit.training.snapshot import Snapshot
@@ -103,23 +93,21 @@ class _Run:
         self.folder, self.lasting = run_dir or own, run_dir is not None
         # several processes share the run's directory; only the first one writes there
         self.aside = self.folder if is_first() else own
-        self.objective: Objective = objective_of(self.settings.objective)
         self.start = Snapshot(self.aside / "start.safetensors")
         self.rewound = self.start
 
     def learn(self) -> Iterator[Result]:
         if self.lasting and is_first():
             claim(self.folder, self.each)
-        self._load_data()
-        self._load_model()
-        self._make_features()
-        sizes = [self._k(settings) for settings in self.each]
-        self.observer.planned(self._plan(sizes[0]))
+        self.ready = Prepared(self.settings, self.observer)
+        self.start.save(self.ready.trainable())
+        sizes = [self.ready.size_of(settings) for settings in self.each]
+        self.observer.planned(self.ready.plan(sizes[0]))
         clock = _Clock()
         phase1, selections = self._choose(sizes, clock)
         for settings, selection in zip(self.each, selections, strict=True):
             yield self._one(settings, selection, phase1, clock)
-            self.start.restore(self._trainable())
+            self.start.restore(self.ready.trainable())
 
     def _one(self, settings: Settings, selection: Selection, phase1: Outcome | None, clock: _Clock) -> Result:
         self.settings, k = settings, selection.k
@@ -139,128 +127,31 @@ class _Run:
         if still:
             self.observer.note(f"{still:,} of the {k:,} chosen entries did not move (no gradient reached them)")
         sft = make_sft(self._trained(phase1, phase2), selection.positions, values)
-        return Result(sft, phase1, phase2, self.objective.best_metric, clock.take())
-
-    def _load_data(self) -> None:
-        settings = self.settings
-        device_of(settings.device)  # a device that is not there is better told before anything is read
-        self.observer.loading("data")
-        rows = self.objective.read(settings.data)
-        if settings.dev:
-            self.train_rows, self.dev_rows = rows, self.objective.read(settings.dev)
-        else:
-            self.train_rows, self.dev_rows = held_out(rows, settings.held_out, settings.seed, settings.data[0])
-
-    def _load_model(self) -> None:
-        settings, objective = self.settings, self.objective
-        self.observer.loading("base")
-        self.checkpoint = Checkpoint(settings.base)
-        self.tokenizer = load_tokenizer(settings.base, words=objective.is_task)
-        self.model = load_model(settings.base, objective.auto_class, seed=settings.seed, **objective.config()).model
-        self.max_length = min(settings.max_length, longest(self.model, self.tokenizer))
-        check_vocabulary(self.model, self.tokenizer, settings.base)
-        self.source = SftFile(settings.source_sft) if settings.source_sft else None
-        if self.source is not None:
-            source = [Weighted(self.source, 1.0, str(settings.source_sft))]
-            for text in check_belongs(settings.base, source):
-                self.observer.note(text)
-            add_differences(self.model, source)
-        self.movable: Movable = freeze(self.model, is_task=objective.is_task, patterns=settings.freeze)
-        self.model.to(device_of(settings.device))  # type: ignore[arg-type]  # what is made beside it is made there
-        self.avoided = avoided_by(settings.avoid, self.movable.maskable)
-
-    def _make_features(self) -> None:
-        settings, objective = self.settings, self.objective
-        self.observer.loading("features")
-        self.features = objective.features(self.train_rows, self.tokenizer, self.max_length)
-        self.evaluator = objective.evaluator(self.dev_rows, self.tokenizer, self.max_length, settings.seed)
-        self.start.save(self._trainable())
-
-    def _trainable(self) -> dict[str, torch.Tensor]:
-        """Everything that may move before φ is put on: maskable parameters by canonical name, the head by its own."""
-        moving = {name: parameter.detach() for name, parameter in self.movable.maskable.items()}
-        return moving | self._head()
-
-    def _head(self) -> dict[str, torch.Tensor]:
-        """The head's trainable tensors, tied ones once."""
-        backbone = {id(parameter) for parameter in backbone_parameters(self.model).values()}
-        return {
-            f"head:{name}": parameter.detach()
-            for name, parameter in self.model.named_parameters()
-            if id(parameter) not in backbone and parameter.requires_grad and not name.endswith(".phi")
-        }
-
-    def _k(self, settings: Settings) -> int:
-        if settings.method in ("bitfit", "mask"):
-            return self._given_mask()[0].k
-        backbone = sum(parameter.numel() for parameter in backbone_parameters(self.model).values())
-        k = settings.k if settings.k is not None else max(1, round(settings.density * backbone))
-        free = self._free()
-        if k > free:
-            kept_clear = f", kept clear of: {self.movable.size - free:,}" if self.avoided else ""
-            raise SettingsError(
-                f"K = {k:,} is more than the {free:,} parameters that may move "
-                f"(frozen: {self.movable.frozen}{kept_clear}). Ask for a lower --k or --density."
-            )
-        return k
-
-    def _free(self) -> int:
-        return self.movable.size - sum(int(where.sum()) for where in self.avoided.values())
-
-    def _given_mask(self) -> tuple[Selection, int]:
-        """A mask that needs no phase 1 and no K, and how many of its positions may not move."""
-        if self.settings.mask_from is None:
-            return biases(self.movable.maskable, self.avoided), 0
-        return positions_of(self.settings.mask_from, self.movable.maskable, self.avoided)
-
-    def _plan(self, k: int) -> Plan:
-        settings = self.settings
-        backbone = sum(parameter.numel() for parameter in backbone_parameters(self.model).values())
-        return Plan(
-            objective=settings.objective,
-            method=settings.method,
-            base=settings.base_name,
-            k=k,
-            density=k / backbone,
-            backbone=backbone,
-            maskable=self.movable.size,
-            head=sum(tensor.numel() for tensor in self._head().values()),
-            frozen=self.movable.frozen,
-            train=len(self.train_rows),
-            dev=len(self.dev_rows),
-            steps1=self._steps(settings.phase1.total) if settings.method == "lottery" else 0,
-            steps2=self._steps(settings.phase2.total),
-            batch_size=settings.batch_size * settings.accumulate,
-        )
-
-    def _steps(self, total: Any) -> int:
-        per_step = self.settings.batch_size * self.settings.accumulate
-        steps: int = total(-(-len(self.features) // per_step))
-        return steps
+        return Result(sft, phase1, phase2, self.ready.objective.best_metric, clock.take())
 
     def _choose(self, sizes: Sequence[int], clock: _Clock) -> tuple[Outcome | None, list[Selection]]:
-        settings, maskable = self.settings, self.movable.maskable
+        settings, maskable = self.settings, self.ready.movable.maskable
         if settings.method == "lottery":
             return self._lottery(sizes, clock)
         self.observer.phase("select", 0)
         with clock("select"):
             if settings.method == "random":
-                return None, [at_random(maskable, k, settings.seed, self.avoided) for k in sizes]
-            selection, outside = self._given_mask()
+                return None, [at_random(maskable, k, settings.seed, self.ready.avoided) for k in sizes]
+            selection, outside = self.ready.given_mask()
             if outside:
                 self.observer.note(f"{outside:,} positions of {settings.mask_from} are frozen here and left out")
             return None, [selection]
 
     def _lottery(self, sizes: Sequence[int], clock: _Clock) -> tuple[Outcome, list[Selection]]:
-        settings, maskable = self.settings, self.movable.maskable
+        settings, maskable = self.settings, self.ready.movable.maskable
         with clock("phase1"):
             outcome, criterion = self._phase1()
         self.observer.phase("select", 0)
         with clock("select"):
             check_finite(maskable)
             narrowed = [self._rounds(k)[0] for k in sizes]
-            selections = [highest(maskable, criterion.scores(), k, self.avoided) for k in narrowed]
-            self.start.restore(self._trainable())
+            selections = [highest(maskable, criterion.scores(), k, self.ready.avoided) for k in narrowed]
+            self.start.restore(self.ready.trainable())
         if settings.iterations > 1:
             with clock("phase1"):
                 selections = [self._narrow(one, k) for one, k in zip(selections, sizes, strict=True)]
@@ -268,41 +159,41 @@ class _Run:
 
     def _rounds(self, k: int) -> list[int]:
         """How many entries are left after each round: from all to K by equal factors."""
-        free, rounds = self._free(), self.settings.iterations
+        free, rounds = self.ready.free(), self.settings.iterations
         return [round(free * (k / free) ** (i / rounds)) for i in range(1, rounds)] + [k]
 
     def _phase1(self) -> tuple[Outcome, Criterion]:
-        settings, maskable = self.settings, self.movable.maskable
-        steps = self._steps(settings.phase1.total)
+        settings, maskable = self.settings, self.ready.movable.maskable
+        steps = self.ready.steps(settings.phase1.total)
         if settings.rewind_to is not None and settings.rewind_to > steps:
             raise SettingsError(f"--rewind-to {settings.rewind_to}: phase 1 has {steps:,} steps.")
         self.observer.phase("phase 1", steps)
         criterion = criterion_of(settings.criterion, maskable, self.start)
-        regularise = l1_towards(maskable, self.start, settings.l1 / self.movable.size)
+        regularise = l1_towards(maskable, self.start, settings.l1 / self.ready.movable.size)
         if settings.rewind_to != 0:
             self.rewound = Snapshot(self.aside / "rewind.safetensors")
         outcome = self._run(
-            "phase1", steps, self._trainable(), both(criterion.observe, regularise), counted=criterion.tensors,
+            "phase1", steps, self.ready.trainable(), both(criterion.observe, regularise), counted=criterion.tensors,
             snapshot=(settings.rewind_to, self.rewound) if settings.rewind_to else None,
         )  # fmt: skip
         if settings.rewind_to is None:
-            self.rewound.save(self._trainable())
+            self.rewound.save(self.ready.trainable())
         return outcome, criterion
 
     def _narrow(self, selection: Selection, k: int) -> Selection:
         """Further rounds: tune φ alone, and keep those of its entries that moved most."""
         for number, left in enumerate(self._rounds(k)[1:], start=2):
-            steps = self._steps(self.settings.phase1.total)
+            steps = self.ready.steps(self.settings.phase1.total)
             self.observer.phase(f"phase 1, round {number}", steps)
             _, values = self._tune(f"phase1-{k}-{number}", steps, selection)
-            self.start.restore(self._head())
+            self.start.restore(self.ready.head())
             selection = largest_of(selection, values, left)
         return selection
 
     def _phase2(self, selection: Selection) -> tuple[Outcome, dict[str, Values]]:
-        steps = self._steps(self.settings.phase2.total)
+        steps = self.ready.steps(self.settings.phase2.total)
         self.observer.phase("phase 2", steps)
-        self.rewound.restore(self._head())
+        self.rewound.restore(self.ready.head())
         return self._tune(f"phase2-{selection.k}", steps, selection, self.rewound)
 
     def _tune(
@@ -310,26 +201,26 @@ class _Run:
     ) -> tuple[Outcome, dict[str, Values]]:
         """Tune φ at the chosen positions, and the head; φ begins at 0, or at what was set aside less θ(0)."""
         positions = {name: torch.from_numpy(where) for name, where in selection.positions.items()}
-        with sparse_parameters(self.model, positions) as deltas:
+        with sparse_parameters(self.ready.model, positions) as deltas:
             phis = {name: delta.phi for name, delta in deltas.items()}
             if begin is not None and begin is not self.start:
                 for key, phi in phis.items():
                     moved = begin.tensor(key).reshape(-1)[positions[key]].float()
                     phi.data.copy_(moved - self.start.tensor(key).reshape(-1)[positions[key]].float())
-            regularise = l1_on(list(phis.values()), self.settings.l1 / self.movable.size)
-            kept = {name: phi.detach() for name, phi in phis.items()} | self._head()
+            regularise = l1_on(list(phis.values()), self.settings.l1 / self.ready.movable.size)
+            kept = {name: phi.detach() for name, phi in phis.items()} | self.ready.head()
             outcome = self._run(name, steps, kept, regularise)
             values = {name: phi.detach().cpu().numpy().copy() for name, phi in phis.items()}
         return outcome, values
 
     def _run(self, name: str, steps: int, kept: dict[str, torch.Tensor], regularise: Any, **more: Any) -> Outcome:
-        objective = self.objective
+        objective = self.ready.objective
         phase = Phase(
-            model=self.model,
+            model=self.ready.model,
             kept=kept,
-            features=self.features,
-            collator=objective.collator(self.tokenizer, self.settings.seed),
-            evaluator=self.evaluator,
+            features=self.ready.features,
+            collator=objective.collator(self.ready.tokenizer, self.settings.seed),
+            evaluator=self.ready.evaluator,
             metric=objective.best_metric,
             greater=objective.greater_is_better,
             steps=steps,
@@ -345,12 +236,12 @@ class _Run:
     def _trained(self, phase1: Outcome | None, phase2: Outcome) -> Trained:
         return Trained(
             settings=self.settings,
-            objective=self.objective,
-            checkpoint=self.checkpoint,
-            model=self.model,
-            untied=self.movable.untied,
-            trained_with=(self.source.digest,) if self.source is not None else (),
-            max_length=self.max_length,
+            objective=self.ready.objective,
+            checkpoint=self.ready.checkpoint,
+            model=self.ready.model,
+            untied=self.ready.movable.untied,
+            trained_with=(self.ready.source.digest,) if self.ready.source is not None else (),
+            max_length=self.ready.max_length,
             phase1=phase1,
             phase2=phase2,
         )

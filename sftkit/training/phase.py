@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,23 +21,20 @@ from transformers import (
     PreTrainedModel,
     PrinterCallback,
     Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
     TrainingArguments,
     set_seed,
 )
 
 from sftkit.errors import SettingsError
 from sftkit.modeling.load import quiet
-from sftkit.tasks.base import Collator, DrawsByEpoch, Evaluator
-from sftkit.training.checkpoints import drop_checkpoints, latest_checkpoint, mark_complete, write_json
+from sftkit.tasks.base import Collator, Evaluator
+from sftkit.training.callbacks import Epochs, ProgressCallback, Regularise, Schedule, SetAside
+from sftkit.training.checkpoints import drop_checkpoints, latest_checkpoint, write_json
 from sftkit.training.observer import Observer
 from sftkit.training.ranks import is_first
+from sftkit.training.regularisers import Regulariser
 from sftkit.training.settings import Settings
 from sftkit.training.snapshot import Snapshot
-
-Regulariser = Callable[[], None]
 
 
 @dataclass
@@ -117,13 +114,13 @@ def run_phase(phase: Phase, settings: Settings, observer: Observer) -> Outcome:
             train_dataset=phase.features,
             data_collator=phase.collator,
             compute_loss_func=None if phase.model_counts else _mean_over_labels,
-            callbacks=[progress, _Schedule(settings.eval_every, saving=phase.lasting), _Epochs(phase.collator)],
+            callbacks=[progress, Schedule(settings.eval_every, saving=phase.lasting), Epochs(phase.collator)],
         )
         trainer.remove_callback(PrinterCallback)
         if phase.regularise is not None:
-            trainer.add_callback(_Regularise(phase.regularise))
+            trainer.add_callback(Regularise(phase.regularise))
         if phase.snapshot is not None:
-            trainer.add_callback(_SetAside(*phase.snapshot, phase.kept))
+            trainer.add_callback(SetAside(*phase.snapshot, phase.kept))
         trainer.judge = _Judge(phase, settings, observer, outcome, best)
         trainer.moving = {**phase.kept, **phase.counted}
         trainer.train(resume_from_checkpoint=latest_checkpoint(phase.folder) if phase.lasting else None)
@@ -205,92 +202,6 @@ class _Trainer(Trainer):
         return self.judge(self.state.global_step)
 
 
-class _Schedule(TrainerCallback):
-    """Asks for an evaluation every so many steps and at the end, and for a checkpoint after each but the last."""
-
-    def __init__(self, every: int, *, saving: bool) -> None:
-        self._every, self._saving = every, saving
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        del args
-        if state.global_step >= state.max_steps:
-            control.should_evaluate = True
-        elif state.global_step % self._every == 0:
-            control.should_evaluate = True
-            control.should_save = control.should_save or self._saving
-
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        del control
-        if torch.distributed.is_initialized():
-            torch.distributed.barrier()  # every process has put its part there
-        if not state.is_world_process_zero:
-            return
-        mark_complete(Path(args.output_dir or "."), state.global_step)
-
-
-class _Epochs(TrainerCallback):
-    """Tells a collator which epoch it is."""
-
-    def __init__(self, collator: Collator) -> None:
-        self._drawing: Any = collator if isinstance(collator, DrawsByEpoch) else None
-
-    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        del args, control
-        if self._drawing is not None:
-            self._drawing.epoch = int(state.epoch or 0)
-
-
-class _SetAside(TrainerCallback):
-    """Keeps what moves as it was after one step."""
-
-    def __init__(self, step: int, where: Snapshot, kept: Mapping[str, torch.Tensor]) -> None:
-        self._step, self._where, self._kept = step, where, kept
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        del args, control
-        if state.global_step == self._step:
-            self._where.save(self._kept)
-
-
-class _Regularise(TrainerCallback):
-    def __init__(self, regularise: Regulariser) -> None:
-        self._regularise = regularise
-
-    def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
-        self._regularise()
-
-
-class ProgressCallback(TrainerCallback):
-    """Passes a Trainer's steps and losses on to an observer.
-
-    An observer that asks for an end gets it at once; or, where that makes sense, once a checkpoint was saved: then
-    whoever called the Trainer has to raise ``interrupt``.
-    """
-
-    def __init__(self, observer: Observer, *, saving: bool = False) -> None:
-        self._observer, self._saving = observer, saving
-        self.interrupt: KeyboardInterrupt | None = None
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """A step was done."""
-        del args
-        try:
-            self._observer.step(state.global_step, None)
-        except KeyboardInterrupt as interrupt:
-            if not self._saving:
-                raise
-            self.interrupt = interrupt
-            control.should_save = control.should_training_stop = True
-
-    def on_log(
-        self, args: Any, state: TrainerState, control: Any, logs: Mapping[str, float] | None = None, **_: Any
-    ) -> None:
-        """The Trainer measured its loss."""
-        del args, control
-        if logs and "loss" in logs:  # the Trainer's own, without the regulariser
-            self._observer.step(state.global_step, float(logs["loss"]))
-
-
 def _arguments(phase: Phase, settings: Settings) -> TrainingArguments:
     return TrainingArguments(
         output_dir=str(phase.folder),
@@ -317,51 +228,3 @@ def _arguments(phase: Phase, settings: Settings) -> TrainingArguments:
         disable_tqdm=True,
         dataloader_pin_memory=False,
     )
-
-
-def both(first: Regulariser | None, second: Regulariser | None) -> Regulariser | None:
-    """The two one after the other."""
-    if first is None or second is None:
-        return first or second
-
-    def call() -> None:
-        first()
-        second()
-
-    return call
-
-
-def l1_towards(maskable: Mapping[str, nn.Parameter], before: Snapshot, strength: float) -> Regulariser | None:
-    """Adds strength · sign(θ - θ(0)) to the gradients in place; None for a strength of 0.
-
-    Args:
-        maskable: what is regularised.
-        before: θ(0).
-        strength: λ/N.
-    """
-    if strength == 0:
-        return None
-    parameters = list(maskable.values())
-    start = [before.tensor(name).to(parameter.device) for name, parameter in maskable.items()]
-
-    @torch.no_grad()
-    def regularise() -> None:
-        for parameter, origin in zip(parameters, start, strict=True):
-            if parameter.grad is not None:
-                parameter.grad.add_((parameter - origin).sign_(), alpha=strength)
-
-    return regularise
-
-
-def l1_on(phis: list[nn.Parameter], strength: float) -> Regulariser | None:
-    """Adds strength · sign(φ) to the gradients in place; None for a strength of 0."""
-    if strength == 0:
-        return None
-
-    @torch.no_grad()
-    def regularise() -> None:
-        for phi in phis:
-            if phi.grad is not None:
-                phi.grad.add_(phi.sign(), alpha=strength)
-
-    return regularise

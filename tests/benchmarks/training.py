@@ -24,7 +24,8 @@ from sftkit.modeling.sparse import sparse_parameters
 from sftkit.tasks.base import Evaluator, Scores
 from sftkit.training.movable import freeze
 from sftkit.training.observer import Observer
-from sftkit.training.phase import Phase, l1_on, l1_towards, run_phase
+from sftkit.training.phase import Phase, run_phase
+from sftkit.training.regularisers import l1_on, l1_towards
 from sftkit.training.selection import at_random
 from sftkit.training.settings import settings_for
 from sftkit.training.snapshot import Snapshot

@@ -1,0 +1,109 @@
+"""What a phase does at the Trainer's steps: evaluations and checkpoints in time, the regulariser, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from sftkit.tasks.base import Collator, DrawsByEpoch
+from sftkit.training.checkpoints import mark_complete
+from sftkit.training.observer import Observer
+from sftkit.training.regularisers import Regulariser
+from sftkit.training.snapshot import Snapshot
+
+
+class Schedule(TrainerCallback):
+    """Asks for an evaluation every so many steps and at the end, and for a checkpoint after each but the last."""
+
+    def __init__(self, every: int, *, saving: bool) -> None:
+        self._every, self._saving = every, saving
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Ask for what is due."""
+        del args
+        if state.global_step >= state.max_steps:
+            control.should_evaluate = True
+        elif state.global_step % self._every == 0:
+            control.should_evaluate = True
+            control.should_save = control.should_save or self._saving
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Mark the checkpoint, once every process has put its part there."""
+        del control
+        if torch.distributed.is_initialized():
+            torch.distributed.barrier()
+        if not state.is_world_process_zero:
+            return
+        mark_complete(Path(args.output_dir or "."), state.global_step)
+
+
+class Epochs(TrainerCallback):
+    """Tells a collator which epoch it is."""
+
+    def __init__(self, collator: Collator) -> None:
+        self._drawing: Any = collator if isinstance(collator, DrawsByEpoch) else None
+
+    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """An epoch begins, or is gone on with."""
+        del args, control
+        if self._drawing is not None:
+            self._drawing.epoch = int(state.epoch or 0)
+
+
+class SetAside(TrainerCallback):
+    """Keeps what moves as it was after one step."""
+
+    def __init__(self, step: int, where: Snapshot, kept: Mapping[str, torch.Tensor]) -> None:
+        self._step, self._where, self._kept = step, where, kept
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """A step was done."""
+        del args, control
+        if state.global_step == self._step:
+            self._where.save(self._kept)
+
+
+class Regularise(TrainerCallback):
+    """Adds a regulariser's gradient before each optimizer step."""
+
+    def __init__(self, regularise: Regulariser) -> None:
+        self._regularise = regularise
+
+    def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
+        """Gradients are there, and not used yet."""
+        self._regularise()
+
+
+class ProgressCallback(TrainerCallback):
+    """Passes a Trainer's steps and losses on to an observer.
+
+    An observer that asks for an end gets it at once; or, where that makes sense, once a checkpoint was saved: then
+    whoever called the Trainer has to raise ``interrupt``.
+    """
+
+    def __init__(self, observer: Observer, *, saving: bool = False) -> None:
+        self._observer, self._saving = observer, saving
+        self.interrupt: KeyboardInterrupt | None = None
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """A step was done."""
+        del args
+        try:
+            self._observer.step(state.global_step, None)
+        except KeyboardInterrupt as interrupt:
+            if not self._saving:
+                raise
+            self.interrupt = interrupt
+            control.should_save = control.should_training_stop = True
+
+    def on_log(
+        self, args: Any, state: TrainerState, control: Any, logs: Mapping[str, float] | None = None, **_: Any
+    ) -> None:
+        """The Trainer measured its loss."""
+        del args, control
+        if logs and "loss" in logs:  # the Trainer's own, without the regulariser
+            self._observer.step(state.global_step, float(logs["loss"]))

@@ -1,0 +1,144 @@
+"""Everything that a run has before it trains: data, base, tokenizer, what may move, features, and K."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from sftkit.errors import SettingsError
+from sftkit.format.checkpoint import Checkpoint
+from sftkit.format.files import SftFile
+from sftkit.modeling.apply import add_differences
+from sftkit.modeling.backbone import backbone_parameters
+from sftkit.modeling.load import check_vocabulary, device_of, load_model, load_tokenizer, longest
+from sftkit.operations.arithmetic import Weighted
+from sftkit.operations.bases import check_belongs
+from sftkit.tasks.base import Objective
+from sftkit.tasks.registry import objective_of
+from sftkit.tasks.sources import held_out
+from sftkit.training.masks import avoided_by, biases, positions_of
+from sftkit.training.movable import Movable, freeze
+from sftkit.training.observer import Observer, Plan
+from sftkit.training.selection import Selection
+from sftkit.training.settings import Settings
+
+
+class Prepared:
+    """A run's data and model, loaded and checked."""
+
+    def __init__(self, settings: Settings, observer: Observer) -> None:
+        """Load everything, the cheap and the likely to fail first.
+
+        Raises:
+            SftkitError: of the kind that fits, for data, bases, SFTs and settings that cannot be.
+        """
+        self.settings, self.observer = settings, observer
+        self.objective: Objective = objective_of(settings.objective)
+        self._load_data()
+        self._load_model()
+        self._make_features()
+
+    def _load_data(self) -> None:
+        settings = self.settings
+        device_of(settings.device)  # a device that is not there is better told before anything is read
+        self.observer.loading("data")
+        rows = self.objective.read(settings.data)
+        if settings.dev:
+            self.train_rows, self.dev_rows = rows, self.objective.read(settings.dev)
+        else:
+            self.train_rows, self.dev_rows = held_out(rows, settings.held_out, settings.seed, settings.data[0])
+
+    def _load_model(self) -> None:
+        settings, objective = self.settings, self.objective
+        self.observer.loading("base")
+        self.checkpoint = Checkpoint(settings.base)
+        self.tokenizer = load_tokenizer(settings.base, words=objective.is_task)
+        self.model = load_model(settings.base, objective.auto_class, seed=settings.seed, **objective.config()).model
+        self.max_length = min(settings.max_length, longest(self.model, self.tokenizer))
+        check_vocabulary(self.model, self.tokenizer, settings.base)
+        self.source = SftFile(settings.source_sft) if settings.source_sft else None
+        if self.source is not None:
+            source = [Weighted(self.source, 1.0, str(settings.source_sft))]
+            for text in check_belongs(settings.base, source):
+                self.observer.note(text)
+            add_differences(self.model, source)
+        self.movable: Movable = freeze(self.model, is_task=objective.is_task, patterns=settings.freeze)
+        self.model.to(device_of(settings.device))  # type: ignore[arg-type]  # what is made beside it is made there
+        self.avoided = avoided_by(settings.avoid, self.movable.maskable)
+
+    def _make_features(self) -> None:
+        settings, objective = self.settings, self.objective
+        self.observer.loading("features")
+        self.features = objective.features(self.train_rows, self.tokenizer, self.max_length)
+        self.evaluator = objective.evaluator(self.dev_rows, self.tokenizer, self.max_length, settings.seed)
+
+    def trainable(self) -> dict[str, torch.Tensor]:
+        """Everything that may move before φ is put on: maskable parameters by canonical name, the head by its own."""
+        moving = {name: parameter.detach() for name, parameter in self.movable.maskable.items()}
+        return moving | self.head()
+
+    def head(self) -> dict[str, torch.Tensor]:
+        """The head's trainable tensors, tied ones once."""
+        backbone = {id(parameter) for parameter in backbone_parameters(self.model).values()}
+        return {
+            f"head:{name}": parameter.detach()
+            for name, parameter in self.model.named_parameters()
+            if id(parameter) not in backbone and parameter.requires_grad and not name.endswith(".phi")
+        }
+
+    def size_of(self, settings: Settings) -> int:
+        """K, which is a number, a share of the backbone, or what a mask has.
+
+        Raises:
+            SettingsError: if it is more than what may move.
+        """
+        if settings.method in ("bitfit", "mask"):
+            return self.given_mask()[0].k
+        backbone = sum(parameter.numel() for parameter in backbone_parameters(self.model).values())
+        k = settings.k if settings.k is not None else max(1, round(settings.density * backbone))
+        free = self.free()
+        if k > free:
+            kept_clear = f", kept clear of: {self.movable.size - free:,}" if self.avoided else ""
+            raise SettingsError(
+                f"K = {k:,} is more than the {free:,} parameters that may move "
+                f"(frozen: {self.movable.frozen}{kept_clear}). Ask for a lower --k or --density."
+            )
+        return k
+
+    def free(self) -> int:
+        """Number of entries that φ may have."""
+        return self.movable.size - sum(int(where.sum()) for where in self.avoided.values())
+
+    def given_mask(self) -> tuple[Selection, int]:
+        """A mask that needs no phase 1 and no K, and how many of its positions may not move."""
+        if self.settings.mask_from is None:
+            return biases(self.movable.maskable, self.avoided), 0
+        return positions_of(self.settings.mask_from, self.movable.maskable, self.avoided)
+
+    def plan(self, k: int) -> Plan:
+        """What the run will do, for the observer."""
+        settings = self.settings
+        backbone = sum(parameter.numel() for parameter in backbone_parameters(self.model).values())
+        return Plan(
+            objective=settings.objective,
+            method=settings.method,
+            base=settings.base_name,
+            k=k,
+            density=k / backbone,
+            backbone=backbone,
+            maskable=self.movable.size,
+            head=sum(tensor.numel() for tensor in self.head().values()),
+            frozen=self.movable.frozen,
+            train=len(self.train_rows),
+            dev=len(self.dev_rows),
+            steps1=self.steps(settings.phase1.total) if settings.method == "lottery" else 0,
+            steps2=self.steps(settings.phase2.total),
+            batch_size=settings.batch_size * settings.accumulate,
+        )
+
+    def steps(self, total: Any) -> int:
+        """Optimizer steps of a phase, given what turns an epoch's into them."""
+        per_step = self.settings.batch_size * self.settings.accumulate
+        steps: int = total(-(-len(self.features) // per_step))
+        return steps

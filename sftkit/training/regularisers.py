@@ -1,0 +1,64 @@
+"""What is added to gradients before an optimizer step: the L1 pull towards θ(0).
+
+Added in place, not through autograd: the loss that is reported stays the task's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import nn
+
+from sftkit.training.snapshot import Snapshot
+
+#: Called once before each optimizer step.
+Regulariser = Callable[[], None]
+
+
+def both(first: Regulariser | None, second: Regulariser | None) -> Regulariser | None:
+    """The two one after the other."""
+    if first is None or second is None:
+        return first or second
+
+    def call() -> None:
+        first()
+        second()
+
+    return call
+
+
+def l1_towards(maskable: Mapping[str, nn.Parameter], before: Snapshot, strength: float) -> Regulariser | None:
+    """Adds strength · sign(θ - θ(0)) to the gradients in place; None for a strength of 0.
+
+    Args:
+        maskable: what is regularised.
+        before: θ(0).
+        strength: λ/N.
+    """
+    if strength == 0:
+        return None
+    parameters = list(maskable.values())
+    start = [before.tensor(name).to(parameter.device) for name, parameter in maskable.items()]
+
+    @torch.no_grad()
+    def regularise() -> None:
+        for parameter, origin in zip(parameters, start, strict=True):
+            if parameter.grad is not None:
+                parameter.grad.add_((parameter - origin).sign_(), alpha=strength)
+
+    return regularise
+
+
+def l1_on(phis: list[nn.Parameter], strength: float) -> Regulariser | None:
+    """Adds strength · sign(φ) to the gradients in place; None for a strength of 0."""
+    if strength == 0:
+        return None
+
+    @torch.no_grad()
+    def regularise() -> None:
+        for phi in phis:
+            if phi.grad is not None:
+                phi.grad.add_(phi.sign(), alpha=strength)
+
+    return regularise
