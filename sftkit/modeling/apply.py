@@ -18,8 +18,8 @@ from sftkit.format.sft import Difference
 from sftkit.modeling.backbone import backbone_parameters, flat
 from sftkit.operations.arithmetic import Merger, Weighted
 
-#: Stretch by stretch: int64 positions in a parameter, and θ at them in its dtype; both ``[n]`` on its device.
-Kept = list[tuple[torch.Tensor, torch.Tensor]]
+#: int64 positions in a parameter, and θ at them in its dtype; both ``[n]`` on its device.
+Kept = tuple[torch.Tensor, torch.Tensor]
 
 
 def add_differences(model: PreTrainedModel, weighted: Sequence[Weighted]) -> dict[str, Kept]:
@@ -47,24 +47,22 @@ def add_differences(model: PreTrainedModel, weighted: Sequence[Weighted]) -> dic
         if name not in parameters:
             continue
         parameter = parameters[name]
-        kept[name] = []
-        for window in merger.windows(name, parameter.numel()):  # short stretches: long ones need new memory each time
-            positions = torch.from_numpy(window.positions).to(parameter.device)
-            before, fits = add_entries(parameter, positions, torch.from_numpy(window.values))
-            kept[name].append((positions, before))
-            if not fits:
-                put_back(model, kept)
-                raise MismatchError(f"{name}: a sum does not fit {parameter.dtype}. Give the SFTs smaller weights.")
+        merged = merger.parameter(name, parameter.numel())
+        positions = torch.from_numpy(merged.positions).to(parameter.device)
+        before, fits = add_entries(parameter, positions, torch.from_numpy(merged.values))
+        kept[name] = positions, before
+        if not fits:
+            put_back(model, kept)
+            raise MismatchError(f"{name}: a sum does not fit {parameter.dtype}. Give the SFTs smaller weights.")
     return kept
 
 
 def put_back(model: PreTrainedModel, kept: Mapping[str, Kept]) -> None:
     """Undo :func:`add_differences`, to the bit."""
     parameters = backbone_parameters(model, pooler=True)
-    for name, stretches in kept.items():
+    for name, (positions, theta) in kept.items():
         weight = flat(parameters[name])
-        for positions, theta in stretches:
-            weight.index_copy_(0, positions.to(weight.device), theta.to(weight.device))
+        weight.index_copy_(0, positions.to(weight.device), theta.to(weight.device))
 
 
 def add_entries(parameter: torch.Tensor, positions: torch.Tensor, sums: torch.Tensor) -> tuple[torch.Tensor, bool]:
