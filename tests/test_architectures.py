@@ -13,7 +13,7 @@ from transformers import AutoModelForMaskedLM, AutoModelForTokenClassification
 from sftkit.format.files import SftFile, write
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.compose import compose
-from sftkit.tasks.tagging import PartOfSpeech
+from sftkit.tasks.pos import PartOfSpeech
 from sftkit.training.lottery import learn
 from sftkit.training.settings import settings_for
 from tests import pico
@@ -46,7 +46,7 @@ def test_trained_and_composed_models_open_whole_in_transformers(
     compose(base, both, tmp_path / "tagger")
     tagger = _open(AutoModelForTokenClassification, tmp_path / "tagger")
     labels = sorted(tagger.config.id2label.items())
-    assert tuple(label for _, label in labels) == PartOfSpeech.labels
+    assert tuple(label for _, label in labels) == PartOfSpeech.fixed_labels
     compose(base, both[:1], tmp_path / "language")
     model = _open(AutoModelForMaskedLM, tmp_path / "language")
     inputs, output = model.get_input_embeddings().weight, model.get_output_embeddings().weight

@@ -8,6 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from sftkit.errors import SettingsError
+from sftkit.tasks.options import TaskOptions, check_options, parse_map_label
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -27,6 +30,63 @@ ClmFiles = Annotated[
 ]
 PosFiles = Annotated[
     list[str] | None, typer.Option("--pos", metavar="FILE", help="Part-of-speech tagging on CoNLL-U (UPOS column).")
+]
+DepFiles = Annotated[
+    list[str] | None,
+    typer.Option("--dep", metavar="FILE", help="Dependency parsing on CoNLL-U (HEAD and DEPREL columns)."),
+]
+NerFiles = Annotated[
+    list[str] | None,
+    typer.Option("--ner", metavar="FILE", help="Named entity recognition on two-column CoNLL (BIO tags)."),
+]
+NliFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--nli", metavar="FILE", help="Natural language inference on TSV, CSV or JSONL: premise, hypothesis, label."
+    ),
+]
+ClassifyFiles = Annotated[
+    list[str] | None,
+    typer.Option("--classify", metavar="FILE", help="Classification on TSV, CSV or JSONL: text, label."),
+]
+QaFiles = Annotated[
+    list[str] | None, typer.Option("--qa", metavar="FILE", help="Question answering on SQuAD JSON, version 1 or 2.")
+]
+_DATA = "About the data"
+MapLabel = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map-label",
+        metavar="OLD=NEW",
+        help="ner, nli, classify: take a label for another; DATE=O leaves an entity type out.",
+        rich_help_panel=_DATA,
+    ),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="A,B,…",
+        help="nli, classify: the columns of the texts and the label.",
+        rich_help_panel=_DATA,
+    ),
+]
+Subtypes = Annotated[
+    bool, typer.Option("--subtypes", help="dep: keep subtypes of relations (nmod:poss).", rich_help_panel=_DATA)
+]
+Decode = Annotated[
+    str,
+    typer.Option(
+        "--decode", metavar="tree|greedy", help="dep: the best tree, or each word's best head.", rich_help_panel=_DATA
+    ),
+]
+PaperCompat = Annotated[
+    bool,
+    typer.Option("--paper-compat", help="dep: score as the paper's code does: no root words.", rich_help_panel=_DATA),
+]
+Stride = Annotated[
+    int,
+    typer.Option("--stride", min=0, help="qa: tokens that two windows of a passage share.", rich_help_panel=_DATA),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else to standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks.")]
@@ -69,6 +129,37 @@ Config = Annotated[
         help="Options by their long names; those on the command line win.",
     ),
 ]
+
+
+def task_options(
+    map_label: list[str] | None,
+    columns: str | None,
+    *,
+    subtypes: bool,
+    decode: str,
+    paper_compat: bool,
+    stride: int,
+    objective: str,
+) -> TaskOptions:
+    """The options about a task's data, together.
+
+    Raises:
+        typer.BadParameter: if one makes no sense, or is about another objective.
+    """
+    try:
+        options = TaskOptions(
+            map_label=parse_map_label(tuple(map_label or ())),
+            columns=tuple(columns.split(",")) if columns else (),
+            subtypes=subtypes,
+            decode=decode,
+            paper_compat=paper_compat,
+            stride=stride,
+        )
+        check_options(options, objective)
+    except SettingsError as error:
+        raise typer.BadParameter(str(error)) from None
+    return options
+
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 

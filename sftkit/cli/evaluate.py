@@ -18,11 +18,22 @@ def evaluate(
     mlm: _options.MlmFiles = None,
     clm: _options.ClmFiles = None,
     pos: _options.PosFiles = None,
+    ner: _options.NerFiles = None,
+    dep: _options.DepFiles = None,
+    nli: _options.NliFiles = None,
+    classify: _options.ClassifyFiles = None,
+    qa: _options.QaFiles = None,
     batch_size: Annotated[
         int, typer.Option("--batch-size", min=1, help="Windows a batch; the scores do not depend on it.")
     ] = 32,
     max_length: Annotated[int, typer.Option("--max-length", min=8, help="Tokens a window.")] = 256,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Of the masks of --mlm.")] = 42,
+    map_label: _options.MapLabel = None,
+    columns: _options.Columns = None,
+    subtypes: _options.Subtypes = False,
+    decode: _options.Decode = "tree",
+    paper_compat: _options.PaperCompat = False,
+    stride: _options.Stride = 128,
     device: _options.Device = "auto",
     force: Annotated[bool, typer.Option("--force", help="Add SFTs to another base than theirs.")] = False,
     json: _options.Json = False,
@@ -38,7 +49,13 @@ def evaluate(
     from sftkit.cli._arguments import parse_weighted
     from sftkit.hub import resolve_model
 
-    objective, data = _options.one_objective({"mlm": mlm, "clm": clm, "pos": pos})
+    objective, data = _options.one_objective(
+        {"mlm": mlm, "clm": clm, "pos": pos, "ner": ner, "dep": dep, "nli": nli, "classify": classify, "qa": qa}
+    )
+    options = _options.task_options(
+        map_label, columns, subtypes=subtypes, decode=decode, paper_compat=paper_compat, stride=stride,
+        objective=objective,
+    )  # fmt: skip
     _options.check_device(device)
     weighted = [parse_weighted(argument) for argument in sfts or ()]
     base = resolve_model(model)
@@ -47,7 +64,7 @@ def evaluate(
     with _render.stderr().status("scoring …"):
         result = run(
             objective, data, base, weighted,
-            batch_size=batch_size, max_length=max_length, seed=seed, device=device, force=force,
+            batch_size=batch_size, max_length=max_length, seed=seed, device=device, force=force, options=options,
         )  # fmt: skip
     for text in result.notes:
         _render.note(text)

@@ -22,6 +22,11 @@ def train(
     mlm: _options.MlmFiles = None,
     clm: _options.ClmFiles = None,
     pos: _options.PosFiles = None,
+    ner: _options.NerFiles = None,
+    dep: _options.DepFiles = None,
+    nli: _options.NliFiles = None,
+    classify: _options.ClassifyFiles = None,
+    qa: _options.QaFiles = None,
     base: Annotated[
         str | None,
         typer.Option(
@@ -84,29 +89,44 @@ def train(
         ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option("--steps", help="Most steps of each phase.  Default: mlm 100,000; pos none.")
+        int | None, typer.Option("--steps", help="Most steps of each phase.  Default: languages 100,000; tasks none.")
     ] = None,
     epochs: Annotated[
         float | None,
-        typer.Option("--epochs", help="Most epochs of each phase.  Default: mlm 100; pos 10, phase 1 of it 3."),
+        typer.Option(
+            "--epochs",
+            help="Most epochs of each phase.  "
+            "Default: languages 100; pos, ner, dep 10 (phase 1: 3); nli, classify 5; qa 3.",
+        ),
     ] = None,
     min_steps: Annotated[
         int | None,
         typer.Option(
             "--min-steps",
-            help="Fewest steps, whatever --epochs says.  Default: mlm 30,000; 0 once --steps or --epochs is given.",
+            help="Fewest steps, whatever --epochs says.  "
+            "Default: languages 30,000; 0 once --steps or --epochs is given.",
         ),
     ] = None,
     phase1_steps: Annotated[int | None, typer.Option("--phase1-steps", help="Most steps of phase 1.")] = None,
     phase1_epochs: Annotated[float | None, typer.Option("--phase1-epochs", help="Most epochs of phase 1.")] = None,
-    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Sequences a step.  Default: 8.")] = None,
-    max_length: Annotated[int | None, typer.Option("--max-length", help="Tokens a sequence.  Default: 256.")] = None,
-    lr: Annotated[float | None, typer.Option("--lr", help="Learning rate, linear to 0.  Default: 5e-05.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", help="Sequences a step.  Default: 8; nli, classify, qa 32.")
+    ] = None,
+    max_length: Annotated[
+        int | None, typer.Option("--max-length", help="Tokens a sequence.  Default: 256; qa 384.")
+    ] = None,
+    lr: Annotated[
+        float | None, typer.Option("--lr", help="Learning rate, linear to 0.  Default: 5e-05; nli, classify 2e-05.")
+    ] = None,
     l1: Annotated[
         float | None, typer.Option("--l1", help="λ of the pull towards θ.  Default: 0.1 language, 0 task.")
     ] = None,
     eval_every: Annotated[
-        int | None, typer.Option("--eval-every", help="Steps between evaluations.  Default: 1000 language, 250 task.")
+        int | None,
+        typer.Option(
+            "--eval-every",
+            help="Steps between evaluations.  Default: 1000 language, 250 task, nli and classify 625, qa 1000.",
+        ),
     ] = None,
     freeze: Annotated[
         list[str] | None,
@@ -125,6 +145,12 @@ def train(
         typer.Option("--run-dir", metavar="DIR", help="Keep checkpoints and learning curves here."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --run-dir, if it has begun.")] = False,
+    map_label: _options.MapLabel = None,
+    columns: _options.Columns = None,
+    subtypes: _options.Subtypes = False,
+    decode: _options.Decode = "tree",
+    paper_compat: _options.PaperCompat = False,
+    stride: _options.Stride = 128,
     config: _options.Config = None,
     values: Annotated[str, typer.Option("--values", metavar="f32|bf16|f16", help="How φ is stored.")] = "f32",
     seed: _options.Seed = 42,
@@ -141,7 +167,13 @@ def train(
       sftkit train --mlm mt.txt --base mmt-small/ --steps 2000 --lr 5e-4 -o mt.sft
       sftkit train --pos train.conllu --dev dev.conllu --with en.sft -o pos.sft
     """
-    objective, data = _options.one_objective({"mlm": mlm, "clm": clm, "pos": pos})
+    objective, data = _options.one_objective(
+        {"mlm": mlm, "clm": clm, "pos": pos, "ner": ner, "dep": dep, "nli": nli, "classify": classify, "qa": qa}
+    )
+    options = _options.task_options(
+        map_label, columns, subtypes=subtypes, decode=decode, paper_compat=paper_compat, stride=stride,
+        objective=objective,
+    )  # fmt: skip
     for option, value in (("--precision", precision), ("--values", values)):
         if value not in ("f32", "bf16", "f16"):
             raise typer.BadParameter(f"{option} {value}: known are f32, bf16, f16.")
@@ -158,7 +190,7 @@ def train(
         "phase1_steps": phase1_steps, "phase1_epochs": phase1_epochs, "batch_size": batch_size,
         "max_length": max_length, "lr": lr, "l1": l1, "eval_every": eval_every, "accumulate": accumulate,
         "precision": precision, "seed": seed, "device": _options.check_device(device),
-        "dev": tuple(dev) if dev else None, "freeze": tuple(freeze) if freeze else None,
+        "options": options, "dev": tuple(dev) if dev else None, "freeze": tuple(freeze) if freeze else None,
     }  # fmt: skip
     if len(densities) > 1 and k is not None:
         raise typer.BadParameter("--k is one size and --density names several: give one of them.")

@@ -22,6 +22,7 @@ from sftkit.operations.bases import check_belongs
 from sftkit.operations.heads import choose_head
 from sftkit.operations.layout import BaseView
 from sftkit.tasks.base import Objective
+from sftkit.tasks.options import NO_OPTIONS, TaskOptions
 from sftkit.tasks.registry import objective_of
 
 
@@ -55,6 +56,7 @@ def evaluate(
     seed: int = 42,
     device: str = "auto",
     force: bool = False,
+    options: TaskOptions = NO_OPTIONS,
 ) -> Evaluation:
     """Score a model on labelled data.
 
@@ -68,18 +70,21 @@ def evaluate(
         seed: of the masks, for objectives that mask.
         device: "auto", "cpu", "cuda" or "mps".
         force: add SFTs even to another base than theirs.
+        options: what is said about the task's data.
 
     Raises:
         SftkitError: of the kind that fits, if data, base and SFTs do not go together.
     """
-    objective = objective_of(objective_name)
+    objective = objective_of(objective_name, options)
     rows = objective.read(data)
     notes = check_belongs(base, sfts, force=force)
-    tokenizer = load_tokenizer(base, words=objective.is_task)
+    tokenizer = load_tokenizer(base, words=objective.takes_words)
     model = composed(objective, base, sfts)
     model.to(device_of(device))  # type: ignore[arg-type]  # transformers wraps `to` without its types
     model.eval()
     check_vocabulary(model, tokenizer, base)
+    objective = objective.for_model(model)
+    objective.check_labels(rows, data)
     evaluator = objective.evaluator(rows, tokenizer, min(max_length, longest(model, tokenizer)), seed)
     scores = evaluator(model, batch_size)
     return Evaluation(objective.name, tuple(data), scores.examples, scores.metrics, notes)

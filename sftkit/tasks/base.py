@@ -8,15 +8,28 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from copy import copy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from datasets import Dataset
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from sftkit.errors import MismatchError, SettingsError
+from sftkit.tasks.options import NO_OPTIONS, TaskOptions
+from sftkit.tasks.tally import Tally
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Metrics = dict[str, float]
 Collator = Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]
+
+#: The label of what has none, in torch's cross-entropy.
+IGNORED = -100
 
 
 @runtime_checkable
@@ -32,10 +45,19 @@ class DrawsByEpoch(Protocol):
 
 @dataclass(frozen=True)
 class Scores:
-    """What an evaluation found: the metrics by name, and how many examples (sentences, lines) they are of."""
+    """What an evaluation found.
+
+    Attributes:
+        metrics: by name, in lower case; shares are between 0 and 1.
+        examples: how many sentences, lines, pairs or questions they are of.
+        tally: the counts that the metrics follow from.
+        details: more that is of use, such as a confusion matrix; plain lists, dictionaries and numbers.
+    """
 
     metrics: Metrics
     examples: int
+    tally: Tally
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 class Evaluator(ABC):
@@ -44,21 +66,65 @@ class Evaluator(ABC):
     examples: int
 
     @abstractmethod
+    def predict(self, model: PreTrainedModel, batch_size: int) -> list[Any]:
+        """What a model, as it stands and on the device where it is, says of each example, in their order."""
+
+    @abstractmethod
+    def tally(self, predicted: Sequence[Any]) -> Tally:
+        """Count what of it is right."""
+
+    def details(self, predicted: Sequence[Any]) -> dict[str, Any]:
+        """More than metrics; none by default."""
+        del predicted
+        return {}
+
+    def scores(self, predicted: Sequence[Any]) -> Scores:
+        """Score predictions."""
+        tally = self.tally(predicted)
+        return Scores(tally.scores(), self.examples, tally, self.details(predicted))
+
     def __call__(self, model: PreTrainedModel, batch_size: int) -> Scores:
-        """Score a model as it stands, on the device where it is."""
+        """Predict, and score that."""
+        return self.scores(self.predict(model, batch_size))
+
+
+def mean_over_labels(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None) -> Any:
+    """Cross-entropy, the mean over all labels of an optimizer step, whatever batches and processes they came in.
+
+    The mean of each batch's mean, which models give, would weigh a label by how few others came with it.
+    """
+    total = nn.functional.cross_entropy(
+        outputs.logits.flatten(0, -2).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum"
+    )
+    return total / (num_items_in_batch if num_items_in_batch is not None else (labels != IGNORED).sum())
 
 
 class Objective(ABC):
-    """One of the things that sftkit trains for and scores."""
+    """One of the things that sftkit trains for and scores.
+
+    Its labels are fixed, or learned from the training data (:meth:`labels_in`), or a trained model's
+    (:meth:`for_model`): the latter two give a new objective.
+    """
 
     name: ClassVar[str]
+    #: What it is called in a sentence.
+    title: ClassVar[str]
     best_metric: ClassVar[str]
     greater_is_better: ClassVar[bool]
     is_task: ClassVar[bool]
-    labels: ClassVar[tuple[str, ...]] = ()
-    #: Whether its models divide the loss by the number of labels that an optimizer step has in all its batches.
-    model_counts: ClassVar[bool] = False
+    #: Whether the tokenizer is given single words.
+    takes_words: ClassVar[bool] = False
+    #: Whether its models have labels.
+    labelled: ClassVar[bool] = False
+    #: Labels that are the same for all data; none: they are learned from it.
+    fixed_labels: ClassVar[tuple[str, ...]] = ()
+    #: The Trainer's loss function; None where the model itself divides its loss by the labels of a whole step.
+    loss: ClassVar[Callable[..., Any] | None] = staticmethod(mean_over_labels)
     auto_class: ClassVar[Any]
+
+    def __init__(self, options: TaskOptions = NO_OPTIONS) -> None:
+        self.options = options
+        self.labels = self.fixed_labels
 
     @abstractmethod
     def read(self, sources: Sequence[str]) -> Dataset:
@@ -80,6 +146,60 @@ class Objective(ABC):
     def evaluator(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, seed: int) -> Evaluator:
         """Prepares the scoring of these rows."""
 
+    def labels_in(self, rows: Dataset) -> tuple[str, ...]:
+        """The labels that a model trained on these rows has; by default the fixed ones."""
+        del rows
+        return self.fixed_labels
+
+    def with_labels(self, labels: Sequence[str]) -> Self:
+        """The same objective for a model with these labels, in the order of its outputs."""
+        made = copy(self)
+        made.labels = tuple(labels)
+        return made
+
+    def for_model(self, model: PreTrainedModel) -> Self:
+        """The same objective with a model's own labels, where it has labels.
+
+        Raises:
+            MismatchError: if the model was not trained for it.
+        """
+        if not self.labelled:
+            return self
+        have = [str(name) for _, name in sorted((model.config.id2label or {}).items())]
+        missing = sorted(set(self.fixed_labels) - set(have))
+        if missing:
+            raise MismatchError(
+                f"The model's head has the labels {shortened(have)}; {self.title} needs {shortened(missing)} too. "
+                f"Was it trained with --{self.name}?"
+            )
+        return self.with_labels(have)
+
+    def check_labels(self, rows: Dataset, sources: Sequence[str]) -> None:
+        """See that all labels in the rows are among the objective's.
+
+        Raises:
+            MismatchError: naming the data, a label, and what to do.
+        """
+        unknown = sorted(set(self.labels_in(rows)) - set(self.labels))
+        if unknown:
+            raise MismatchError(
+                f"{', '.join(sources)}: holds the label {shortened(unknown, 3)}, which was not learned (there are "
+                f"{shortened(self.labels)}). {self.mending(unknown[0])}"
+            )
+
+    def mending(self, label: str) -> str:
+        """What to do about a label that was not learned."""
+        return f"Give it another name with --map-label {label}={self.labels[0]}, or take it out of the data."
+
+    def write_predictions(self, source: str, predicted: Sequence[Any], path: Path) -> None:
+        """Write what a model said of a source's rows, in the source's own format, to a new file.
+
+        Raises:
+            SettingsError: if the objective predicts nothing that could be written.
+        """
+        del source, predicted, path
+        raise SettingsError(f"--predictions: --{self.name} predicts nothing to be written.")
+
     def config(self) -> dict[str, Any]:
         """Changes to the model's config: the labels, where there are any."""
         if not self.labels:
@@ -89,6 +209,24 @@ class Objective(ABC):
             "id2label": dict(enumerate(self.labels)),
             "label2id": {label: i for i, label in enumerate(self.labels)},
         }
+
+
+def shortened(names: Sequence[str], most: int = 6) -> str:
+    """The first names of a list."""
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
+
+
+def loss_by_row(logits: torch.Tensor, labels: torch.Tensor) -> list[tuple[float, int]]:
+    """(cross-entropy summed over a row's labels, how many they are), in nats.
+
+    Args:
+        logits: ``[rows, length, classes]``.
+        labels: int64 ``[rows, length]``; -100 where there is none.
+    """
+    rows, places = torch.nonzero(labels != IGNORED, as_tuple=True)
+    losses = nn.functional.cross_entropy(logits[rows, places].float(), labels[rows, places], reduction="none").double()
+    total = torch.zeros(len(labels), dtype=torch.float64, device=losses.device).index_add_(0, rows, losses)
+    return list(zip(total.tolist(), torch.bincount(rows, minlength=len(labels)).tolist(), strict=True))
 
 
 def batches_by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:

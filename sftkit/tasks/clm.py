@@ -7,31 +7,31 @@ models have none, and what stands there is neither attended to nor predicted.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from sftkit.errors import DataError
-from sftkit.tasks.base import Collator, Evaluator, Objective, Scores, batches_by_length, to_device
+from sftkit.tasks.base import IGNORED, Collator, Evaluator, Objective, batches_by_length, loss_by_row, to_device
 from sftkit.tasks.sources import joined, quiet_datasets
+from sftkit.tasks.tally import Tally, mean_loss
 from sftkit.tasks.text import text_rows, text_windows
-
-_IGNORED = -100
 
 
 class CausalLM(Objective):
     """Causal language modelling; the loss is in nats a predicted token."""
 
     name: ClassVar[str] = "clm"
+    title: ClassVar[str] = "causal language modelling"
     best_metric: ClassVar[str] = "loss"
     greater_is_better: ClassVar[bool] = False
     is_task: ClassVar[bool] = False
     auto_class: ClassVar[Any] = AutoModelForCausalLM
-    model_counts: ClassVar[bool] = True
+    loss: ClassVar[None] = None
 
     def read(self, sources: Sequence[str]) -> Dataset:
         """One row a line that is not blank, in the column ``text``."""
@@ -67,24 +67,28 @@ class CausalEvaluator(Evaluator):
     def __init__(self, windows: Sequence[list[int]], examples: int) -> None:
         self._windows, self.examples = list(windows), examples
 
-    def __call__(self, model: PreTrainedModel, batch_size: int) -> Scores:
-        """Loss in nats a predicted token, and perplexity."""
-        total, count = 0.0, 0
+    def predict(self, model: PreTrainedModel, batch_size: int) -> list[tuple[float, int]]:
+        """(summed loss in nats, predicted tokens) of each window."""
+        result = [(0.0, 0)] * len(self._windows)
         for indices in batches_by_length([len(ids) for ids in self._windows], batch_size):
-            batch = _batch([self._windows[i] for i in indices])
-            predicted = int((batch["labels"][:, 1:] != _IGNORED).sum())
+            batch = to_device(_batch([self._windows[i] for i in indices]), model)
+            labels = batch.pop("labels")
             with torch.no_grad():
-                total += float(model(**to_device(batch, model)).loss) * predicted
-            count += predicted
-        loss = total / count
-        return Scores({"loss": loss, "perplexity": math.exp(min(loss, 700.0))}, self.examples)
+                found = loss_by_row(model(**batch).logits[:, :-1], labels[:, 1:])
+            for i, each in zip(indices, found, strict=True):
+                result[i] = each
+        return result
+
+    def tally(self, predicted: Sequence[Any]) -> Tally:
+        """The same, as counts."""
+        return Tally(np.array(predicted, np.float64).reshape(-1, 2), mean_loss)
 
 
 def _batch(windows: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
     """``input_ids``, ``attention_mask`` and ``labels``, int64 ``[windows, longest]``."""
     longest = max(len(ids) for ids in windows)
     ids = torch.zeros(len(windows), longest, dtype=torch.int64)
-    mask, labels = torch.zeros_like(ids), torch.full_like(ids, _IGNORED)
+    mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORED)
     for row, window in enumerate(windows):
         ids[row, : len(window)] = torch.tensor(window)
         mask[row, : len(window)] = 1

@@ -5,7 +5,9 @@ Multi-word tokens and empty nodes are passed over, as the standard says for the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import conllu
 
@@ -15,7 +17,9 @@ from sftkit.tasks.sources import read_text
 COLUMNS = 10
 UPOS = ("ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ",
         "SYM", "VERB", "X")  # fmt: skip
-_FIELDS = ("id", "form", "lemma", "upos")
+_FIELDS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel")
+#: A syntactic word: its line, and its columns by name.
+Word = tuple[int, Mapping[str, Any]]
 
 
 def tagged_sentences(source: str) -> Iterator[tuple[list[str], list[str]]]:
@@ -24,14 +28,45 @@ def tagged_sentences(source: str) -> Iterator[tuple[list[str], list[str]]]:
     Raises:
         DataError: if the file is not CoNLL-U, or a tag is not one of the 17 universal ones; names the line.
     """
+    for words in sentences(source):
+        yield [word["form"] for _, word in words], [_tag(source, line, word["upos"]) for line, word in words]
+
+
+def sentences(source: str) -> Iterator[list[Word]]:
+    """The syntactic words of every sentence; sentences without words are left out.
+
+    Raises:
+        DataError: if the file is not CoNLL-U or holds no sentence; names the line.
+    """
     empty = True
     for line, block in _blocks(read_text(source)):
-        words, tags = _sentence(source, line, block)
+        words = _words(source, line, block)
         if words:
             empty = False
-            yield words, tags
+            yield words
     if empty:
         raise DataError(f"{source}: holds no sentence.")
+
+
+def write_columns(source: str, path: Path, changes: Sequence[Sequence[Mapping[int, str]]]) -> None:
+    """Copy a file with some columns of its syntactic words replaced, everything else as it is.
+
+    Args:
+        source: a file that :func:`sentences` reads.
+        path: the new file.
+        changes: for each sentence and each word of it: column (from 0) -> what stands there.
+    """
+    left = iter(changes)
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for line, block in _blocks(read_text(source)):
+            numbers = [number for number, _ in _words(source, line, block)]
+            if numbers:
+                for number, change in zip(numbers, next(left), strict=True):
+                    columns = block[number - line].split("\t")
+                    for column, text in change.items():
+                        columns[column] = text
+                    block[number - line] = "\t".join(columns)
+            file.write("\n".join(block) + "\n\n")
 
 
 def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -51,7 +86,7 @@ def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
         yield start, block
 
 
-def _sentence(source: str, start: int, block: list[str]) -> tuple[list[str], list[str]]:
+def _words(source: str, start: int, block: list[str]) -> list[Word]:
     numbers = [start + i for i, line in enumerate(block) if not line.startswith("#")]
     for number in numbers:
         columns = block[number - start].count("\t") + 1
@@ -61,25 +96,21 @@ def _sentence(source: str, start: int, block: list[str]) -> tuple[list[str], lis
                 "Is it CoNLL-U (UPOS in column 4)?"
             )
     if not numbers:
-        return [], []
+        return []
     try:
         (tokens,) = conllu.parse("\n".join(block) + "\n\n", fields=_FIELDS)
     except (conllu.exceptions.ParseException, ValueError) as error:
         raise DataError(
             f"{source}, sentence at line {start}: not valid CoNLL-U ({' '.join(str(error).split())})."
         ) from None
-    words, tags = [], []
-    for number, token in zip(numbers, tokens, strict=True):
-        if isinstance(token["id"], int):  # ranges are multi-word tokens, decimals empty nodes
-            words.append(_form(source, number, token["form"]))
-            tags.append(_tag(source, number, token["upos"]))
-    return words, tags
-
-
-def _form(source: str, number: int, form: str | None) -> str:
-    if not form:
-        raise DataError(f"{source}, line {number}: the word form is empty.")
-    return form
+    # ranges are multi-word tokens, decimals empty nodes
+    words: list[Word] = [
+        (number, token) for number, token in zip(numbers, tokens, strict=True) if isinstance(token["id"], int)
+    ]
+    for number, token in words:
+        if not token["form"]:
+            raise DataError(f"{source}, line {number}: the word form is empty.")
+    return words
 
 
 def _tag(source: str, number: int, tag: str | None) -> str:

@@ -7,7 +7,6 @@ the batch.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -22,18 +21,19 @@ from transformers import (
 )
 
 from sftkit.errors import CheckpointError
-from sftkit.tasks.base import Collator, Evaluator, Objective, Scores, batches_by_length, to_device
+from sftkit.tasks.base import IGNORED, Collator, Evaluator, Objective, batches_by_length, loss_by_row, to_device
 from sftkit.tasks.sources import joined
+from sftkit.tasks.tally import Tally, mean_loss
 from sftkit.tasks.text import text_rows, text_windows
 
 MASKED_SHARE = 0.15
-_IGNORED = -100
 
 
 class MaskedLM(Objective):
     """Masked language modelling; the loss is in nats a masked token."""
 
     name: ClassVar[str] = "mlm"
+    title: ClassVar[str] = "masked language modelling"
     best_metric: ClassVar[str] = "loss"
     greater_is_better: ClassVar[bool] = False
     is_task: ClassVar[bool] = False
@@ -79,17 +79,21 @@ class MaskedEvaluator(Evaluator):
         self._features = [mask(line, seed, i) for i, line in enumerate(ids)]
         self._pad = DataCollatorWithPadding(tokenizer)
 
-    def __call__(self, model: PreTrainedModel, batch_size: int) -> Scores:
-        """Loss in nats a masked token, and perplexity."""
-        total, count = 0.0, 0
+    def predict(self, model: PreTrainedModel, batch_size: int) -> list[tuple[float, int]]:
+        """(summed loss in nats, masked tokens) of each window."""
+        result = [(0.0, 0)] * len(self._features)
         for indices in batches_by_length([len(f["input_ids"]) for f in self._features], batch_size):
-            batch = self._batch(indices)
-            masked = int((batch["labels"] != _IGNORED).sum())
+            batch = to_device(self._batch(indices), model)
+            labels = batch.pop("labels")
             with torch.no_grad():
-                total += float(model(**to_device(batch, model)).loss) * masked
-            count += masked
-        loss = total / count
-        return Scores({"loss": loss, "perplexity": math.exp(min(loss, 700.0))}, self.examples)
+                found = loss_by_row(model(**batch).logits, labels)
+            for i, each in zip(indices, found, strict=True):
+                result[i] = each
+        return result
+
+    def tally(self, predicted: Sequence[Any]) -> Tally:
+        """The same, as counts."""
+        return Tally(np.array(predicted, np.float64).reshape(-1, 2), mean_loss)
 
     def _batch(self, indices: list[int]) -> dict[str, torch.Tensor]:
         return _padded([self._features[i] for i in indices], self._pad)
@@ -97,7 +101,7 @@ class MaskedEvaluator(Evaluator):
 
 def _padded(lines: Sequence[dict[str, Any]], pad: Collator) -> dict[str, torch.Tensor]:
     batch = dict(pad([{"input_ids": line["input_ids"]} for line in lines]))
-    labels = torch.full_like(batch["input_ids"], _IGNORED)
+    labels = torch.full_like(batch["input_ids"], IGNORED)
     for row, line in enumerate(lines):
         labels[row, torch.from_numpy(line["at"])] = torch.tensor(line["labels"])
     return {**batch, "labels": labels}

@@ -5,15 +5,16 @@ from __future__ import annotations
 from sftkit.tasks.base import Objective
 from sftkit.tasks.clm import CausalLM
 from sftkit.tasks.mlm import MaskedLM
-from sftkit.tasks.tagging import PartOfSpeech
+from sftkit.tasks.options import NO_OPTIONS, TaskOptions
+from sftkit.tasks.pos import PartOfSpeech
 
 OBJECTIVES: dict[str, type[Objective]] = {kind.name: kind for kind in (MaskedLM, CausalLM, PartOfSpeech)}
 
 
-def objective_of(name: str) -> Objective:
+def objective_of(name: str, options: TaskOptions = NO_OPTIONS) -> Objective:
     """A new objective by name.
 
     Raises:
         KeyError: if there is none of that name.
     """
-    return OBJECTIVES[name]()
+    return OBJECTIVES[name](options)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import datasets
 import xxhash
@@ -60,6 +61,40 @@ def hub_rows(source: str) -> Dataset:
     except Exception as error:  # datasets raises dozens of kinds, builtin ones among them
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{source}: datasets cannot load it ({type(error).__name__}: {reason}).") from error
+
+
+def hub_table(source: str, columns: Mapping[str, Sequence[str]]) -> Dataset:
+    """Rows of a data set on the hub, with columns under our names and labels as words.
+
+    Args:
+        source: ``hf://dataset[:config][:split]``.
+        columns: our name -> names that the column may have there.
+
+    Raises:
+        DataError: if a column is missing, naming those that are there.
+    """
+    rows = hub_rows(source)
+    found = {}
+    for ours, names in columns.items():
+        there = [name for name in names if name in rows.column_names]
+        if not there:
+            raise DataError(
+                f"{source}: has no column {' or '.join(map(repr, names))}, only {', '.join(rows.column_names)}."
+            )
+        found[ours] = _in_words(rows, there[0])
+    return Dataset.from_dict(found)
+
+
+def _in_words(rows: Dataset, column: str) -> list[Any]:
+    """A column's values, numbers that stand for labels replaced by the labels."""
+    kind = rows.features[column]
+    values: list[Any] = rows[column][:]
+    inner = getattr(kind, "feature", None)
+    if isinstance(kind, datasets.ClassLabel):
+        return [None if value is None or value < 0 else kind.int2str(value) for value in values]
+    if isinstance(inner, datasets.ClassLabel):
+        return [[inner.int2str(value) for value in row] for row in values]
+    return values
 
 
 def joined(parts: Sequence[Dataset]) -> Dataset:

@@ -227,7 +227,7 @@ class _Run:
             folder=self.folder / name,
             regularise=regularise,
             lasting=self.lasting,
-            model_counts=objective.model_counts,
+            loss=objective.loss,
             aside=None if is_first() else self.aside,
             **more,
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from transformers import (
 
 from sftkit.errors import SettingsError
 from sftkit.modeling.load import quiet
-from sftkit.tasks.base import Collator, Evaluator
+from sftkit.tasks.base import Collator, Evaluator, mean_over_labels
 from sftkit.training.callbacks import Epochs, ProgressCallback, Regularise, Schedule, SetAside
 from sftkit.training.checkpoints import drop_checkpoints, latest_checkpoint, write_json
 from sftkit.training.observer import Observer
@@ -67,7 +67,7 @@ class Phase:
         greater: whether more of it is better.
         steps: optimizer steps to do.
         folder: where checkpoints are, and the best step is kept in the end; the same for all processes.
-        model_counts: whether the model itself divides its loss by the number of labels in the whole step.
+        loss: the objective's; None where the model itself divides its loss by the labels of a whole step.
         aside: where this process keeps the best step meanwhile; by default there, too.
         regularise: called once before each optimizer step, to add the regulariser's gradient.
         lasting: whether the folder outlives the run, so that checkpoints are worth their time.
@@ -88,7 +88,7 @@ class Phase:
     lasting: bool = False
     snapshot: tuple[int, Snapshot] | None = None
     aside: Path | None = None
-    model_counts: bool = False
+    loss: Callable[..., Any] | None = mean_over_labels
 
 
 def run_phase(phase: Phase, settings: Settings, observer: Observer) -> Outcome:
@@ -113,7 +113,7 @@ def run_phase(phase: Phase, settings: Settings, observer: Observer) -> Outcome:
             args=_arguments(phase, settings),
             train_dataset=phase.features,
             data_collator=phase.collator,
-            compute_loss_func=None if phase.model_counts else _mean_over_labels,
+            compute_loss_func=phase.loss,
             callbacks=[progress, Schedule(settings.eval_every, saving=phase.lasting), Epochs(phase.collator)],
         )
         trainer.remove_callback(PrinterCallback)
@@ -134,17 +134,6 @@ def run_phase(phase: Phase, settings: Settings, observer: Observer) -> Outcome:
         write_json(done, asdict(outcome))
         drop_checkpoints(phase.folder)
     return outcome
-
-
-def _mean_over_labels(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None) -> Any:
-    """Cross-entropy, the mean over all labels of an optimizer step, whatever batches and processes they came in.
-
-    The mean of each batch's mean, which models give, would weigh a label by how few others came with it.
-    """
-    total = nn.functional.cross_entropy(
-        outputs.logits.flatten(0, -2).float(), labels.flatten(), ignore_index=-100, reduction="sum"
-    )
-    return total / (num_items_in_batch if num_items_in_batch is not None else (labels != -100).sum())
 
 
 class _Judge:

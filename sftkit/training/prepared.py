@@ -34,7 +34,7 @@ class Prepared:
             SftkitError: of the kind that fits, for data, bases, SFTs and settings that cannot be.
         """
         self.settings, self.observer = settings, observer
-        self.objective: Objective = objective_of(settings.objective)
+        self.objective: Objective = objective_of(settings.objective, settings.options)
         self._load_data()
         self._load_model()
         self._make_features()
@@ -48,12 +48,14 @@ class Prepared:
             self.train_rows, self.dev_rows = rows, self.objective.read(settings.dev)
         else:
             self.train_rows, self.dev_rows = held_out(rows, settings.held_out, settings.seed, settings.data[0])
+        self.objective = self.objective.with_labels(self.objective.labels_in(self.train_rows))
+        self.objective.check_labels(self.dev_rows, settings.dev or settings.data)
 
     def _load_model(self) -> None:
         settings, objective = self.settings, self.objective
         self.observer.loading("base")
         self.checkpoint = Checkpoint(settings.base)
-        self.tokenizer = load_tokenizer(settings.base, words=objective.is_task)
+        self.tokenizer = load_tokenizer(settings.base, words=objective.takes_words)
         self.model = load_model(settings.base, objective.auto_class, seed=settings.seed, **objective.config()).model
         self.max_length = min(settings.max_length, longest(self.model, self.tokenizer))
         check_vocabulary(self.model, self.tokenizer, settings.base)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sftkit.errors import SettingsError
+from sftkit.tasks.options import NO_OPTIONS, TaskOptions, check_options
 
 #: The paper's K for languages over mBERT's backbone parameters, so that mBERT gets that very K: 4.3 %.
 LANGUAGE_DENSITY = 7_667_712 / 177_262_848
@@ -45,7 +46,8 @@ class Settings:
     """One training run, everything in force. Make it with :func:`settings_for`, which fills in the recipe.
 
     Attributes:
-        objective: "mlm", "clm" or "pos".
+        objective: "mlm", "clm", "pos", …: the name of its option.
+        options: what the user said about the task's data.
         data: sources to train on.
         dev: sources to choose the best step on; none: a share is held out.
         base: model directory.
@@ -104,6 +106,7 @@ class Settings:
     rewind_to: int | None = 0
     checkpoint_gradients: bool = False
     report_to: tuple[str, ...] = ()
+    options: TaskOptions = NO_OPTIONS
 
 
 _LANGUAGE = {
@@ -120,7 +123,18 @@ _TASK = {
     "l1": 0.0,
     "eval_every": 250,
 }
-RECIPES: dict[str, dict[str, Any]] = {"mlm": _LANGUAGE, "clm": _LANGUAGE, "pos": _TASK}
+#: As Ebrahimi et al. 2022; the paper does so for NLI, and other texts as a whole are no different.
+_SEQUENCE = _TASK | {
+    "phase1": Length(epochs=5), "phase2": Length(epochs=5), "batch_size": 32, "lr": 2e-5, "eval_every": 625,
+}  # fmt: skip
+#: Not in the paper: BERT's own for SQuAD (Devlin et al. 2019, section 4.2).
+_ANSWERS = _TASK | {
+    "phase1": Length(epochs=3), "phase2": Length(epochs=3), "batch_size": 32, "max_length": 384, "eval_every": 1000,
+}  # fmt: skip
+RECIPES: dict[str, dict[str, Any]] = {
+    "mlm": _LANGUAGE, "clm": _LANGUAGE, "pos": _TASK, "ner": _TASK, "dep": _TASK, "nli": _SEQUENCE,
+    "classify": _SEQUENCE, "qa": _ANSWERS,
+}  # fmt: skip
 
 
 def settings_for(
@@ -186,6 +200,7 @@ def check(made: Settings) -> None:
         raise SettingsError(f"--max-length is {made.max_length}; it must be at least 8.")
     if made.method not in METHODS:
         raise SettingsError(f"--method is {made.method!r}; known are {', '.join(METHODS)}.")
+    check_options(made.options, made.objective)
     _check_method(made)
 
 

@@ -11,7 +11,8 @@ from transformers import AutoModelForTokenClassification, BertConfig, PreTrained
 
 from sftkit.errors import DataError
 from sftkit.tasks.mlm import MaskedLM
-from sftkit.tasks.tagging import PartOfSpeech, TagEvaluator, encode_sentences
+from sftkit.tasks.pos import PartOfSpeech, TagEvaluator
+from sftkit.tasks.words import word_windows
 from tests import pico
 
 
@@ -62,10 +63,10 @@ def _tagger() -> PreTrainedModel:
 
 def test_every_word_of_a_sentence_of_2000_words_gets_a_tag() -> None:
     rows = Dataset.from_list([{"words": ["ta", "mi"] * 1000, "tags": ["NOUN", "VERB"] * 1000}])
-    evaluator = TagEvaluator(rows, PartOfSpeech.labels, pico.make_tokenizer(), 32)
+    evaluator = TagEvaluator(rows, PartOfSpeech.fixed_labels, pico.make_tokenizer(), 32)
     (predicted,) = evaluator.predict(_tagger(), 8)
     assert len(predicted) == 2000
-    assert set(predicted) <= set(PartOfSpeech.labels)
+    assert set(predicted) <= set(PartOfSpeech.fixed_labels)
 
 
 def _one(words: list[str]) -> Dataset:
@@ -73,16 +74,16 @@ def _one(words: list[str]) -> Dataset:
 
 
 def test_a_label_stands_at_the_first_piece_of_its_word() -> None:
-    tokenizer = pico.make_tokenizer()
-    ((_, window),) = encode_sentences(_one(["tax", "mi"]), PartOfSpeech.labels, tokenizer, 32)
-    labelled = [PartOfSpeech.labels[label] if label >= 0 else None for label in window["labels"]]
+    tokenizer, objective = pico.make_tokenizer(), PartOfSpeech()
+    (window,) = objective.features(_one(["tax", "mi"]), tokenizer, 32)
+    labelled = [objective.labels[label] if label >= 0 else None for label in window["labels"]]
     assert tokenizer.convert_ids_to_tokens(window["input_ids"]) == ["[CLS]", "ta", "##x", "mi", "[SEP]"]
     assert labelled == [None, "NOUN", None, "VERB", None]
 
 
 def test_a_word_that_the_tokenizer_has_nothing_for_is_still_scored() -> None:
-    ((_, window),) = encode_sentences(_one(["\u200b", "mi"]), PartOfSpeech.labels, pico.make_tokenizer(), 32)
-    assert window["words"] == [0, 1]
+    (window,) = word_windows([["\u200b", "mi"]], pico.make_tokenizer(), 32)
+    assert window.kept == range(2)
 
 
 def test_tags_are_scored_as_a_plain_loop_would(treebank: Path) -> None:
@@ -96,7 +97,7 @@ def test_tags_are_scored_as_a_plain_loop_would(treebank: Path) -> None:
         for i, word in enumerate(encoded.word_ids()):
             if word is not None and word not in seen:
                 seen.add(word)
-                right += PartOfSpeech.labels[best[i]] == row["tags"][word]
+                right += PartOfSpeech.fixed_labels[best[i]] == row["tags"][word]
                 total += 1
     assert objective.evaluator(rows, tokenizer, 64, 0)(model, 7).metrics["accuracy"] == pytest.approx(right / total)
 

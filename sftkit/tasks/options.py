@@ -1,0 +1,80 @@
+"""What a user may say about the data of a task, beside where it is. No torch: the command line reads this module."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from sftkit.errors import SettingsError
+
+#: Which objectives an option is about.
+_ABOUT = {
+    "map_label": ("ner", "nli", "classify"),
+    "columns": ("nli", "classify"),
+    "subtypes": ("dep",),
+    "decode": ("dep",),
+    "paper_compat": ("dep",),
+    "stride": ("qa",),
+}
+#: How a parser's scores become heads: the best tree, or each word's best head by itself.
+DECODERS = ("tree", "greedy")
+
+
+@dataclass(frozen=True)
+class TaskOptions:
+    """How data is read and scored.
+
+    Attributes:
+        map_label: (label in the data, what it is taken for), for both training and scoring. In named entity
+            recognition the labels are entity types, and "O" stands for no entity.
+        columns: the columns of a table that hold the texts and the label, in this order; none: found by their names.
+        subtypes: keep the language-specific part of relations ("nmod:poss").
+        decode: one of ``DECODERS``.
+        paper_compat: score as the paper's code does.
+        stride: tokens that two windows of one passage share.
+    """
+
+    map_label: tuple[tuple[str, str], ...] = ()
+    columns: tuple[str, ...] = ()
+    subtypes: bool = False
+    decode: str = "tree"
+    paper_compat: bool = False
+    stride: int = 128
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """``map_label`` as a dictionary."""
+        return dict(self.map_label)
+
+
+NO_OPTIONS = TaskOptions()
+
+
+def check_options(options: TaskOptions, objective: str) -> None:
+    """Refuse options that are about other objectives, and values that make no sense.
+
+    Raises:
+        SettingsError: naming the option.
+    """
+    for field in fields(options):
+        if getattr(options, field.name) != field.default and objective not in _ABOUT[field.name]:
+            named = " and ".join(f"--{name}" for name in _ABOUT[field.name])
+            raise SettingsError(f"--{field.name.replace('_', '-')} is about {named}, not --{objective}.")
+    if options.decode not in DECODERS:
+        raise SettingsError(f"--decode is {options.decode!r}; known are {', '.join(DECODERS)}.")
+    if options.stride < 0:
+        raise SettingsError(f"--stride is {options.stride}; it must not be negative.")
+
+
+def parse_map_label(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """``DATE=O`` as a pair.
+
+    Raises:
+        SettingsError: if there is no equals sign, or nothing beside it.
+    """
+    pairs = []
+    for text in texts:
+        old, equals, new = text.partition("=")
+        if not (old and equals and new):
+            raise SettingsError(f"--map-label {text}: write OLD=NEW, such as DATE=O.")
+        pairs.append((old, new))
+    return tuple(pairs)

@@ -1,0 +1,62 @@
+"""``--pos``: part-of-speech tagging of CoNLL-U words.
+
+The labels are the 17 universal tags, whatever the file happens to hold, so a tagger fits every treebank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
+
+from sftkit.tasks.base import Evaluator
+from sftkit.tasks.conllu_files import UPOS, tagged_sentences, write_columns
+from sftkit.tasks.sources import HUB, hub_table, joined
+from sftkit.tasks.tally import Tally, accuracy
+from sftkit.tasks.token_labels import TokenEvaluator, TokenLabels
+
+
+class PartOfSpeech(TokenLabels):
+    """Universal part-of-speech tagging; accuracy over words."""
+
+    name: ClassVar[str] = "pos"
+    title: ClassVar[str] = "part-of-speech tagging"
+    best_metric: ClassVar[str] = "accuracy"
+    greater_is_better: ClassVar[bool] = True
+    fixed_labels: ClassVar[tuple[str, ...]] = UPOS
+
+    def read(self, sources: Sequence[str]) -> Dataset:
+        """One row a sentence: ``words`` and ``tags``."""
+        return joined([_rows(source) for source in sources])
+
+    def evaluator(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, seed: int) -> Evaluator:
+        """Scores the share of words that get their tag."""
+        del seed
+        return TagEvaluator(rows, self.labels, tokenizer, max_length)
+
+    def write_predictions(self, source: str, predicted: Sequence[Any], path: Path) -> None:
+        """The CoNLL-U file with the predicted tags in its UPOS column."""
+        write_columns(source, path, [[{3: tag} for tag in tags] for tags in predicted])
+
+
+class TagEvaluator(TokenEvaluator):
+    """Accuracy over all words of all sentences."""
+
+    def tally(self, predicted: Sequence[Any]) -> Tally:
+        """(right, all) words of each sentence."""
+        counts = [
+            (sum(p == g for p, g in zip(ps, gs, strict=True)), len(gs))
+            for ps, gs in zip(predicted, self.gold, strict=True)
+        ]
+        return Tally(np.array(counts, np.float64).reshape(-1, 2), accuracy)
+
+
+def _rows(source: str) -> Dataset:
+    if source.startswith(HUB):
+        return hub_table(source, {"words": ("tokens", "words"), "tags": ("upos", "upos_tags", "pos_tags")})
+    sentences = [{"words": words, "tags": tags} for words, tags in tagged_sentences(source)]
+    return Dataset.from_list(sentences)

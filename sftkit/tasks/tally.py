@@ -1,0 +1,59 @@
+"""Counts per example from whose sums the metrics follow: what scores, intervals and comparisons are all made of.
+
+Numpy only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Counts = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What an evaluation counted.
+
+    Attributes:
+        counts: float64 ``[examples, n]``, such as (right words, words) of each sentence. For language models an example
+            is a window.
+        metrics: from sums over examples, ``[..., n]``, each metric ``[...]``, by its name in lower case. Shares are
+            between 0 and 1.
+    """
+
+    counts: Counts
+    metrics: Callable[[Counts], dict[str, Counts]]
+
+    def scores(self) -> dict[str, float]:
+        """The metrics over all examples."""
+        return {name: float(value) for name, value in self.metrics(self.counts.sum(0)).items()}
+
+
+def ratio(part: Counts, whole: Counts) -> Counts:
+    """The share of a part in a whole, and 0 where the whole is 0."""
+    return np.divide(part, whole, out=np.zeros(np.broadcast(part, whole).shape), where=whole != 0)
+
+
+def accuracy(sums: Counts) -> dict[str, Counts]:
+    """Of sums (right, all)."""
+    return {"accuracy": ratio(sums[..., 0], sums[..., 1])}
+
+
+def precision_recall_f1(sums: Counts) -> dict[str, Counts]:
+    """Of sums (right, predicted, gold)."""
+    right, predicted, gold = sums[..., 0], sums[..., 1], sums[..., 2]
+    return {
+        "precision": ratio(right, predicted),
+        "recall": ratio(right, gold),
+        "f1": ratio(2 * right, predicted + gold),
+    }
+
+
+def mean_loss(sums: Counts) -> dict[str, Counts]:
+    """Of sums (loss in nats, predicted tokens): loss a token, and its exponential, the perplexity."""
+    loss = ratio(sums[..., 0], sums[..., 1])
+    return {"loss": loss, "perplexity": np.exp(np.minimum(loss, 700.0))}
