@@ -33,7 +33,7 @@ def parse_argument(text: str) -> Argument:
         FormatError: if it names nothing that exists or could be on the hub.
         typer.BadParameter: if a weight is given to a model, or is no finite number.
     """
-    name, weight = _split(text)
+    name, weight = split_weight(text)
     path = Path(name).expanduser()
     published = (path / PUBLISHED).is_file() and not (path / "config.json").is_file()
     if name.startswith(SCHEME) or path.is_file() or name.endswith(".sft") or published:
@@ -118,8 +118,12 @@ def check_values(name: str) -> str:
     return name
 
 
-def _split(text: str) -> tuple[str, float | None]:
-    """``x.sft:0.5`` in its parts; a file whose name holds the colon wins."""
+def split_weight(text: str) -> tuple[str, float | None]:
+    """``x.sft:0.5`` in its parts; a file whose name holds the colon wins.
+
+    Raises:
+        typer.BadParameter: if what follows the colon is no finite number.
+    """
     name, colon, number = text.rpartition(":")
     if not colon or number.startswith("//") or Path(text).expanduser().exists():
         return text, None

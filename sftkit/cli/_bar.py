@@ -1,12 +1,16 @@
-"""How far the writing of a model is: a bar of bytes on a terminal, a line now and then where it is none."""
+"""How far the writing of a model, or the scoring of one, is: a bar on a terminal, else a line now and then."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from sftkit.cli import _render
+from sftkit.cli import _render, _signals
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _PLAIN_EVERY = 10.0  # seconds
 
@@ -36,3 +40,41 @@ def _lines(what: str, *, quiet: bool) -> Callable[[int, int], None]:
             _render.stderr().print(f"{what}  {done / 1e9:.1f} of {total / 1e9:.1f} GB", soft_wrap=True)
 
     return watch
+
+
+class CountingBar:
+    """Counts examples, or windows of them, under a title that may change."""
+
+    def __init__(self, progress: Progress | None, *, quiet: bool = False) -> None:
+        self._progress, self._quiet = progress, quiet
+        self._name, self._spoke = "", time.monotonic()
+        self._task = progress.add_task("scoring", total=None) if progress is not None else None
+
+    def begin(self, name: str) -> None:
+        """The turn of a language."""
+        self._name = f" {name}"
+        if self._progress is not None and self._task is not None:
+            self._progress.reset(self._task, description=f"scoring {name}", total=None)
+
+    def watch(self, done: int, total: int) -> None:
+        """So many are done of so many."""
+        _signals.check()
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, completed=done, total=total)
+        elif not self._quiet and time.monotonic() - self._spoke > _PLAIN_EVERY:
+            self._spoke = time.monotonic()
+            _render.stderr().print(f"scoring{self._name}  {done:,} of {total:,}", soft_wrap=True)
+
+
+@contextmanager
+def counting_bar(*, quiet: bool) -> Iterator[CountingBar]:
+    """A bar for scoring on a terminal, a line now and then where it is none."""
+    console = _render.stderr()
+    if quiet or not console.is_terminal:
+        yield CountingBar(None, quiet=quiet)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield CountingBar(progress)

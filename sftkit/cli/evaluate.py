@@ -1,4 +1,4 @@
-"""``sftkit evaluate``: scores a model, or a base and SFTs composed in memory."""
+"""``sftkit evaluate``: scores a model, or a base and SFTs composed in memory; one set of data, or many languages."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 
 from sftkit.cli import _options, _render
+from sftkit.cli._request import Request
+from sftkit.cli._scores import show
+from sftkit.training.settings import RECIPES, Settings
 
 
 def evaluate(
@@ -23,11 +26,37 @@ def evaluate(
     nli: _options.NliFiles = None,
     classify: _options.ClassifyFiles = None,
     qa: _options.QaFiles = None,
+    each: Annotated[
+        str | None,
+        typer.Option(
+            "--each", metavar="'lang/{}.sft'", help="An SFT more for each language; the data's name has {} in it, too."
+        ),
+    ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--against",
+            metavar="X.sft[:WEIGHT]",
+            help="Compare with the base under these SFTs instead (and the same task SFT, if none of them is a task's).",
+        ),
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option("--predictions", metavar="FILE", help="Write what the model said, in the data's own format."),
+    ] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the scores as a table.")] = None,
+    resamples: Annotated[
+        int, typer.Option("--resamples", min=0, help="Draws of the bootstrap for intervals and p; 0: none.")
+    ] = 1000,
     batch_size: Annotated[
         int, typer.Option("--batch-size", min=1, help="Windows a batch; the scores do not depend on it.")
     ] = 32,
-    max_length: Annotated[int, typer.Option("--max-length", min=8, help="Tokens a window.")] = 256,
-    seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Of the masks of --mlm.")] = 42,
+    max_length: Annotated[
+        int | None, typer.Option("--max-length", min=8, help="Tokens a window.  Default: 256; qa 384.")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=2**32 - 1, help="Of the masks of --mlm, and of the bootstrap.")
+    ] = 42,
     map_label: _options.MapLabel = None,
     columns: _options.Columns = None,
     subtypes: _options.Subtypes = False,
@@ -36,6 +65,8 @@ def evaluate(
     stride: _options.Stride = 128,
     device: _options.Device = "auto",
     force: Annotated[bool, typer.Option("--force", help="Add SFTs to another base than theirs.")] = False,
+    overwrite: _options.Overwrite = False,
+    quiet: _options.Quiet = False,
     json: _options.Json = False,
 ) -> None:
     """Score a model on labelled data, or a base with SFTs that are added in memory.
@@ -43,12 +74,10 @@ def evaluate(
     \b
     Examples:
       sftkit evaluate model/ --pos test.conllu
-      sftkit evaluate mmt-small/ mt.sft pos.sft --pos test.conllu
-      sftkit evaluate mmt-small/ mt.sft --mlm held-out.txt
+      sftkit evaluate mmt-small/ mt.sft pos.sft --pos test.conllu --predictions said.conllu
+      sftkit evaluate mmt-small/ pos.sft --each 'lang/{}.sft' --pos 'ud/{}/test.conllu'
+      sftkit evaluate mmt-small/ mt.sft pos.sft --pos test.conllu --against mt-random.sft
     """
-    from sftkit.cli._arguments import parse_weighted
-    from sftkit.hub import resolve_model
-
     objective, data = _options.one_objective(
         {"mlm": mlm, "clm": clm, "pos": pos, "ner": ner, "dep": dep, "nli": nli, "classify": classify, "qa": qa}
     )
@@ -57,30 +86,19 @@ def evaluate(
         objective=objective,
     )  # fmt: skip
     _options.check_device(device)
-    weighted = [parse_weighted(argument) for argument in sfts or ()]
-    base = resolve_model(model)
-    from sftkit.evaluation.run import evaluate as run
+    request = Request(objective, data, model, sfts or [], each, against or [], predictions, csv)
+    request.check(overwrite=overwrite)
+    from sftkit.evaluation.report import as_document, write_csv
+    from sftkit.evaluation.run import Scoring
 
-    with _render.stderr().status("scoring …"):
-        result = run(
-            objective, data, base, weighted,
-            batch_size=batch_size, max_length=max_length, seed=seed, device=device, force=force, options=options,
-        )  # fmt: skip
-    for text in result.notes:
+    length = max_length or RECIPES[objective].get("max_length", Settings.max_length)
+    scoring = Scoring(objective, options, batch_size, length, seed, device, force, resamples)
+    found, notes = request.run(scoring, overwrite=overwrite, quiet=quiet)
+    for text in () if quiet else notes:
         _render.note(text)
+    if csv is not None:
+        write_csv(csv, found, overwrite=overwrite)
     if json:
-        _render.as_json(
-            {
-                "objective": result.objective,
-                "data": list(result.data),
-                "examples": result.examples,
-                "metrics": result.metrics,
-            }
-        )
-        return
-    names = [Path(model).name or model, *(Path(item.path).name for item in weighted)]
-    _render.table(
-        " + ".join(names),
-        [_render.Column("data"), _render.Column("examples", True), *(_render.Column(m, True) for m in result.metrics)],
-        [(", ".join(result.data), f"{result.examples:,}", *(f"{value:.4f}" for value in result.metrics.values()))],
-    )
+        _render.as_json(as_document(objective, found))
+    else:
+        show(" + ".join([model, *(sfts or ()), *([each] if each else [])]), found)

@@ -17,7 +17,7 @@ from typing import Any
 from sftkit.demo.languages import Family, make_family, write_conllu, write_text
 from sftkit.demo.pretrain import pretrain_base
 from sftkit.errors import OutputExistsError
-from sftkit.evaluation.run import evaluate
+from sftkit.evaluation.run import Scoring, evaluate
 from sftkit.format.files import SftFile, write
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.compose import compose
@@ -28,6 +28,7 @@ from sftkit.training.observer import Observer
 from sftkit.training.settings import settings_for
 
 MARKER = "demo.json"
+_SCORING = Scoring("pos", max_length=64, device="cpu", resamples=0)
 
 
 @dataclass(frozen=True)
@@ -227,7 +228,7 @@ class _Demo:
 
     def _accuracy(self, names: tuple[str, ...]) -> float:
         test = self.folder / f"treebank/{self.target}-test.conllu"
-        result = evaluate("pos", (str(test),), self.base, self._weighted(names), max_length=64, device="cpu")
+        result = evaluate(_SCORING, (str(test),), self.base, self._weighted(names))
         return result.metrics["accuracy"]
 
     def _files(self) -> dict[str, str]:

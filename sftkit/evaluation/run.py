@@ -1,29 +1,75 @@
 """Score a model directory, or a base and SFTs composed in memory, on data of one objective.
 
-Covers one model and one set of data. No temporary model is written.
+No temporary model is written. Many languages in one call: :mod:`sftkit.evaluation.grid`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from datasets import Dataset
 from transformers import PreTrainedModel
 
-from sftkit.errors import MismatchError
-from sftkit.format.checkpoint import Checkpoint
-from sftkit.modeling.apply import add_differences, load_head
-from sftkit.modeling.backbone import untie_output
-from sftkit.modeling.load import check_vocabulary, device_of, load_model, load_tokenizer, longest
-from sftkit.operations.arithmetic import Weighted, collapse
+from sftkit.errors import SettingsError
+from sftkit.evaluation.bootstrap import Draws, Interval, draws, intervals, p_values
+from sftkit.evaluation.stage import Stage
+from sftkit.format.atomic import atomic_file, check_output
+from sftkit.modeling.load import check_vocabulary, load_tokenizer, longest
+from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.bases import check_belongs
-from sftkit.operations.heads import choose_head
-from sftkit.operations.layout import BaseView
-from sftkit.tasks.base import Objective
+from sftkit.operations.heads import brings_task_head
+from sftkit.tasks.base import Evaluator, Objective, Scores
 from sftkit.tasks.options import NO_OPTIONS, TaskOptions
 from sftkit.tasks.registry import objective_of
+from sftkit.tasks.sources import HUB
+
+#: Told how many of how many examples, or windows of them, were predicted.
+Watch = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How to score.
+
+    Attributes:
+        objective: "mlm", "pos", …
+        options: what is said about the task's data.
+        batch_size: windows a batch; the scores do not depend on it.
+        max_length: tokens a window, special tokens included.
+        seed: of the masks, for objectives that mask, and of the bootstrap.
+        device: "auto", "cpu", "cuda" or "mps".
+        force: add SFTs even to another base than theirs.
+        resamples: draws of the bootstrap; 0 for none.
+    """
+
+    objective: str
+    options: TaskOptions = NO_OPTIONS
+    batch_size: int = 32
+    max_length: int = 256
+    seed: int = 42
+    device: str = "auto"
+    force: bool = False
+    resamples: int = 1000
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Another system on the same data.
+
+    Attributes:
+        metrics: its own.
+        difference: the first system's less its.
+        p: of each difference, by a paired bootstrap.
+        drawn: the other system's metrics in every draw.
+    """
+
+    metrics: dict[str, float]
+    difference: dict[str, float]
+    p: dict[str, float]
+    drawn: Draws = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -31,100 +77,128 @@ class Evaluation:
     """The outcome.
 
     Attributes:
-        objective: "mlm", "pos", …
         data: the sources.
-        examples: how many sentences or lines.
+        examples: how many sentences, lines, pairs or questions.
         metrics: by name, in lower case; shares are between 0 and 1.
+        intervals: the 95 % bootstrap interval of each metric.
+        details: more that the objective has to say, such as a confusion matrix.
+        against: the other system, if there is one.
+        drawn: the metrics in every draw of the bootstrap.
         notes: what the user may want to know.
     """
 
-    objective: str
     data: tuple[str, ...]
     examples: int
     metrics: dict[str, float]
+    intervals: dict[str, Interval] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+    against: Comparison | None = None
+    drawn: Draws = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
 def evaluate(
-    objective_name: str,
+    scoring: Scoring,
     data: Sequence[str],
     base: Path,
     sfts: Sequence[Weighted] = (),
     *,
-    batch_size: int = 32,
-    max_length: int = 256,
-    seed: int = 42,
-    device: str = "auto",
-    force: bool = False,
-    options: TaskOptions = NO_OPTIONS,
+    against: Sequence[Weighted] = (),
+    predictions: Path | None = None,
+    overwrite: bool = False,
+    watch: Watch | None = None,
 ) -> Evaluation:
     """Score a model on labelled data.
 
     Args:
-        objective_name: "mlm", "pos", …
+        scoring: how.
         data: sources, taken together.
         base: a model directory.
         sfts: what to add to it, in memory.
-        batch_size: windows a batch; the scores do not depend on it.
-        max_length: tokens a window, special tokens included.
-        seed: of the masks, for objectives that mask.
-        device: "auto", "cpu", "cuda" or "mps".
-        force: add SFTs even to another base than theirs.
-        options: what is said about the task's data.
+        against: what to add to it instead for another system to compare with; see :func:`opposing`.
+        predictions: where to write what the model said, in the data's own format.
+        overwrite: replace an existing file.
+        watch: told how far it is.
 
     Raises:
         SftkitError: of the kind that fits, if data, base and SFTs do not go together.
     """
-    objective = objective_of(objective_name, options)
+    if predictions is not None:
+        _check_predictions(predictions, data, overwrite=overwrite)
+    objective = objective_of(scoring.objective, scoring.options)
     rows = objective.read(data)
-    notes = check_belongs(base, sfts, force=force)
-    tokenizer = load_tokenizer(base, words=objective.takes_words)
-    model = composed(objective, base, sfts)
-    model.to(device_of(device))  # type: ignore[arg-type]  # transformers wraps `to` without its types
-    model.eval()
-    check_vocabulary(model, tokenizer, base)
-    objective = objective.for_model(model)
-    objective.check_labels(rows, data)
-    evaluator = objective.evaluator(rows, tokenizer, min(max_length, longest(model, tokenizer)), seed)
-    scores = evaluator(model, batch_size)
-    return Evaluation(objective.name, tuple(data), scores.examples, scores.metrics, notes)
+    judge = Judge(scoring, base)
+    notes = dict.fromkeys(check_belongs(base, [*sfts, *against], force=scoring.force))
+    scored, predicted = judge.score(objective, rows, data, sfts, watch)
+    if predictions is not None:
+        with atomic_file(predictions, overwrite=overwrite) as part:
+            objective.write_predictions(data[0], predicted, part)
+    other = judge.score(objective, rows, data, opposing(sfts, against), watch)[0] if against else None
+    return judged(scoring, data, scored, other, tuple(notes))
 
 
-def composed(objective: Objective, base: Path, sfts: Sequence[Weighted]) -> PreTrainedModel:
-    """The model for an objective: the base, the SFTs' differences, and the head that one of them or the base brings.
-
-    The head is chosen by the rules that ``compose`` has.
-
-    Raises:
-        MismatchError: if nothing brings a trained head for the objective, or two SFTs bring a task's.
-    """
-    view = BaseView.of(Checkpoint(base))
-    choice = choose_head(collapse(sfts), view.architecture, view.known, base_has_lm_head=view.has_lm_head)
-    owner = choice.owner
-    if owner is not None and objective.is_task and owner.sft.metadata.objective not in ("", objective.name):
-        if owner.sft.metadata.is_task:
-            raise MismatchError(
-                f"{owner.path}: was trained with --{owner.sft.metadata.objective}, not --{objective.name}."
-            )
-        owner = None  # a language's head is of no use to a task
-    loaded = load_model(base, objective.auto_class, **(_label_config(owner) if owner else {}))
-    fresh = set(loaded.fresh)
-    if choice.untie is not None and not objective.is_task:
-        untied = untie_output(loaded.model)
-        fresh -= {untied.output} if untied else set()
-    if owner is not None:
-        fresh -= set(load_head(loaded.model, owner.sft, owner.path))
-    if fresh:
-        raise MismatchError(
-            f"{base}: nothing brings a trained head for --{objective.name} ({min(fresh)} would be random). "
-            f"Add an SFT trained with --{objective.name}, or name a model that has such a head."
-        )
-    add_differences(loaded.model, sfts)
-    return loaded.model
+def opposing(sfts: Sequence[Weighted], against: Sequence[Weighted]) -> list[Weighted]:
+    """The SFTs of another system: those named, and, if no task's is among them, the first system's task SFT."""
+    if any(brings_task_head(item.sft) for item in against):
+        return list(against)
+    return [*against, *(item for item in sfts if brings_task_head(item.sft))]
 
 
-def _label_config(item: Weighted) -> dict[str, Any]:
-    labels = item.sft.metadata.labels
-    if not labels:
-        return {}
-    return {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+class Judge:
+    """Scores sets of SFTs on one base, which is loaded once."""
+
+    def __init__(self, scoring: Scoring, base: Path) -> None:
+        """Load the tokenizer; the model comes with the first set of SFTs.
+
+        Raises:
+            CheckpointError: if there is none.
+        """
+        self._scoring, self._base = scoring, base
+        objective = objective_of(scoring.objective, scoring.options)
+        self._tokenizer = load_tokenizer(base, words=objective.takes_words)
+        self.stage = Stage(objective, base, scoring.device)
+
+    def score(
+        self,
+        objective: Objective,
+        rows: Dataset,
+        data: Sequence[str],
+        sfts: Sequence[Weighted],
+        watch: Watch | None = None,
+    ) -> tuple[Scores, list[Any]]:
+        """The scores of a set of SFTs, and its predictions."""
+        with self.stage.model(sfts) as model:
+            evaluator = self._evaluator(objective, rows, data, model)
+            evaluator.watch = watch
+            predicted = evaluator.predict(model, self._scoring.batch_size)
+        return evaluator.scores(predicted), predicted
+
+    def _evaluator(self, objective: Objective, rows: Dataset, data: Sequence[str], model: PreTrainedModel) -> Evaluator:
+        check_vocabulary(model, self._tokenizer, self._base)
+        objective = objective.for_model(model)
+        objective.check_labels(rows, data)
+        length = min(self._scoring.max_length, longest(model, self._tokenizer))
+        return objective.evaluator(rows, self._tokenizer, length, self._scoring.seed)
+
+
+def judged(
+    scoring: Scoring, data: Sequence[str], scores: Scores, other: Scores | None = None, notes: tuple[str, ...] = ()
+) -> Evaluation:
+    """Scores with their intervals and, if there is another system, the comparison with it."""
+    drawn = draws(scores.tally, scoring.resamples, scoring.seed) if scoring.resamples else {}
+    compared = None
+    if other is not None:
+        difference = {name: value - other.metrics[name] for name, value in scores.metrics.items()}
+        theirs = draws(other.tally, scoring.resamples, scoring.seed) if scoring.resamples else {}
+        p = p_values(drawn, theirs, difference) if drawn else {}
+        compared = Comparison(other.metrics, difference, p, theirs)
+    return Evaluation(
+        tuple(data), scores.examples, scores.metrics, intervals(drawn), scores.details, compared, drawn,
+        (*notes, *scores.notes),
+    )  # fmt: skip
+
+
+def _check_predictions(path: Path, data: Sequence[str], *, overwrite: bool) -> None:
+    if len(data) > 1 or data[0].startswith(HUB):
+        raise SettingsError("--predictions takes the format of the data file: name one local file.")
+    check_output(path, overwrite=overwrite, inputs=[Path(data[0])], directory=False)

@@ -52,18 +52,28 @@ class Scores:
         examples: how many sentences, lines, pairs or questions they are of.
         tally: the counts that the metrics follow from.
         details: more that is of use, such as a confusion matrix; plain lists, dictionaries and numbers.
+        notes: what the user may want to know of how the data was read.
     """
 
     metrics: Metrics
     examples: int
     tally: Tally
     details: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class Evaluator(ABC):
-    """Scores models on one fixed set of examples, prepared once."""
+    """Scores models on one fixed set of examples, prepared once.
+
+    Attributes:
+        examples: how many.
+        notes: what the user may want to know of how they were prepared: texts that were cut, rows that were left out.
+        watch: told how many of how many windows were predicted, by those who go through :meth:`batches`.
+    """
 
     examples: int
+    notes: tuple[str, ...] = ()
+    watch: Callable[[int, int], None] | None = None
 
     @abstractmethod
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[Any]:
@@ -81,7 +91,16 @@ class Evaluator(ABC):
     def scores(self, predicted: Sequence[Any]) -> Scores:
         """Score predictions."""
         tally = self.tally(predicted)
-        return Scores(tally.scores(), self.examples, tally, self.details(predicted))
+        return Scores(tally.scores(), self.examples, tally, self.details(predicted), self.notes)
+
+    def batches(self, lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+        """:func:`batches_by_length`, with word of how far it is."""
+        done = 0
+        for indices in batches_by_length(lengths, batch_size):
+            yield indices
+            done += len(indices)
+            if self.watch is not None:
+                self.watch(done, len(lengths))
 
     def __call__(self, model: PreTrainedModel, batch_size: int) -> Scores:
         """Predict, and score that."""

@@ -16,7 +16,7 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from sftkit.errors import DataError
-from sftkit.tasks.base import IGNORED, Collator, Evaluator, Objective, batches_by_length, loss_by_row, to_device
+from sftkit.tasks.base import IGNORED, Collator, Evaluator, Objective, loss_by_row, to_device
 from sftkit.tasks.sources import joined, quiet_datasets
 from sftkit.tasks.tally import Tally, mean_loss
 from sftkit.tasks.text import text_rows, text_windows
@@ -70,7 +70,7 @@ class CausalEvaluator(Evaluator):
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[tuple[float, int]]:
         """(summed loss in nats, predicted tokens) of each window."""
         result = [(0.0, 0)] * len(self._windows)
-        for indices in batches_by_length([len(ids) for ids in self._windows], batch_size):
+        for indices in self.batches([len(ids) for ids in self._windows], batch_size):
             batch = to_device(_batch([self._windows[i] for i in indices]), model)
             labels = batch.pop("labels")
             with torch.no_grad():

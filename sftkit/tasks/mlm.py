@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from sftkit.errors import CheckpointError
-from sftkit.tasks.base import IGNORED, Collator, Evaluator, Objective, batches_by_length, loss_by_row, to_device
+from sftkit.tasks.base import IGNORED, Collator, Evaluator, Objective, loss_by_row, to_device
 from sftkit.tasks.sources import joined
 from sftkit.tasks.tally import Tally, mean_loss
 from sftkit.tasks.text import text_rows, text_windows
@@ -82,7 +82,7 @@ class MaskedEvaluator(Evaluator):
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[tuple[float, int]]:
         """(summed loss in nats, masked tokens) of each window."""
         result = [(0.0, 0)] * len(self._features)
-        for indices in batches_by_length([len(f["input_ids"]) for f in self._features], batch_size):
+        for indices in self.batches([len(f["input_ids"]) for f in self._features], batch_size):
             batch = to_device(self._batch(indices), model)
             labels = batch.pop("labels")
             with torch.no_grad():

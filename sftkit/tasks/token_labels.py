@@ -18,7 +18,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from sftkit.tasks.base import IGNORED, Collator, Evaluator, Objective, batches_by_length, to_device
+from sftkit.tasks.base import IGNORED, Collator, Evaluator, Objective, to_device
 from sftkit.tasks.words import WordWindow, word_windows
 
 
@@ -69,7 +69,7 @@ class TokenEvaluator(Evaluator):
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[list[str]]:
         """The model's label for every word of every sentence."""
         result = [[""] * len(tags) for tags in self.gold]
-        for indices in batches_by_length([len(window.input_ids) for window in self._windows], batch_size):
+        for indices in self.batches([len(window.input_ids) for window in self._windows], batch_size):
             chosen = [self._windows[i] for i in indices]
             batch = dict(self._pad([{"input_ids": w.input_ids, "labels": [0] * len(w.input_ids)} for w in chosen]))
             del batch["labels"]

@@ -32,7 +32,7 @@ def scores(*arguments: object) -> dict[str, float]:
 def test_json_has_the_documented_keys(pico_base: Path, trained: Path, treebank: Path) -> None:
     done = sftkit("evaluate", pico_base, trained / "lang.sft", trained / "pos.sft", "--pos", treebank, "--json")
     document = json.loads(done.stdout)
-    assert set(document) == {"objective", "data", "examples", "metrics"}
+    assert set(document) == {"objective", "data", "examples", "metrics", "intervals"}
     assert (document["objective"], document["data"], document["examples"]) == ("pos", [str(treebank)], 60)
     assert 0 <= document["metrics"]["accuracy"] <= 1
 

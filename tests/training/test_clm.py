@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sftkit.evaluation.run import evaluate
+from sftkit.evaluation.run import Scoring, evaluate
 from sftkit.format.files import SftFile, write
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.compose import compose
@@ -31,11 +31,11 @@ def test_a_causal_sft_scores_the_same_in_training_in_memory_and_on_disk(
         )
     )  # fmt: skip
     assert result.sft.k == 200
-    assert result.phase2.best_value < evaluate("clm", (str(corpus),), base, [], device="cpu").metrics["loss"]
+    assert result.phase2.best_value < evaluate(Scoring("clm", device="cpu"), (str(corpus),), base).metrics["loss"]
     item = Weighted(SftFile(write(tmp_path / "x.sft", result.sft)), 1.0, "x.sft")
     compose(base, [item], tmp_path / "model")
     for model, sfts in ((base, [item]), (tmp_path / "model", [])):
-        loss = evaluate("clm", (str(corpus),), model, sfts, max_length=64, device="cpu").metrics["loss"]
+        loss = evaluate(Scoring("clm", max_length=64, device="cpu"), (str(corpus),), model, sfts).metrics["loss"]
         assert loss == pytest.approx(result.phase2.best_value, rel=1e-6)
 
 

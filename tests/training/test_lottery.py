@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sftkit.errors import DataError, SettingsError
-from sftkit.evaluation.run import evaluate
+from sftkit.evaluation.run import Scoring, evaluate
 from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.files import SftFile, read, write
 from sftkit.format.fingerprint import fingerprint
@@ -95,7 +95,9 @@ def test_the_best_value_is_what_the_sft_scores_when_it_is_composed(
 ) -> None:
     result = learn_language(pico_base, corpus, dev=(str(corpus),), method=method, steps=12, max_length=64)
     path = write(tmp_path / "lang.sft", result.sft)
-    composed = evaluate("mlm", (str(corpus),), pico_base, [Weighted(SftFile(path))], max_length=64, device="cpu")
+    composed = evaluate(
+        Scoring("mlm", max_length=64, device="cpu"), (str(corpus),), pico_base, [Weighted(SftFile(path))]
+    )
     assert composed.metrics["loss"] == pytest.approx(result.phase2.best_value, rel=1e-6)
 
 

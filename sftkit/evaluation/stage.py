@@ -1,0 +1,114 @@
+"""One base in memory on which sets of SFTs are put in turn: K writes for a set, not a load.
+
+The head is chosen by the rules that ``compose`` has. The model is loaded again only where a set needs another head's
+shape or labels than the set before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel
+
+from sftkit.errors import MismatchError
+from sftkit.format.checkpoint import Checkpoint
+from sftkit.modeling.apply import add_differences, load_head, put_back
+from sftkit.modeling.backbone import untie_output
+from sftkit.modeling.load import device_of, load_model
+from sftkit.operations.arithmetic import Weighted, collapse
+from sftkit.operations.heads import choose_head
+from sftkit.operations.layout import BaseView
+from sftkit.tasks.base import Objective
+
+
+@dataclass(frozen=True)
+class _Head:
+    """What a set of SFTs asks of the model: who brings the head, its labels and tensors, and whether to untie."""
+
+    owner: Weighted | None
+    labels: tuple[str, ...]
+    tensors: tuple[str, ...]
+    untied: bool
+
+    def fits(self, other: _Head) -> bool:
+        """Whether the same model serves both."""
+        return (self.labels, self.tensors, self.untied) == (other.labels, other.tensors, other.untied)
+
+
+class Stage:
+    """A base, loaded when it is first needed, for one objective.
+
+    Attributes:
+        loads: how many times the model was loaded.
+    """
+
+    def __init__(self, objective: Objective, base: Path, device: str = "auto") -> None:
+        self._objective, self._base, self._device = objective, base, device_of(device)
+        self._view = BaseView.of(Checkpoint(base))
+        self._model: PreTrainedModel | None = None
+        self._head: _Head | None = None
+        self.loads = 0
+
+    @contextmanager
+    def model(self, sfts: Sequence[Weighted]) -> Iterator[PreTrainedModel]:
+        """The model with SFTs on it and the head that they bring, ready to be scored; afterwards θ is back, to the bit.
+
+        Raises:
+            MismatchError: if nothing brings a trained head for the objective, or two SFTs bring a task's.
+        """
+        wanted = self._wanted(sfts)
+        if self._model is None or self._head is None or not wanted.fits(self._head):
+            self._model = None  # two would be one too many in memory
+            self._model = self._loaded(wanted)
+        elif wanted.owner is not None:
+            load_head(self._model, wanted.owner.sft, wanted.owner.path)
+        self._head = wanted
+        kept = add_differences(self._model, sfts)
+        try:
+            yield self._model
+        finally:
+            put_back(self._model, kept)
+
+    def _wanted(self, sfts: Sequence[Weighted]) -> _Head:
+        view, objective = self._view, self._objective
+        choice = choose_head(collapse(sfts), view.architecture, view.known, base_has_lm_head=view.has_lm_head)
+        owner = choice.owner
+        if owner is not None and objective.is_task and owner.sft.metadata.objective not in ("", objective.name):
+            if owner.sft.metadata.is_task:
+                raise MismatchError(
+                    f"{owner.path}: was trained with --{owner.sft.metadata.objective}, not --{objective.name}."
+                )
+            owner = None  # a language's head is of no use to a task
+        untied = choice.untie is not None and not objective.is_task
+        if owner is None:
+            return _Head(None, (), (), untied)
+        return _Head(owner, owner.sft.metadata.labels, tuple(sorted(owner.sft.head)), untied)
+
+    def _loaded(self, head: _Head) -> PreTrainedModel:
+        objective = self._objective
+        loaded = load_model(self._base, objective.auto_class, **_label_config(head.labels))
+        fresh = set(loaded.fresh)
+        if head.untied:
+            untied = untie_output(loaded.model)
+            fresh -= {untied.output} if untied else set()
+        if head.owner is not None:
+            fresh -= set(load_head(loaded.model, head.owner.sft, head.owner.path))
+        if fresh:
+            raise MismatchError(
+                f"{self._base}: nothing brings a trained head for --{objective.name} ({min(fresh)} would be random). "
+                f"Add an SFT trained with --{objective.name}, or name a model that has such a head."
+            )
+        self.loads += 1
+        loaded.model.to(self._device)  # type: ignore[arg-type]  # transformers wraps `to` without its types
+        loaded.model.eval()
+        return loaded.model
+
+
+def _label_config(labels: Sequence[str]) -> dict[str, Any]:
+    if not labels:
+        return {}
+    return {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
