@@ -49,7 +49,9 @@ def train(
     ] = None,
     method: Annotated[
         str | None,
-        typer.Option("--method", metavar="lottery|random|bitfit|mask", help="How the entries are chosen: lottery."),
+        typer.Option(
+            "--method", metavar="lottery|diff|random|bitfit|mask", help="How the entries are chosen: lottery."
+        ),
     ] = None,
     k: Annotated[int | None, typer.Option("--k", help="Entries of φ; wins over --density.")] = None,
     density: Annotated[
@@ -121,6 +123,10 @@ def train(
     l1: Annotated[
         float | None, typer.Option("--l1", help="λ of the pull towards θ.  Default: 0.1 language, 0 task.")
     ] = None,
+    l0: Annotated[
+        float | None,
+        typer.Option("--l0", help="λ of DiffPruning's penalty an entry that is not 0.  Default: 1.25e-07."),
+    ] = None,
     eval_every: Annotated[
         int | None,
         typer.Option(
@@ -188,7 +194,7 @@ def train(
         "checkpoint_gradients": gradient_checkpointing, "report_to": tuple(report_to) if report_to else None,
         "steps": steps, "epochs": epochs, "min_steps": min_steps,
         "phase1_steps": phase1_steps, "phase1_epochs": phase1_epochs, "batch_size": batch_size,
-        "max_length": max_length, "lr": lr, "l1": l1, "eval_every": eval_every, "accumulate": accumulate,
+        "max_length": max_length, "lr": lr, "l1": l1, "l0": l0, "eval_every": eval_every, "accumulate": accumulate,
         "precision": precision, "seed": seed, "device": _options.check_device(device),
         "options": options, "dev": tuple(dev) if dev else None, "freeze": tuple(freeze) if freeze else None,
     }  # fmt: skip

@@ -74,12 +74,12 @@ def add_entries(parameter: torch.Tensor, positions: torch.Tensor, sums: torch.Te
     weight = flat(parameter)
     positions = positions.to(weight.device)
     before = weight.index_select(0, positions)
-    moved = _narrowed(before.double() + sums.to(weight.device), weight.dtype)
+    moved = narrowed(before.double() + sums.to(weight.device), weight.dtype)
     weight.index_copy_(0, positions, moved)
     return before, bool(torch.isfinite(moved).all()) or not bool(torch.isfinite(before).all())
 
 
-def _narrowed(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+def narrowed(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """As :func:`sftkit.format.dtypes.narrowed`: torch takes both half precisions by way of float32."""
     if dtype not in (torch.float16, torch.bfloat16):
         return values.to(dtype)

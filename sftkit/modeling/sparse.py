@@ -15,10 +15,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.utils import parametrize
 from transformers import PreTrainedModel
 
-from sftkit.modeling.backbone import backbone_parameters, flat, owners
+from sftkit.modeling.apply import narrowed
+from sftkit.modeling.backbone import backbone_parameters, flat
+from sftkit.modeling.parametrized import parametrized
 
 
 class _Gather(torch.autograd.Function):
@@ -64,9 +65,16 @@ class SparseDelta(nn.Module):
         return result
 
     def write(self, weight: torch.Tensor) -> None:
-        """Put θ + φ into the weight, in float32 and then rounded to the weight's dtype."""
+        """Put θ + φ into the weight, rounded once to the weight's dtype, as composing rounds it.
+
+        In half precision an entry therefore moves only once |φ| reaches half of θ's last digit (2^-9 |θ| in bfloat16).
+        φ itself is float32 and adds smaller steps up until then.
+        """
         with torch.no_grad():
-            value = (self.theta.float() + self.phi).to(weight.dtype)
+            if weight.dtype == torch.float32:
+                value = self.theta + self.phi
+            else:
+                value = narrowed(self.theta.double() + self.phi.double(), weight.dtype)
             flat(weight).index_copy_(0, self.positions, value)
         self._written, self.stale = self.phi._version, False
 
@@ -90,23 +98,12 @@ def sparse_parameters(
         canonical name -> the delta on that parameter.
     """
     parameters = backbone_parameters(model)
-    asked = {name: parameter.requires_grad for name, parameter in parameters.items()}
-    for parameter in parameters.values():
-        parameter.requires_grad_(False)
-    deltas: dict[str, SparseDelta] = {}
-    places: list[tuple[nn.Module, str]] = []
+    deltas = {
+        name: SparseDelta(parameters[name], where.to(parameters[name].device)) for name, where in positions.items()
+    }
     try:
-        for name, where in positions.items():
-            weight = parameters[name]
-            deltas[name] = SparseDelta(weight, where.to(weight.device))
-            for module, attribute in list(owners(model, weight)):
-                parametrize.register_parametrization(module, attribute, deltas[name], unsafe=True)
-                places.append((module, attribute))
-        yield deltas
+        with parametrized(model, deltas):
+            yield deltas
     finally:
-        for module, attribute in places:
-            parametrize.remove_parametrizations(module, attribute, leave_parametrized=False)
         for name, delta in deltas.items():
             delta.restore(parameters[name])
-        for name, parameter in parameters.items():
-            parameter.requires_grad_(asked[name])

@@ -1,17 +1,17 @@
 """Lottery-Ticket Sparse Fine-Tuning (Ansell et al. 2022, section 3.1), from settings to SFTs.
 
 Phase 1 tunes everything that may move; the K entries that it scored highest are chosen; the model is rewound, head
-included; phase 2 tunes φ at those entries, and the head. Other methods choose without phase 1: at random (the paper's
-RAND-SFT), the biases, a mask from a file. One phase 1 serves several K. A run with a directory of its own goes on
-where it was after it was killed. Writes no ``.sft``: that is the caller's business.
+included; phase 2 tunes φ at those entries, and the head. DiffPruning has another phase 1; other methods have none and
+choose at random (the paper's RAND-SFT), the biases, or a mask from a file. One phase 1 serves several K. A run with a
+directory of its own goes on where it was after it was killed. Writes no ``.sft``: that is the caller's business.
 """
 
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,15 @@ from sftkit.format.sft import SFT
 from sftkit.modeling.sparse import sparse_parameters
 from sftkit.training.artifact import Trained, make_sft
 from sftkit.training.checkpoints import claim
+from sftkit.training.clock import Clock
 from sftkit.training.criteria import Criterion, criterion_of
+from sftkit.training.diffpruning import tune_relaxed
 from sftkit.training.observer import Observer
 from sftkit.training.phase import Outcome, Phase, run_phase
 from sftkit.training.prepared import Prepared
 from sftkit.training.ranks import is_first
 from sftkit.training.regularisers import both, l1_on, l1_towards
-from sftkit.training.selection import Selection, at_random, check_finite, highest, largest_of
+from sftkit.training.selection import Selection, at_random, check_finite, counted, highest, largest_of
 from sftkit.training.settings import Settings
 from sftkit.training.snapshot import Snapshot
 
@@ -103,13 +105,13 @@ class _Run:
         self.start.save(self.ready.trainable())
         sizes = [self.ready.size_of(settings) for settings in self.each]
         self.observer.planned(self.ready.plan(sizes[0]))
-        clock = _Clock()
+        clock = Clock()
         phase1, selections = self._choose(sizes, clock)
         for settings, selection in zip(self.each, selections, strict=True):
             yield self._one(settings, selection, phase1, clock)
             self.start.restore(self.ready.trainable())
 
-    def _one(self, settings: Settings, selection: Selection, phase1: Outcome | None, clock: _Clock) -> Result:
+    def _one(self, settings: Settings, selection: Selection, phase1: Outcome | None, clock: Clock) -> Result:
         self.settings, k = settings, selection.k
         if selection.unmoved:
             self.observer.note(
@@ -129,10 +131,12 @@ class _Run:
         sft = make_sft(self._trained(phase1, phase2), selection.positions, values)
         return Result(sft, phase1, phase2, self.ready.objective.best_metric, clock.take())
 
-    def _choose(self, sizes: Sequence[int], clock: _Clock) -> tuple[Outcome | None, list[Selection]]:
+    def _choose(self, sizes: Sequence[int], clock: Clock) -> tuple[Outcome | None, list[Selection]]:
         settings, maskable = self.settings, self.ready.movable.maskable
         if settings.method == "lottery":
             return self._lottery(sizes, clock)
+        if settings.method == "diff":
+            return self._relaxed(sizes, clock)
         self.observer.phase("select", 0)
         with clock("select"):
             if settings.method == "random":
@@ -142,7 +146,7 @@ class _Run:
                 self.observer.note(f"{outside:,} positions of {settings.mask_from} are frozen here and left out")
             return None, [selection]
 
-    def _lottery(self, sizes: Sequence[int], clock: _Clock) -> tuple[Outcome, list[Selection]]:
+    def _lottery(self, sizes: Sequence[int], clock: Clock) -> tuple[Outcome, list[Selection]]:
         settings, maskable = self.settings, self.ready.movable.maskable
         with clock("phase1"):
             outcome, criterion = self._phase1()
@@ -155,6 +159,23 @@ class _Run:
         if settings.iterations > 1:
             with clock("phase1"):
                 selections = [self._narrow(one, k) for one, k in zip(selections, sizes, strict=True)]
+        return outcome, selections
+
+    def _relaxed(self, sizes: Sequence[int], clock: Clock) -> tuple[Outcome, list[Selection]]:
+        """DiffPruning: tune w under a relaxed mask z; the largest |z ⊙ w| stay, and φ goes on from there."""
+        with clock("phase1"):
+            steps = self.ready.steps(self.settings.phase1.total)
+            self.observer.phase("phase 1", steps)
+            run = partial(self._run, "phase1", steps)
+            outcome, moved = tune_relaxed(self.ready, run, self.settings.l0)
+        self.observer.phase("select", 0)
+        with clock("select"):
+            check_finite(moved)
+            sizes_of = counted({name: tensor.abs() for name, tensor in moved.items()})
+            selections = [highest(moved, sizes_of, k, self.ready.avoided) for k in sizes]
+            self.rewound = Snapshot(self.aside / "rewind.safetensors")
+            begin = {name: tensor.add_(self.start.tensor(name).to(tensor.device)) for name, tensor in moved.items()}
+            self.rewound.save(begin | self.ready.head())
         return outcome, selections
 
     def _rounds(self, k: int) -> list[int]:
@@ -245,28 +266,3 @@ class _Run:
             phase1=phase1,
             phase2=phase2,
         )
-
-
-class _Clock:
-    """Wall seconds of named parts."""
-
-    def __init__(self) -> None:
-        self.seconds = {"phase1": 0.0, "select": 0.0, "phase2": 0.0}
-        self._name = ""
-        self._start = 0.0
-
-    def __call__(self, name: str) -> _Clock:
-        self._name = name
-        return self
-
-    def __enter__(self) -> None:
-        self._start = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self.seconds[self._name] += time.perf_counter() - self._start
-
-    def take(self) -> dict[str, float]:
-        """The seconds so far; those of phase 2 start again at 0, for the next SFT's."""
-        taken = dict(self.seconds)
-        self.seconds["phase2"] = 0.0
-        return taken

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,7 @@ class Phase:
         regularise: called once before each optimizer step, to add the regulariser's gradient.
         lasting: whether the folder outlives the run, so that checkpoints are worth their time.
         snapshot: (step, where): set what is kept aside at that step, too.
+        own_lr: parameters that have another learning rate than the rest, and that rate; it falls as the others do.
     """
 
     model: PreTrainedModel
@@ -89,6 +90,7 @@ class Phase:
     snapshot: tuple[int, Snapshot] | None = None
     aside: Path | None = None
     loss: Callable[..., Any] | None = mean_over_labels
+    own_lr: tuple[Sequence[nn.Parameter], float] = ((), 0.0)
 
 
 def run_phase(phase: Phase, settings: Settings, observer: Observer) -> Outcome:
@@ -123,6 +125,7 @@ def run_phase(phase: Phase, settings: Settings, observer: Observer) -> Outcome:
             trainer.add_callback(SetAside(*phase.snapshot, phase.kept))
         trainer.judge = _Judge(phase, settings, observer, outcome, best)
         trainer.moving = {**phase.kept, **phase.counted}
+        trainer.own_lr = phase.own_lr
         trainer.train(resume_from_checkpoint=latest_checkpoint(phase.folder) if phase.lasting else None)
     if progress.interrupt is not None:
         raise progress.interrupt
@@ -168,6 +171,18 @@ class _Trainer(Trainer):
 
     judge: _Judge
     moving: Mapping[str, torch.Tensor]
+    own_lr: tuple[Sequence[nn.Parameter], float]
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """The Trainer's, with a group of their own for parameters that have their own learning rate."""
+        optimizer = super().create_optimizer(model)
+        own, lr = self.own_lr
+        apart = {id(parameter) for parameter in own}
+        for group in optimizer.param_groups:
+            group["params"] = [parameter for parameter in group["params"] if id(parameter) not in apart]
+        if own:
+            optimizer.add_param_group({"params": list(own), "lr": lr, "weight_decay": 0.0})
+        return optimizer
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """What moves, and what was scored so far."""

@@ -21,7 +21,7 @@ from sftkit.training.masks import avoided_by, biases, positions_of
 from sftkit.training.movable import Movable, freeze
 from sftkit.training.observer import Observer, Plan
 from sftkit.training.selection import Selection
-from sftkit.training.settings import Settings
+from sftkit.training.settings import TWO_PHASES, Settings
 
 
 class Prepared:
@@ -86,7 +86,7 @@ class Prepared:
         return {
             f"head:{name}": parameter.detach()
             for name, parameter in self.model.named_parameters()
-            if id(parameter) not in backbone and parameter.requires_grad and not name.endswith(".phi")
+            if id(parameter) not in backbone and parameter.requires_grad and ".parametrizations." not in name
         }
 
     def size_of(self, settings: Settings) -> int:
@@ -134,7 +134,7 @@ class Prepared:
             frozen=self.movable.frozen,
             train=len(self.train_rows),
             dev=len(self.dev_rows),
-            steps1=self.steps(settings.phase1.total) if settings.method == "lottery" else 0,
+            steps1=self.steps(settings.phase1.total) if settings.method in TWO_PHASES else 0,
             steps2=self.steps(settings.phase2.total),
             batch_size=settings.batch_size * settings.accumulate,
         )

@@ -1,15 +1,16 @@
-"""What is added to gradients before an optimizer step: the L1 pull towards θ(0).
+"""What is added to gradients before an optimizer step: the L1 pull towards θ(0), DiffPruning's L0 penalty.
 
 Added in place, not through autograd: the loss that is reported stays the task's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import nn
 
+from sftkit.modeling.relaxed import l0_slope
 from sftkit.training.snapshot import Snapshot
 
 #: Called once before each optimizer step.
@@ -60,5 +61,19 @@ def l1_on(phis: list[nn.Parameter], strength: float) -> Regulariser | None:
         for phi in phis:
             if phi.grad is not None:
                 phi.grad.add_(phi.sign(), alpha=strength)
+
+    return regularise
+
+
+def l0_on(log_alphas: Sequence[nn.Parameter], strength: float) -> Regulariser | None:
+    """Adds the gradient of strength · Σ P(z ≠ 0) to those of log α in place; None for a strength of 0."""
+    if strength == 0:
+        return None
+
+    @torch.no_grad()
+    def regularise() -> None:
+        for log_alpha in log_alphas:
+            if log_alpha.grad is not None:
+                log_alpha.grad.add_(l0_slope(log_alpha), alpha=strength)
 
     return regularise

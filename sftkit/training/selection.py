@@ -46,7 +46,7 @@ class Selection:
         return sum(len(positions) for positions in self.positions.values())
 
 
-def check_finite(maskable: Mapping[str, nn.Parameter]) -> None:
+def check_finite(maskable: Mapping[str, torch.Tensor]) -> None:
     """Refuse to choose after a phase 1 that diverged.
 
     Raises:
@@ -78,7 +78,7 @@ def counted(scores: Mapping[str, torch.Tensor]) -> Scores:
     return lambda name, begin, end: stored(name, begin, end) + np.float32(0)  # a copy, in which -0 became 0
 
 
-def highest(maskable: Mapping[str, nn.Parameter], scores: Scores, k: int, avoided: Avoided | None = None) -> Selection:
+def highest(maskable: Mapping[str, torch.Tensor], scores: Scores, k: int, avoided: Avoided | None = None) -> Selection:
     """The K entries of the highest scores. Scores may be negative; an entry of score 0 counts as not moved."""
     avoided = avoided or {}
 
@@ -136,7 +136,7 @@ def largest_of(selection: Selection, values: Mapping[str, NDArray[np.float32]], 
     return Selection(positions, chosen.tied if chosen.threshold == _KEY_OF_0 else 0)
 
 
-def _stretches(maskable: Mapping[str, nn.Parameter]) -> Iterator[tuple[str, int, int]]:
+def _stretches(maskable: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, int, int]]:
     for name in sorted(maskable):
         size = maskable[name].numel()
         for start in range(0, size, BLOCK):

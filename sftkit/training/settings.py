@@ -18,7 +18,11 @@ from sftkit.tasks.options import NO_OPTIONS, TaskOptions, check_options
 LANGUAGE_DENSITY = 7_667_712 / 177_262_848
 TASK_DENSITY = 0.08
 #: How positions are chosen. "mask" takes them from a file (``mask_from``).
-METHODS = ("lottery", "random", "bitfit", "mask")
+METHODS = ("lottery", "diff", "random", "bitfit", "mask")
+#: Those that have a phase 1.
+TWO_PHASES = ("lottery", "diff")
+#: λ of DiffPruning's penalty an entry, in its authors' program (Guo et al. 2021).
+L0 = 1.25e-7
 #: What phase 1 ranks entries by: see :mod:`sftkit.training.criteria`.
 CRITERIA = ("change", "magnitude-increase", "movement", "fisher")
 
@@ -66,6 +70,7 @@ class Settings:
         max_length: tokens a sequence, special tokens included.
         lr: initial learning rate of AdamW, decayed linearly to 0 in each phase.
         l1: λ of the regulariser λ/N · Σ|θ - θ(0)|, N being the number of parameters that may move.
+        l0: λ of DiffPruning's penalty λ · Σ P(z ≠ 0) in phase 1, in which L1 has no part.
         eval_every: steps between evaluations; there is always one at the end.
         held_out: share of the data to choose the best step on.
         freeze: regular expressions of canonical names that must not move.
@@ -92,6 +97,7 @@ class Settings:
     max_length: int = 256
     lr: float = 5e-5
     l1: float = 0.0
+    l0: float = L0
     eval_every: int = 1000
     held_out: float = 0.05
     freeze: tuple[str, ...] = ()
@@ -192,8 +198,9 @@ def check(made: Settings) -> None:
             raise SettingsError(f"{option} is {value}; it must be a number more than 0.")
     if not 0 < made.density <= 1:
         raise SettingsError(f"--density is {made.density}; it is a share, more than 0 and at most 1 (0.043 is 4.3 %).")
-    if not 0 <= made.l1 < math.inf:
-        raise SettingsError(f"--l1 is {made.l1}; it must be a number from 0 on.")
+    for option, strength in (("--l1", made.l1), ("--l0", made.l0)):
+        if not 0 <= strength < math.inf:
+            raise SettingsError(f"{option} is {strength}; it must be a number from 0 on.")
     if min(made.phase1.min_steps, made.phase2.min_steps) < 0:
         raise SettingsError("--min-steps must not be negative.")
     if made.max_length < 8:
@@ -221,4 +228,6 @@ def _check_method(made: Settings) -> None:
         "--rewind-to": made.rewind_to != 0,
     }  # fmt: skip
     for option in (option for option, given in asked.items() if given and made.method != "lottery"):
-        raise SettingsError(f"{option} is about phase 1, which --method {made.method} has not.")
+        raise SettingsError(f"{option} goes with --method lottery, not with --method {made.method}.")
+    if made.l0 != L0 and made.method != "diff":
+        raise SettingsError(f"--l0 goes with --method diff, not with --method {made.method}.")

@@ -15,27 +15,13 @@ import pytest
 from sftkit.errors import SettingsError
 from sftkit.format.files import write
 from sftkit.training.lottery import learn
-from sftkit.training.observer import Observer
 from sftkit.training.settings import Settings, settings_for
+from tests.training.observers import EndAt
 
 
 def settings(base: Path, corpus: Path, objective: str = "mlm", **changes: object) -> Settings:
     given = {"steps": 12, "eval_every": 3, "lr": 1e-2, "k": 100, "device": "cpu", "batch_size": 4} | changes
     return settings_for(objective, data=(str(corpus),), base=base, base_name="pico", **given)  # type: ignore[arg-type]
-
-
-class _EndAt(Observer):
-    """Asks for an end at the n-th step of the run."""
-
-    def __init__(self, step: int) -> None:
-        self.left = step
-
-    def step(self, step: int, loss: float | None) -> None:
-        """Count the steps that were done."""
-        del step
-        self.left -= loss is None
-        if self.left == 0:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +35,7 @@ def test_a_run_that_was_interrupted_at_a_step_ends_with_the_same_bytes(
     step: int, undisturbed: bytes, pico_base: Path, corpus: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        learn(settings(pico_base, corpus), _EndAt(step), run_dir=tmp_path / "run")
+        learn(settings(pico_base, corpus), EndAt(step), run_dir=tmp_path / "run")
     result = learn(settings(pico_base, corpus), run_dir=tmp_path / "run")
     assert write(tmp_path / "x.sft", result.sft).read_bytes() == undisturbed
 
@@ -60,13 +46,13 @@ def test_scores_that_are_counted_while_training_survive_an_interruption(
 ) -> None:
     made = settings(pico_base, corpus, criterion=criterion)
     with pytest.raises(KeyboardInterrupt):
-        learn(made, _EndAt(7), run_dir=tmp_path / "run")
+        learn(made, EndAt(7), run_dir=tmp_path / "run")
     assert learn(made, run_dir=tmp_path / "run").sft.digest == learn(made).sft.digest
 
 
 def test_a_finished_run_is_not_run_again(pico_base: Path, corpus: Path, undisturbed: bytes, tmp_path: Path) -> None:
     learn(settings(pico_base, corpus), run_dir=tmp_path / "run")
-    result = learn(settings(pico_base, corpus), _EndAt(1), run_dir=tmp_path / "run")
+    result = learn(settings(pico_base, corpus), EndAt(1), run_dir=tmp_path / "run")
     assert write(tmp_path / "x.sft", result.sft).read_bytes() == undisturbed
 
 
