@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -12,6 +13,7 @@ from sftkit.cli._arguments import local_sft
 from sftkit.errors import SettingsError
 
 if TYPE_CHECKING:
+    from sftkit.format.sft import SFT
     from sftkit.training.lottery import Result
     from sftkit.training.settings import Settings
 
@@ -27,13 +29,13 @@ class Job:
     outputs: list[Path]
     densities: list[float]
     run_dir: Path | None
+    resume: bool
     rewind_to: int | None
     given: dict[str, Any]
 
     def learn(self, *, overwrite: bool, quiet: bool, values: str) -> list[Result]:
         """Check what is cheap to check, learn, and write each SFT as soon as it is there."""
         from sftkit.cli._progress import TrainingDisplay
-        from sftkit.format.files import write
         from sftkit.training.ranks import is_first
 
         settings = self._settings(overwrite=overwrite)
@@ -44,7 +46,7 @@ class Job:
             try:
                 for result in learn_each(settings, self.densities, display, run_dir=self.run_dir):
                     if is_first():
-                        write(self.outputs[len(results)], result.sft, values=values, overwrite=overwrite)
+                        self._write(self.outputs[len(results)], result.sft, overwrite=overwrite, values=values)
                     results.append(result)
             except KeyboardInterrupt as interrupt:
                 interrupt.args = (f"{interrupt}; {self._left(len(results))}",)
@@ -53,18 +55,34 @@ class Job:
             _draw_curves(results, self.run_dir)
         return results
 
+    def _write(self, output: Path, sft: SFT, *, overwrite: bool, values: str) -> None:
+        """Write an SFT, unless this very run wrote it before it was killed.
+
+        Raises:
+            OutputExistsError: if there is another file and it may not be replaced.
+        """
+        from sftkit.format.files import file_digest, write
+
+        if self.resume and not overwrite and output.is_file():
+            with TemporaryDirectory() as folder:
+                if file_digest(write(Path(folder) / "x.sft", sft, values=values)) == file_digest(output):
+                    return
+        write(output, sft, values=values, overwrite=overwrite)
+
     def _settings(self, *, overwrite: bool) -> Settings:
         from dataclasses import replace
 
         from sftkit.format.atomic import check_output
         from sftkit.hub import resolve_model
-        from sftkit.training.settings import check, settings_for
+        from sftkit.training.settings import RUN, check, settings_for
 
         named = [*self.data, *(self.given["dev"] or ()), *([self.with_] if self.with_ else [])]
         local = [Path(name) for name in named if "://" not in name]
         files = [*(self.given["avoid"] or ()), *([self.given["mask_from"]] if self.given["mask_from"] else [])]
+        begun = self.resume and self.run_dir is not None and (self.run_dir / RUN).is_file()
         for output in self.outputs:
-            check_output(output, overwrite=overwrite, inputs=[*local, *files], directory=False)
+            # what a run that is gone on with has written already is seen to once it is there again
+            check_output(output, overwrite=overwrite or begun, inputs=[*local, *files], directory=False)
         source = local_sft(self.with_) if self.with_ else None
         try:
             settings = settings_for(

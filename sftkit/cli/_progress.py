@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
 from types import TracebackType
 
 from rich.console import Console
@@ -25,9 +24,9 @@ class TrainingDisplay(Observer):
         Args:
             quiet: show nothing.
             title: what precedes every line.
-            patient: let a first Ctrl-C wait for the end of the step, so that a checkpoint can be saved.
+            patient: let a first Ctrl-C wait for the end of a step, so that a checkpoint can be saved.
         """
-        self._patient = _signals.patience() if patient else nullcontext()
+        self._patient = patient
         self._console: Console = _render.stderr()
         self._quiet = quiet
         self._title = f"{title}: " if title else ""
@@ -37,17 +36,16 @@ class TrainingDisplay(Observer):
         self._started = self._spoke = time.monotonic()
 
     def __enter__(self) -> TrainingDisplay:
-        self._patient.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._patient.__exit__(kind, error, trace)
         self.close()
 
     def close(self) -> None:
         """Take the bar away."""
+        _signals.be_patient(False)
         self._stop()
 
     def loading(self, what: str) -> None:
@@ -67,6 +65,8 @@ class TrainingDisplay(Observer):
 
     def phase(self, name: str, steps: int) -> None:
         """A new bar, or a line."""
+        _signals.check()
+        _signals.be_patient(self._patient and steps > 0)  # only steps can save: everything else ends at once
         self._stop()
         self._phase, self._steps, self._loss, self._best = name, steps, "", ""
         self._started = self._spoke = time.monotonic()
@@ -104,6 +104,10 @@ class TrainingDisplay(Observer):
         """Say so beside the bar."""
         if self._bar is not None:
             self._bar.update(self._task, best="scoring …  ")  # type: ignore[arg-type]
+
+    def waiting(self) -> None:
+        """A place to end."""
+        _signals.check()
 
     def evaluated(self, step: int, metric: str, value: float, best: float) -> None:
         """A line for the last evaluation; the best value beside the bar."""

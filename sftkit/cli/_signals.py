@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 _asked: list[KeyboardInterrupt] = []
-_patient: list[bool] = []
+_asked_at = 0.0
+_patient = False
+#: Launchers pass on a Ctrl-C that their processes have got themselves: within so many seconds it is the same one.
+_SAME = 1.0
 
 
 class Terminated(KeyboardInterrupt):
@@ -29,6 +33,7 @@ def ended_in_order() -> Iterator[None]:
     Does nothing outside the main thread.
     """
     _asked.clear()
+    be_patient(False)
     names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     if threading.current_thread() is not threading.main_thread():
         names = []
@@ -40,14 +45,10 @@ def ended_in_order() -> Iterator[None]:
             signal.signal(getattr(signal, name), handler)
 
 
-@contextmanager
-def patience() -> Iterator[None]:
-    """Inside the block a first signal is only remembered, for :func:`check`; a second one ends at once."""
-    _patient.append(True)
-    try:
-        yield
-    finally:
-        _patient.pop()
+def be_patient(patient: bool) -> None:
+    """From now on a first signal is only remembered, for :func:`check`, and a second one ends at once; or no longer."""
+    global _patient
+    _patient = patient
 
 
 def check() -> None:
@@ -61,12 +62,15 @@ def check() -> None:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
+    global _asked_at
     del frame
+    repeated = bool(_asked) and time.monotonic() - _asked_at > _SAME
     if number == signal.SIGINT:
         _asked.append(KeyboardInterrupt("interrupted"))
     else:
         stop = Terminated(f"ended by {signal.Signals(number).name}")
         stop.number = number
         _asked.append(stop)
-    if not _patient or len(_asked) > 1:
+    _asked_at = time.monotonic()
+    if not _patient or repeated:
         raise _asked[-1]

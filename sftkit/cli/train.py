@@ -200,7 +200,9 @@ def train(
     }  # fmt: skip
     if len(densities) > 1 and k is not None:
         raise typer.BadParameter("--k is one size and --density names several: give one of them.")
-    job = Job(objective, data, base or DEFAULT_BASE, with_, outputs, densities, run_dir, _step(rewind_to), given)
+    job = Job(
+        objective, data, base or DEFAULT_BASE, with_, outputs, densities, run_dir, resume, _step(rewind_to), given
+    )
     _check_run_dir(run_dir, resume=resume)
     results = job.learn(overwrite=overwrite, quiet=quiet, values=values)
     if not is_first():

@@ -1,23 +1,28 @@
 """Outputs that are whole or not there: written beside their final place, then renamed.
 
 Covers one file or one directory on one file system. Does not cover several outputs at once. A symbolic link is
-followed: what it points to is what is written. Nothing is ever replaced that is not of the output's own kind.
+followed: what it points to is what is written. Nothing is ever replaced that is not of the output's own kind. What a
+process that was killed left of an output is removed when the same output is written again.
 """
 
 from __future__ import annotations
 
 import fnmatch
+import glob
 import os
 import shutil
 import signal
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from sftkit.errors import OutputExistsError
 
+_locks: Any = import_module("fcntl") if os.name == "posix" else None
 #: What a model's directory consists of; one with anything else in it is not replaced, whatever ``--overwrite`` says.
 _MODEL_FILES = (
     "*.json", "*.safetensors", "*.bin", "*.model", "*.jinja", "*.py", "*.md", "vocab*.txt", "merges*.txt", "dict.txt",
@@ -96,13 +101,14 @@ def atomic_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     check_output(path, overwrite=overwrite, directory=False)
     final = _final(path)
     final.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".sftkit-", suffix=".part", dir=final.parent)
+    handle, name = tempfile.mkstemp(prefix=_prefix(final), suffix=".part", dir=final.parent)
     os.close(handle)
     part = Path(name)
     try:
-        yield part
-        part.chmod(0o666 & ~_umask())
-        os.replace(part, final)
+        with _locked(part):
+            yield part
+            part.chmod(0o666 & ~_umask())
+            os.replace(part, final)
     finally:
         with _unheard_signals():
             part.unlink(missing_ok=True)
@@ -118,16 +124,47 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     check_output(path, overwrite=overwrite, directory=True)
     final = _final(path)
     final.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=".sftkit-", suffix=".part", dir=final.parent))
+    part = Path(tempfile.mkdtemp(prefix=_prefix(final), suffix=".part", dir=final.parent))
     old = part.with_suffix(".old")
     try:
-        yield part
-        part.chmod(0o777 & ~_umask())
-        with _unheard_signals():
-            _swap(part, final, old)
+        with _locked(part):
+            yield part
+            part.chmod(0o777 & ~_umask())
+            with _unheard_signals():
+                _swap(part, final, old)
     finally:
         with _unheard_signals():
             shutil.rmtree(part, ignore_errors=True)
+
+
+def _prefix(final: Path) -> str:
+    """How parts of an output are called, once those are removed that killed processes left of it."""
+    prefix = f".sftkit-{final.name[:100]}-"
+    for left in final.parent.glob(f"{glob.escape(prefix)}*.part"):
+        with suppress(OSError), _locked(left) as nobody_else:
+            if nobody_else and left.is_dir():
+                shutil.rmtree(left)
+            elif nobody_else:
+                left.unlink()
+    return prefix
+
+
+@contextmanager
+def _locked(part: Path) -> Iterator[bool]:
+    """Hold a lock that ends with this process, however that ends; yields whether it was to be had."""
+    if _locks is None:
+        yield False
+        return
+    handle = os.open(part, os.O_RDONLY)
+    try:
+        try:
+            _locks.flock(handle, _locks.LOCK_EX | _locks.LOCK_NB)
+        except OSError:  # another process has it, or the file system has none
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)
 
 
 def _swap(part: Path, final: Path, old: Path) -> None:

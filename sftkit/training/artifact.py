@@ -23,7 +23,7 @@ from sftkit.format.sft import SFT, density, to_csr
 from sftkit.modeling.backbone import backbone_parameters, head_names
 from sftkit.tasks.base import Objective
 from sftkit.tasks.sources import digest
-from sftkit.training.phase import Outcome
+from sftkit.training.judge import Outcome
 from sftkit.training.settings import Settings
 
 
@@ -104,6 +104,7 @@ def _record(trained: Trained, k: int, share: float) -> dict[str, Any]:
         "steps": {"phase1": phase1.steps if phase1 else 0, "phase2": phase2.steps},
         "best": {"step": phase2.best_step, "metric": trained.objective.best_metric, "value": phase2.best_value},
         "history": {"phase1": phase1.history if phase1 else [], "phase2": phase2.history},
+        "losses": {"phase1": phase1.losses if phase1 else [], "phase2": phase2.losses},
         "sftkit": __version__,
     }
 

@@ -14,31 +14,32 @@ from sftkit.training.checkpoints import mark_complete
 from sftkit.training.observer import Observer
 from sftkit.training.regularisers import Regulariser
 from sftkit.training.snapshot import Snapshot
+from sftkit.training.together import anywhere, barrier
 
 
 class Schedule(TrainerCallback):
     """Asks for an evaluation every so many steps and at the end, and for a checkpoint after each but the last."""
 
-    def __init__(self, every: int, *, saving: bool) -> None:
-        self._every, self._saving = every, saving
+    def __init__(self, every: int, last: int, *, saving: bool) -> None:
+        self._every, self._last, self._saving = every, last, saving
+
+    def due(self, step: int) -> bool:
+        """Whether the model is to be scored after this step."""
+        return step % self._every == 0 or step >= self._last
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Ask for what is due."""
         del args
-        if state.global_step >= state.max_steps:
+        if self.due(state.global_step):
             control.should_evaluate = True
-        elif state.global_step % self._every == 0:
-            control.should_evaluate = True
-            control.should_save = control.should_save or self._saving
+            control.should_save |= self._saving and state.global_step < self._last
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Mark the checkpoint, once every process has put its part there."""
         del control
-        if torch.distributed.is_initialized():
-            torch.distributed.barrier()
-        if not state.is_world_process_zero:
-            return
-        mark_complete(Path(args.output_dir or "."), state.global_step)
+        barrier()
+        if state.is_world_process_zero:
+            mark_complete(Path(args.output_dir or "."), state.global_step)
 
 
 class Epochs(TrainerCallback):
@@ -81,8 +82,8 @@ class Regularise(TrainerCallback):
 class ProgressCallback(TrainerCallback):
     """Passes a Trainer's steps and losses on to an observer.
 
-    An observer that asks for an end gets it at once; or, where that makes sense, once a checkpoint was saved: then
-    whoever called the Trainer has to raise ``interrupt``.
+    An observer that asks for an end gets it at once; or, where that makes sense, once a checkpoint was saved, by all
+    processes after the same step: then whoever called the Trainer has to raise ``interrupt``.
     """
 
     def __init__(self, observer: Observer, *, saving: bool = False) -> None:
@@ -92,13 +93,22 @@ class ProgressCallback(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """A step was done."""
         del args
+        asked = None
         try:
             self._observer.step(state.global_step, None)
         except KeyboardInterrupt as interrupt:
-            if not self._saving:
-                raise
-            self.interrupt = interrupt
-            control.should_save = control.should_training_stop = True
+            asked = interrupt
+        if not self._saving and asked is not None:
+            raise asked
+        if self._saving and anywhere(asked is not None):
+            self.end(asked or KeyboardInterrupt("another process was interrupted"), control)
+
+    def end(self, interrupt: KeyboardInterrupt, control: TrainerControl) -> None:
+        """Save a checkpoint and stop; where none is saved, raise the interrupt."""
+        if not self._saving:
+            raise interrupt
+        self.interrupt = interrupt
+        control.should_save = control.should_training_stop = True
 
     def on_log(
         self, args: Any, state: TrainerState, control: Any, logs: Mapping[str, float] | None = None, **_: Any

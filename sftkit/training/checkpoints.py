@@ -20,10 +20,9 @@ from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.files import file_digest
 from sftkit.format.fingerprint import fingerprint
 from sftkit.tasks.sources import digest
-from sftkit.training.settings import Settings
+from sftkit.training.ranks import is_first, world
+from sftkit.training.settings import RUN, Settings
 
-#: What a run's directory says of the run.
-RUN = "run.json"
 _MARK = "complete"
 _PREFIX = "checkpoint-"
 
@@ -67,6 +66,7 @@ def _described(settings: Settings) -> dict[str, Any]:
             "device": None,
             "base": fingerprint(Checkpoint(settings.base)),
             "files": [file_digest(path) for path in files],
+            "processes": world(),
             "versions": {"sftkit": __version__, "torch": torch.__version__},
         }
     )
@@ -78,9 +78,14 @@ def latest_checkpoint(folder: Path) -> str | None:
     for path in folder.glob(f"{_PREFIX}*"):
         if (path / _MARK).is_file():
             whole.append(path)
-        else:
+        elif is_first():
             shutil.rmtree(path)
-    return str(max(whole, key=lambda path: int(path.name.removeprefix(_PREFIX)))) if whole else None
+    return str(max(whole, key=step_of)) if whole else None
+
+
+def step_of(checkpoint: Path) -> int:
+    """Which step a checkpoint is of."""
+    return int(checkpoint.name.removeprefix(_PREFIX))
 
 
 def mark_complete(folder: Path, step: int) -> None:

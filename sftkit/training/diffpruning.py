@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 
 from sftkit.modeling.relaxed import relaxed_parameters
-from sftkit.training.phase import Outcome
+from sftkit.training.judge import Outcome
 from sftkit.training.prepared import Prepared
 from sftkit.training.regularisers import l0_on
 

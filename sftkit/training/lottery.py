@@ -26,14 +26,16 @@ from sftkit.training.checkpoints import claim
 from sftkit.training.clock import Clock
 from sftkit.training.criteria import Criterion, criterion_of
 from sftkit.training.diffpruning import tune_relaxed
+from sftkit.training.judge import Outcome
 from sftkit.training.observer import Observer
-from sftkit.training.phase import Outcome, Phase, run_phase
+from sftkit.training.phase import Phase, run_phase
 from sftkit.training.prepared import Prepared
 from sftkit.training.ranks import is_first
 from sftkit.training.regularisers import both, l1_on, l1_towards
 from sftkit.training.selection import Selection, at_random, check_finite, counted, highest, largest_of
 from sftkit.training.settings import Settings
 from sftkit.training.snapshot import Snapshot
+from sftkit.training.together import barrier, join
 
 
 @dataclass(frozen=True)
@@ -93,14 +95,14 @@ class _Run:
     def __init__(self, each: Sequence[Settings], observer: Observer, own: Path, run_dir: Path | None) -> None:
         self.each, self.settings, self.observer = each, each[0], observer
         self.folder, self.lasting = run_dir or own, run_dir is not None
-        # several processes share the run's directory; only the first one writes there
-        self.aside = self.folder if is_first() else own
-        self.start = Snapshot(self.aside / "start.safetensors")
+        self.start = Snapshot(self.folder / "start.safetensors", shared=self.lasting)
         self.rewound = self.start
 
     def learn(self) -> Iterator[Result]:
+        join(cpu=self.settings.device == "cpu")
         if self.lasting and is_first():
             claim(self.folder, self.each)
+        barrier()
         self.ready = Prepared(self.settings, self.observer)
         self.start.save(self.ready.trainable())
         sizes = [self.ready.size_of(settings) for settings in self.each]
@@ -173,7 +175,7 @@ class _Run:
             check_finite(moved)
             sizes_of = counted({name: tensor.abs() for name, tensor in moved.items()})
             selections = [highest(moved, sizes_of, k, self.ready.avoided) for k in sizes]
-            self.rewound = Snapshot(self.aside / "rewind.safetensors")
+            self.rewound = Snapshot(self.folder / "rewind.safetensors", shared=self.lasting)
             begin = {name: tensor.add_(self.start.tensor(name).to(tensor.device)) for name, tensor in moved.items()}
             self.rewound.save(begin | self.ready.head())
         return outcome, selections
@@ -192,7 +194,7 @@ class _Run:
         criterion = criterion_of(settings.criterion, maskable, self.start)
         regularise = l1_towards(maskable, self.start, settings.l1 / self.ready.movable.size)
         if settings.rewind_to != 0:
-            self.rewound = Snapshot(self.aside / "rewind.safetensors")
+            self.rewound = Snapshot(self.folder / "rewind.safetensors", shared=self.lasting)
         outcome = self._run(
             "phase1", steps, self.ready.trainable(), both(criterion.observe, regularise), counted=criterion.tensors,
             snapshot=(settings.rewind_to, self.rewound) if settings.rewind_to else None,
@@ -249,7 +251,6 @@ class _Run:
             regularise=regularise,
             lasting=self.lasting,
             loss=objective.loss,
-            aside=None if is_first() else self.aside,
             **more,
         )
         return run_phase(phase, self.settings, self.observer)

@@ -57,6 +57,9 @@ class Observer:
     def evaluating(self) -> None:
         """The model is about to be scored on the held-out data, which may take longer than many steps."""
 
+    def waiting(self) -> None:
+        """Something long goes on: called at each batch that is scored, and wherever a run can end without harm."""
+
     def evaluated(self, step: int, metric: str, value: float, best: float) -> None:
         """The model was scored on the held-out data."""
 

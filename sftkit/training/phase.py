@@ -8,7 +8,6 @@ phase that was killed goes on from its last checkpoint, and on a CPU ends as it 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,32 +24,16 @@ from transformers import (
     set_seed,
 )
 
-from sftkit.errors import SettingsError
 from sftkit.modeling.load import quiet
 from sftkit.tasks.base import Collator, Evaluator, mean_over_labels
 from sftkit.training.callbacks import Epochs, ProgressCallback, Regularise, Schedule, SetAside
-from sftkit.training.checkpoints import drop_checkpoints, latest_checkpoint, write_json
+from sftkit.training.checkpoints import drop_checkpoints, latest_checkpoint, step_of, write_json
+from sftkit.training.judge import Judge, Outcome
 from sftkit.training.observer import Observer
 from sftkit.training.ranks import is_first
 from sftkit.training.regularisers import Regulariser
 from sftkit.training.settings import Settings
 from sftkit.training.snapshot import Snapshot
-
-
-@dataclass
-class Outcome:
-    """What a phase did.
-
-    Attributes:
-        steps: optimizer steps done.
-        best_step, best_value: where the chosen metric was best, and its value there.
-        history: [step, value] of every evaluation.
-    """
-
-    steps: int
-    best_step: int = 0
-    best_value: float = math.nan
-    history: list[list[float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -66,9 +49,8 @@ class Phase:
         metric: which of its metrics decides.
         greater: whether more of it is better.
         steps: optimizer steps to do.
-        folder: where checkpoints are, and the best step is kept in the end; the same for all processes.
+        folder: where checkpoints and the best step are kept; if it lasts, the same for all processes.
         loss: the objective's; None where the model itself divides its loss by the labels of a whole step.
-        aside: where this process keeps the best step meanwhile; by default there, too.
         regularise: called once before each optimizer step, to add the regulariser's gradient.
         lasting: whether the folder outlives the run, so that checkpoints are worth their time.
         snapshot: (step, where): set what is kept aside at that step, too.
@@ -88,7 +70,6 @@ class Phase:
     counted: Mapping[str, torch.Tensor] = field(default_factory=dict)
     lasting: bool = False
     snapshot: tuple[int, Snapshot] | None = None
-    aside: Path | None = None
     loss: Callable[..., Any] | None = mean_over_labels
     own_lr: tuple[Sequence[nn.Parameter], float] = ((), 0.0)
 
@@ -101,77 +82,66 @@ def run_phase(phase: Phase, settings: Settings, observer: Observer) -> Outcome:
         KeyboardInterrupt: if the observer asked for an end; a lasting phase has saved a checkpoint then.
     """
     phase.folder.mkdir(parents=True, exist_ok=True)
-    kept, done = Snapshot(phase.folder / "best.safetensors"), phase.folder / "done.json"
-    best = Snapshot((phase.aside or phase.folder) / "best.safetensors")
+    best, done = Snapshot(phase.folder / "best.safetensors", shared=phase.lasting), phase.folder / "done.json"
     if phase.lasting and done.is_file():
-        kept.restore({**phase.kept, **phase.counted})
+        if is_first():
+            drop_checkpoints(phase.folder)  # a process that was killed may have left some
+        best.restore({**phase.kept, **phase.counted})
         return Outcome(**json.loads(done.read_text(encoding="utf-8")))
     outcome = Outcome(phase.steps)
+    _train(phase, settings, observer, outcome, best)
+    best.restore(phase.kept)
+    if not phase.lasting:
+        best.path.unlink()
+        return outcome
+    best.save({**phase.kept, **phase.counted})
+    if is_first():
+        write_json(done, asdict(outcome))
+        drop_checkpoints(phase.folder)
+    return outcome
+
+
+def _train(phase: Phase, settings: Settings, observer: Observer, outcome: Outcome, best: Snapshot) -> None:
     set_seed(settings.seed)
+    progress = ProgressCallback(observer, saving=phase.lasting)
+    schedule = Schedule(settings.eval_every, phase.steps, saving=phase.lasting)
     with quiet():
-        progress = ProgressCallback(observer, saving=phase.lasting)
         trainer = _Trainer(
             model=phase.model,
             args=_arguments(phase, settings),
             train_dataset=phase.features,
             data_collator=phase.collator,
             compute_loss_func=phase.loss,
-            callbacks=[progress, Schedule(settings.eval_every, saving=phase.lasting), Epochs(phase.collator)],
+            callbacks=[progress, schedule, Epochs(phase.collator)],
         )
         trainer.remove_callback(PrinterCallback)
         if phase.regularise is not None:
             trainer.add_callback(Regularise(phase.regularise))
         if phase.snapshot is not None:
             trainer.add_callback(SetAside(*phase.snapshot, phase.kept))
-        trainer.judge = _Judge(phase, settings, observer, outcome, best)
-        trainer.moving = {**phase.kept, **phase.counted}
+        trainer.judge = Judge(
+            phase.model, phase.evaluator, settings.batch_size, phase.metric, phase.greater, phase.kept, best, observer,
+            outcome,
+        )  # fmt: skip
+        trainer.moving, trainer.progress, trainer.schedule = {**phase.kept, **phase.counted}, progress, schedule
         trainer.own_lr = phase.own_lr
-        trainer.train(resume_from_checkpoint=latest_checkpoint(phase.folder) if phase.lasting else None)
+        checkpoint = latest_checkpoint(phase.folder) if phase.lasting else None
+        if checkpoint is not None and step_of(Path(checkpoint)) >= phase.steps:
+            trainer._load_from_checkpoint(checkpoint)  # the Trainer would do one step more
+        else:
+            trainer.train(resume_from_checkpoint=checkpoint)
     if progress.interrupt is not None:
         raise progress.interrupt
-    best.restore(phase.kept)
-    if not phase.lasting:
-        best.path.unlink()
-    elif is_first():
-        kept.save({**phase.kept, **phase.counted})
-        write_json(done, asdict(outcome))
-        drop_checkpoints(phase.folder)
-    return outcome
-
-
-class _Judge:
-    """Scores the held-out data and sets the best step aside."""
-
-    def __init__(self, phase: Phase, settings: Settings, observer: Observer, outcome: Outcome, best: Snapshot) -> None:
-        self._phase, self._observer, self.outcome, self._best = phase, observer, outcome, best
-        self._batch_size = settings.batch_size
-
-    def __call__(self, step: int) -> dict[str, float]:
-        phase, outcome = self._phase, self.outcome
-        if outcome.history and outcome.history[-1][0] == step:
-            return {}  # the Trainer asks once more when an epoch ends on the step that was just scored
-        self._observer.evaluating()
-        phase.model.eval()
-        scores = phase.evaluator(phase.model, self._batch_size)
-        phase.model.train()
-        value = scores.metrics[phase.metric]
-        if not math.isfinite(value):
-            raise SettingsError(f"The training diverged: {phase.metric} is {value} at step {step}. Try a lower --lr.")
-        outcome.history.append([step, value])
-        better = value > outcome.best_value if phase.greater else value < outcome.best_value
-        if better or math.isnan(outcome.best_value):
-            outcome.best_step, outcome.best_value = step, value
-            self._best.save(phase.kept)
-        self._observer.evaluated(step, phase.metric, value, outcome.best_value)
-        return {f"eval_{name}": number for name, number in scores.metrics.items()}
 
 
 class _Trainer(Trainer):
     """The Trainer with checkpoints of what moves, and scores that, unlike its own, do not depend on the batch size."""
 
-    judge: _Judge
+    judge: Judge
     moving: Mapping[str, torch.Tensor]
     own_lr: tuple[Sequence[nn.Parameter], float]
+    progress: ProgressCallback
+    schedule: Schedule
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """The Trainer's, with a group of their own for parameters that have their own learning rate."""
@@ -184,26 +154,41 @@ class _Trainer(Trainer):
             optimizer.add_param_group({"params": list(own), "lr": lr, "weight_decay": 0.0})
         return optimizer
 
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """One batch, forwards and backwards."""
+        loss: torch.Tensor = super().training_step(*args, **kwargs)
+        self.judge.learned(loss)
+        return loss
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Score the step that was done, unless the observer asks for an end meanwhile: then once it is gone on with."""
+        del args, kwargs
+        self.control.should_evaluate = False
+        try:
+            scores = self.judge(self.state.global_step)
+        except KeyboardInterrupt as interrupt:
+            self.progress.end(interrupt, self.control)
+            return {}
+        return {f"eval_{name}": number for name, number in scores.items()}
+
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """What moves, and what was scored so far."""
         del _internal_call
         assert output_dir is not None
+        folder = Path(output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        Snapshot(folder / "moving.safetensors", shared=True).save(self.moving)
         if self.args.should_save:
-            folder = Path(output_dir)
-            folder.mkdir(parents=True, exist_ok=True)
-            Snapshot(folder / "moving.safetensors").save(self.moving)
-            write_json(folder / "outcome.json", asdict(self.judge.outcome))
+            write_json(folder / "judge.json", self.judge.document())
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         del model
         folder = Path(resume_from_checkpoint)
         Snapshot(folder / "moving.safetensors").restore(self.moving)
-        for key, value in json.loads((folder / "outcome.json").read_text(encoding="utf-8")).items():
-            setattr(self.judge.outcome, key, value)
-
-    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        del args, kwargs
-        return self.judge(self.state.global_step)
+        self.judge.go_on(json.loads((folder / "judge.json").read_text(encoding="utf-8")))
+        step = step_of(folder)
+        if self.schedule.due(step) and step not in (point[0] for point in self.judge.outcome.history):
+            self.judge(step)  # an end was asked for while it was scored
 
 
 def _arguments(phase: Phase, settings: Settings) -> TrainingArguments:

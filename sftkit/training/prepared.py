@@ -20,6 +20,7 @@ from sftkit.tasks.sources import held_out
 from sftkit.training.masks import avoided_by, biases, positions_of
 from sftkit.training.movable import Movable, freeze
 from sftkit.training.observer import Observer, Plan
+from sftkit.training.ranks import world
 from sftkit.training.selection import Selection
 from sftkit.training.settings import TWO_PHASES, Settings
 
@@ -136,11 +137,11 @@ class Prepared:
             dev=len(self.dev_rows),
             steps1=self.steps(settings.phase1.total) if settings.method in TWO_PHASES else 0,
             steps2=self.steps(settings.phase2.total),
-            batch_size=settings.batch_size * settings.accumulate,
+            batch_size=settings.batch_size * settings.accumulate * world(),
         )
 
     def steps(self, total: Any) -> int:
         """Optimizer steps of a phase, given what turns an epoch's into them."""
-        per_step = self.settings.batch_size * self.settings.accumulate
+        per_step = self.settings.batch_size * self.settings.accumulate * world()
         steps: int = total(-(-len(self.features) // per_step))
         return steps

@@ -17,6 +17,8 @@ from sftkit.tasks.options import NO_OPTIONS, TaskOptions, check_options
 #: The paper's K for languages over mBERT's backbone parameters, so that mBERT gets that very K: 4.3 %.
 LANGUAGE_DENSITY = 7_667_712 / 177_262_848
 TASK_DENSITY = 0.08
+#: What a run's directory says of the run.
+RUN = "run.json"
 #: How positions are chosen. "mask" takes them from a file (``mask_from``).
 METHODS = ("lottery", "diff", "random", "bitfit", "mask")
 #: Those that have a phase 1.

@@ -1,6 +1,7 @@
 """Values of parameters set aside on disk and brought back: θ(0) for rewinding, the best step so far.
 
-Files are safetensors, memory-mapped on the way back, so that a snapshot costs disk and not memory.
+Files are safetensors, memory-mapped on the way back, so that a snapshot costs disk and not memory. Several processes
+share a file or have one each.
 """
 
 from __future__ import annotations
@@ -12,18 +13,30 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from sftkit.training.ranks import is_first
+from sftkit.training.together import barrier
+
 
 class Snapshot:
     """Named tensors in one file."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, shared: bool = False) -> None:
+        """Name the file.
+
+        Args:
+            path: where.
+            shared: every process names the same file, and the first one writes it.
+        """
+        self.path, self._shared = path, shared
 
     def save(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Write, replacing what was there only once the new file is whole."""
-        part = self.path.with_suffix(".part")
-        save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, part)
-        part.replace(self.path)
+        """Write, replacing what was there only once the new file is whole. Every process calls it."""
+        if is_first() or not self._shared:
+            part = self.path.with_suffix(".part")
+            save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, part)
+            part.replace(self.path)
+        if self._shared:
+            barrier()
 
     def tensor(self, name: str) -> torch.Tensor:
         """One tensor, on the CPU."""

@@ -92,6 +92,26 @@ def test_a_run_directory_has_the_learning_curves_and_is_not_taken_by_another_run
     assert train(*arguments, "--overwrite", "--resume").status == 0
 
 
+def test_a_run_that_is_done_gives_the_same_file_again(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
+    output = tmp_path / "x.sft"
+    arguments = ("--mlm", corpus, "--base", pico_base, "-o", output, "--run-dir", tmp_path / "run", "--resume")
+    assert train(*arguments).status == 0
+    before = output.read_bytes()
+    assert train(*arguments).status == 0  # it was killed just before it ended, for all that anyone knows
+    assert train(*arguments, "--overwrite").status == 0
+    assert output.read_bytes() == before
+
+
+def test_a_run_that_goes_on_does_not_replace_another_file(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
+    output = tmp_path / "x.sft"
+    arguments = ("--mlm", corpus, "--base", pico_base, "-o", output, "--run-dir", tmp_path / "run", "--resume")
+    train(*arguments)
+    output.write_text("precious")
+    refused = train(*arguments)
+    assert (refused.status, output.read_text()) == (1, "precious")
+    assert "--overwrite" in refused.stderr
+
+
 def test_resume_without_a_directory_is_a_usage_error(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
     assert train("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--resume").status == 2
 

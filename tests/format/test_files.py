@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from scipy.sparse import csr_array
 
 from sftkit.errors import FormatError, OutputExistsError
 from sftkit.format import files
+from sftkit.format.atomic import atomic_file
 from sftkit.format.dtypes import BFLOAT16, VALUE_DTYPES
 from sftkit.format.files import SftFile, read, write
 from sftkit.format.metadata import Metadata, ParameterSpec
@@ -178,3 +180,17 @@ def test_bfloat16_rounds_to_nearest_even(tmp_path: Path) -> None:
     sft = SFT({"w": to_csr(np.arange(2), values, spec, "w")}, Metadata({"w": spec}, 2))
     back = read(write(tmp_path / "x.sft", sft, values="bf16"))
     assert back.entries("w")[1].tolist() == [1.0, 1 + 2**-6] == values.astype(BFLOAT16).tolist()
+
+
+def test_what_a_killed_process_left_of_the_same_file_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    left, other = tmp_path / ".sftkit-x.sft-abc.part", tmp_path / ".sftkit-y.sft-abc.part"
+    for path in (left, other):
+        path.write_text("half")
+    write(tmp_path / "x.sft", golden())
+    assert (left.exists(), other.exists()) == (os.name != "posix", True)
+
+
+def test_what_another_process_is_still_writing_is_left_alone(tmp_path: Path) -> None:
+    with atomic_file(tmp_path / "x.sft") as part:
+        write(tmp_path / "x.sft", golden())
+        assert part.exists()

@@ -17,3 +17,19 @@ class EndAt(Observer):
         self.left -= loss is None
         if self.left == 0:
             raise KeyboardInterrupt
+
+
+class EndWhileScoring(Observer):
+    """Asks for an end in the middle of the n-th evaluation."""
+
+    def __init__(self, evaluation: int) -> None:
+        self.left = evaluation
+
+    def evaluating(self) -> None:
+        """Count the evaluations."""
+        self.left -= 1
+
+    def waiting(self) -> None:
+        """The place to end."""
+        if self.left == 0:
+            raise KeyboardInterrupt

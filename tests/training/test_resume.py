@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from sftkit.errors import SettingsError
 from sftkit.format.files import write
+from sftkit.training.checkpoints import claim
 from sftkit.training.lottery import learn
 from sftkit.training.settings import Settings, settings_for
-from tests.training.observers import EndAt
+from tests.training.observers import EndAt, EndWhileScoring
+
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks what is killed")
 
 
 def settings(base: Path, corpus: Path, objective: str = "mlm", **changes: object) -> Settings:
@@ -62,29 +63,77 @@ def test_another_run_is_refused_with_what_differs(pico_base: Path, corpus: Path,
         learn(settings(pico_base, corpus, steps=1, lr=0.1), run_dir=tmp_path / "run")
 
 
+def killed(folder: Path, base: Path, corpus: Path, outputs: list[str], *options: str, **moments: int) -> str:
+    """What goes wrong when this run is killed; see tests/training/killing.py."""
+    common = [
+        "--mlm", str(corpus), "--base", str(base), "--steps", "6", "--eval-every", "2", "--lr", "1e-2", "--device",
+        "cpu", "--batch-size", "4", "--max-length", "32",
+    ]  # fmt: skip
+    asked = {
+        "folder": str(folder), "options": [*common, *options], "outputs": outputs,
+        "seed": int.from_bytes(os.urandom(4), "little"), **moments,
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.training.killing", json.dumps(asked)], env=os.environ | {"OMP_NUM_THREADS": "1"},
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.stdout.strip() if done.returncode == 0 else f"seed {asked['seed']}: {done.stderr}"
+
+
+@forks
 def test_killed_at_random_moments_the_same_command_ends_with_the_same_bytes(
     pico_base: Path, corpus: Path, tmp_path: Path
 ) -> None:
-    def command(name: str) -> list[str]:
-        return [
-            sys.executable, "-m", "sftkit", "train", "--mlm", str(corpus), "--base", str(pico_base), "--steps", "40",
-            "--eval-every", "2", "--lr", "1e-2", "--k", "100", "--device", "cpu", "--batch-size", "4", "--quiet",
-            "-o", str(tmp_path / f"{name}.sft"), "--run-dir", str(tmp_path / name), "--resume",
-        ]  # fmt: skip
+    assert killed(tmp_path, pico_base, corpus, ["x.sft"], "--k", "100", operations=3, times=2) == ""
 
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    begin = time.monotonic()
-    subprocess.run(command("whole"), check=True, env=environment, stdout=subprocess.DEVNULL)
-    seconds = time.monotonic() - begin
-    rng = np.random.default_rng()
-    for _ in range(4):
-        process = subprocess.Popen(command("killed"), env=environment, stdout=subprocess.DEVNULL)
-        time.sleep(seconds * rng.uniform(0.4, 1.0))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        if (tmp_path / "killed.sft").exists():
-            break
-        assert not list(tmp_path.glob("killed.sft*"))
-    else:
-        subprocess.run(command("killed"), check=True, env=environment, stdout=subprocess.DEVNULL)
-    assert (tmp_path / "killed.sft").read_bytes() == (tmp_path / "whole.sft").read_bytes()
+
+@forks
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "outputs"),
+    [
+        (["--k", "100"], ["x.sft"]),
+        (["--density", "0.01,0.03"], ["x-0.01.sft", "x-0.03.sft"]),
+        (["--k", "100", "--iterations", "3", "--accumulate", "2", "--l1", "0.1"], ["x.sft"]),
+        (["--k", "100", "--rewind-to", "3", "--criterion", "movement"], ["x.sft"]),
+        (["--k", "100", "--rewind-to", "end"], ["x.sft"]),
+        (["--k", "100", "--method", "random"], ["x.sft"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) and value[0].startswith("-") else "",
+)
+def test_whatever_the_run_killed_at_many_moments_it_ends_with_the_same_bytes(
+    options: list[str], outputs: list[str], pico_base: Path, corpus: Path, tmp_path: Path
+) -> None:
+    assert killed(tmp_path, pico_base, corpus, outputs, *options, operations=25, times=15) == ""
+
+
+@pytest.mark.parametrize("evaluation", [1, 3, 4, 5, 8])
+def test_a_run_that_was_interrupted_while_it_was_scored_ends_with_the_same_bytes(
+    evaluation: int, undisturbed: bytes, pico_base: Path, corpus: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        learn(settings(pico_base, corpus), EndWhileScoring(evaluation), run_dir=tmp_path / "run")
+    assert list((tmp_path / "run").rglob("complete"))
+    result = learn(settings(pico_base, corpus), run_dir=tmp_path / "run")
+    assert write(tmp_path / "x.sft", result.sft).read_bytes() == undisturbed
+
+
+def test_without_a_directory_an_interrupt_while_scoring_ends_the_run_at_once(pico_base: Path, corpus: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        learn(settings(pico_base, corpus), EndWhileScoring(1))
+
+
+def test_another_number_of_processes_is_refused(
+    pico_base: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim(tmp_path, [settings(pico_base, corpus)])
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SettingsError, match="processes was 1 and is 2"):
+        claim(tmp_path, [settings(pico_base, corpus)])
+
+
+def test_checkpoints_of_a_phase_that_is_done_are_removed(pico_base: Path, corpus: Path, tmp_path: Path) -> None:
+    learn(settings(pico_base, corpus), run_dir=tmp_path)
+    (tmp_path / "phase1" / "checkpoint-9").mkdir()  # left by a process that was killed while it removed them
+    learn(settings(pico_base, corpus), run_dir=tmp_path)
+    assert not list(tmp_path.rglob("checkpoint-*"))

@@ -1,0 +1,110 @@
+"""Scores a phase on held-out data, sets its best step aside, and keeps its learning curves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from sftkit.errors import SettingsError
+from sftkit.tasks.base import Evaluator, Metrics
+from sftkit.training.observer import Observer
+from sftkit.training.ranks import world
+from sftkit.training.snapshot import Snapshot
+from sftkit.training.together import agreed, mean
+
+
+@dataclass
+class Outcome:
+    """What a phase did.
+
+    Attributes:
+        steps: optimizer steps done.
+        best_step, best_value: where the chosen metric was best, and its value there.
+        history: [step, value] of every evaluation.
+        losses: [step, mean training loss since the evaluation before], the regulariser apart.
+    """
+
+    steps: int
+    best_step: int = 0
+    best_value: float = math.nan
+    history: list[list[float]] = field(default_factory=list)
+    losses: list[list[float]] = field(default_factory=list)
+
+
+@dataclass
+class Judge:
+    """Scores the held-out data and sets the best step aside.
+
+    Attributes:
+        model, evaluator, batch_size: what is scored, on what, how many examples at a time.
+        metric, greater: which metric decides, and whether more of it is better.
+        kept: the tensors to set aside, by name.
+        best: where.
+        observer: is told.
+        outcome: what was found so far.
+    """
+
+    model: PreTrainedModel
+    evaluator: Evaluator
+    batch_size: int
+    metric: str
+    greater: bool
+    kept: Mapping[str, torch.Tensor]
+    best: Snapshot
+    observer: Observer
+    outcome: Outcome
+    _loss: torch.Tensor | float = 0.0
+
+    def learned(self, loss: torch.Tensor) -> None:
+        """A batch was learned from. Its loss stays on the device, where nobody has to wait for it."""
+        self._loss = self._loss + loss.detach()
+
+    def __call__(self, step: int) -> Metrics:
+        """Score the model as it is after a step.
+
+        Raises:
+            SettingsError: if the training diverged.
+            KeyboardInterrupt: if the observer asked for an end; then nothing was changed.
+        """
+        scores = self._scores()
+        value = agreed(scores[self.metric])
+        if not math.isfinite(value):
+            raise SettingsError(f"The training diverged: {self.metric} is {value} at step {step}. Try a lower --lr.")
+        outcome = self.outcome
+        before = outcome.history[-1][0] if outcome.history else 0
+        better = value > outcome.best_value if self.greater else value < outcome.best_value
+        if better or math.isnan(outcome.best_value):
+            self.best.save(self.kept)
+            outcome.best_step, outcome.best_value = step, value
+        outcome.history.append([step, value])
+        outcome.losses.append([step, mean(float(self._loss)) / (step - before)])
+        self._loss = 0.0
+        self.observer.evaluated(step, self.metric, value, outcome.best_value)
+        return scores
+
+    def _scores(self) -> Metrics:
+        self.observer.evaluating()
+        # in one process alone: the others would wait for one that left
+        each_batch = self.model.register_forward_pre_hook(lambda *_: self.observer.waiting()) if world() == 1 else None
+        self.model.eval()
+        try:
+            return self.evaluator(self.model, self.batch_size).metrics
+        finally:
+            self.model.train()
+            if each_batch is not None:
+                each_batch.remove()
+
+    def document(self) -> dict[str, Any]:
+        """What a checkpoint has to keep of it."""
+        return {"outcome": asdict(self.outcome), "loss": float(self._loss)}
+
+    def go_on(self, document: Mapping[str, Any]) -> None:
+        """Go on from what a checkpoint kept."""
+        self._loss = document["loss"]
+        for key, value in document["outcome"].items():
+            setattr(self.outcome, key, value)

@@ -1,0 +1,67 @@
+"""When Ctrl-C and SIGTERM end a training run: at once, or after the step, so that a checkpoint can be saved."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from sftkit.cli import _signals
+from sftkit.cli._progress import TrainingDisplay
+
+BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+
+
+@pytest.fixture
+def display() -> Iterator[TrainingDisplay]:
+    """Of a run with a directory, with the program's signal handlers in force."""
+    with _signals.ended_in_order(), TrainingDisplay(quiet=True, patient=True) as made:
+        yield made
+
+
+@BOTH
+def test_while_steps_are_done_it_waits_for_the_end_of_one(display: TrainingDisplay, number: signal.Signals) -> None:
+    display.phase("phase 1", 10)
+    signal.raise_signal(number)
+    with pytest.raises(KeyboardInterrupt):
+        display.step(1, None)
+
+
+def test_while_the_model_is_scored_it_waits_for_the_end_of_a_batch(display: TrainingDisplay) -> None:
+    display.phase("phase 1", 10)
+    display.evaluating()
+    signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        display.waiting()
+
+
+def test_while_data_is_loaded_and_tokenised_it_ends_at_once(display: TrainingDisplay) -> None:
+    display.loading("features")
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_while_entries_are_chosen_it_ends_at_once(display: TrainingDisplay) -> None:
+    display.phase("phase 1", 10)
+    display.phase("select", 0)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_what_came_between_two_phases_is_not_forgotten(display: TrainingDisplay) -> None:
+    display.phase("phase 1", 10)
+    signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        display.phase("select", 0)
+
+
+def test_a_second_one_ends_at_once_but_not_its_echo_from_a_launcher(
+    display: TrainingDisplay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    display.phase("phase 1", 10)
+    signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGTERM)
+    monkeypatch.setattr(_signals, "_SAME", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
