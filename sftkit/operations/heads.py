@@ -22,7 +22,7 @@ Kind = Literal["task", "language", "base"]
 
 _SUFFIXES = {
     "pos": "ForTokenClassification", "ner": "ForTokenClassification", "nli": "ForSequenceClassification",
-    "classify": "ForSequenceClassification", "qa": "ForQuestionAnswering",
+    "classify": "ForSequenceClassification", "qa": "ForQuestionAnswering", "dep": "ForDependencyParsing",
 }  # fmt: skip
 
 

@@ -59,6 +59,8 @@ def _objective(architecture: str, labels: tuple[str, ...]) -> str:
         return (
             "nli" if {label.lower() for label in labels} == {"entailment", "neutral", "contradiction"} else "classify"
         )
+    if architecture.endswith("ForDependencyParsing"):
+        return "dep"
     return "qa" if architecture.endswith("ForQuestionAnswering") else "task"
 
 

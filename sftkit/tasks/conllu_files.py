@@ -10,13 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import conllu
+import numpy as np
 
 from sftkit.errors import DataError
 from sftkit.tasks.sources import read_text
+from sftkit.tasks.trees import astray
 
 COLUMNS = 10
 UPOS = ("ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ",
         "SYM", "VERB", "X")  # fmt: skip
+#: The 37 relations of Universal Dependencies, version 2; treebanks add subtypes ("nmod:poss").
+RELATIONS = ("acl", "advcl", "advmod", "amod", "appos", "aux", "case", "cc", "ccomp", "clf", "compound", "conj", "cop",
+             "csubj", "dep", "det", "discourse", "dislocated", "expl", "fixed", "flat", "goeswith", "iobj", "list",
+             "mark", "nmod", "nsubj", "nummod", "obj", "obl", "orphan", "parataxis", "punct", "reparandum", "root",
+             "vocative", "xcomp")  # fmt: skip
 _FIELDS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel")
 #: A syntactic word: its line, and its columns by name.
 Word = tuple[int, Mapping[str, Any]]
@@ -30,6 +37,53 @@ def tagged_sentences(source: str) -> Iterator[tuple[list[str], list[str]]]:
     """
     for words in sentences(source):
         yield [word["form"] for _, word in words], [_tag(source, line, word["upos"]) for line, word in words]
+
+
+def parsed_sentences(source: str) -> Iterator[tuple[list[str], list[int], list[str]]]:
+    """(words, heads, relations with their subtypes) of every sentence; a head is a word's number from 1, or 0.
+
+    Raises:
+        DataError: if the file is not CoNLL-U, words are not numbered from 1, a head is missing or not there, heads go
+            round in a circle, or a relation is not universal; names the line.
+    """
+    for words in sentences(source):
+        for expected, (line, word) in enumerate(words, start=1):
+            if word["id"] != expected:
+                raise DataError(f"{source}, line {line}: the word's ID is {word['id']} where {expected} is due.")
+        places = [f"{source}, line {line}" for line, _ in words]
+        heads = check_tree(places, [word["head"] for _, word in words], [word["deprel"] for _, word in words])
+        yield [word["form"] for _, word in words], heads, [word["deprel"] for _, word in words]
+
+
+def check_tree(places: Sequence[str], heads: Sequence[int | None], relations: Sequence[str | None]) -> list[int]:
+    """The heads of a sentence, if they and its relations are those of a dependency tree.
+
+    Args:
+        places: where each word stands, for complaints.
+        heads: each word's, from 1; 0 for the root.
+        relations: each word's; the part before a colon is a universal one.
+
+    Raises:
+        DataError: naming the place.
+    """
+    for place, head, relation in zip(places, heads, relations, strict=True):
+        if head is None or not 0 <= head <= len(heads):
+            said = "is missing" if head is None else f"is {head}"
+            raise DataError(f"{place}: HEAD {said}; it must be 0 or the number of one of the {len(heads)} words.")
+        if universal(relation or "_") not in RELATIONS:
+            raise DataError(
+                f"{place}: unknown relation {relation or '_'!r} in column 8; the universal ones are "
+                f"{' '.join(RELATIONS)}."
+            )
+    there = [head for head in heads if head is not None]
+    for i in np.flatnonzero(astray(np.array(there, np.int64)))[:1]:
+        raise DataError(f"{places[i]}: from this word the heads lead round in a circle and not to the root.")
+    return there
+
+
+def universal(relation: str) -> str:
+    """A relation without its subtype."""
+    return relation.partition(":")[0]
 
 
 def sentences(source: str) -> Iterator[list[Word]]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from sftkit.tasks.base import Objective
 from sftkit.tasks.clm import CausalLM
+from sftkit.tasks.dep import DependencyParsing
 from sftkit.tasks.mlm import MaskedLM
 from sftkit.tasks.options import NO_OPTIONS, TaskOptions
 from sftkit.tasks.pos import PartOfSpeech
 
-OBJECTIVES: dict[str, type[Objective]] = {kind.name: kind for kind in (MaskedLM, CausalLM, PartOfSpeech)}
+OBJECTIVES: dict[str, type[Objective]] = {
+    kind.name: kind for kind in (MaskedLM, CausalLM, PartOfSpeech, DependencyParsing)
+}
 
 
 def objective_of(name: str, options: TaskOptions = NO_OPTIONS) -> Objective:
