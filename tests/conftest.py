@@ -49,7 +49,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def treebank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """60 tagged sentences whose tags follow from their words."""
+    """60 sentences whose tags follow from their words, and in which each word hangs from the one before."""
     path = tmp_path_factory.mktemp("data") / "train.conllu"
     path.write_text(treebank_text(60))
     return path
@@ -60,7 +60,10 @@ def treebank_text(sentences: int) -> str:
     blocks = []
     for i in range(sentences):
         rows = [("ta", "NOUN"), (f"mi{i % 7}", "VERB"), ("ka", "ADP"), (".", "PUNCT")][: 3 + i % 2]
-        lines = [f"{n}\t{word}\t_\t{tag}\t_\t_\t{n - 1}\tdep\t_\t_" for n, (word, tag) in enumerate(rows, start=1)]
+        lines = [
+            f"{n}\t{word}\t_\t{tag}\t_\t_\t{n - 1}\t{'dep' if n > 1 else 'root'}\t_\t_"
+            for n, (word, tag) in enumerate(rows, start=1)
+        ]
         if i % 3 == 0:
             lines.insert(0, "1-2\ttami\t_\t_\t_\t_\t_\t_\t_\t_")
             lines.append("3.1\tempty\t_\tVERB\t_\t_\t_\t_\t_\t_")

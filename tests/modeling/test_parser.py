@@ -1,0 +1,117 @@
+"""The biaffine parser as a transformers model: by itself, without data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoConfig
+
+from sftkit.modeling.load import load_model
+from sftkit.modeling.parser import AutoModelForDependencyParsing, DependencyParser
+from sftkit.tasks.parser_features import ParserCollator
+from tests import pico
+
+
+def make_parser(model_type: str = "bert", relations: int = 5) -> DependencyParser:
+    config = pico.make_model(model_type).config
+    config.num_labels = relations
+    torch.manual_seed(1)
+    parser: DependencyParser = AutoModelForDependencyParsing.from_config(config)
+    return parser.eval()
+
+
+def sentence(*words: int, windows: int = 1) -> dict[str, Any]:
+    """A sentence of words with so many pieces each, as features; its windows share the words evenly."""
+    ids: list[list[int]] = [[2] for _ in range(windows)]
+    slots = [[0 if i == 0 else -1] for i in range(windows)]
+    for word, pieces in enumerate(words):
+        window = word * windows // len(words)
+        ids[window] += [5 + word * 7 + piece for piece in range(pieces)]
+        slots[window] += [1 + word] * pieces
+    return {
+        "input_ids": [[*each, 3] for each in ids], "slots": [[*each, -1] for each in slots],
+        "heads": list(range(len(words))), "labels": [word % 5 for word in range(len(words))],
+    }  # fmt: skip
+
+
+SHORT, LONG, SPLIT = sentence(1, 2), sentence(3, 1, 1, 2, 2), sentence(1, 2, 1, 1, windows=2)
+batch_of = ParserCollator(0)
+
+
+@pytest.mark.parametrize("model_type", list(pico.CONFIGS))
+def test_saved_and_loaded_it_is_the_same_on_every_backbone(model_type: str, tmp_path: Path) -> None:
+    parser = make_parser(model_type)
+    parser.save_pretrained(tmp_path)
+    again, info = AutoModelForDependencyParsing.from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    assert again.config.architectures == [type(parser).__name__]
+    batch = batch_of([LONG, SPLIT])
+    assert torch.equal(again.eval()(**batch).arc_scores, parser(**batch).arc_scores)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "name"), [("bert", "Bert"), ("xlm-roberta", "XLMRoberta"), ("deberta-v2", "DebertaV2")]
+)
+def test_a_base_is_loaded_whole_under_it_and_its_config_is_the_bases(
+    model_type: str, name: str, tmp_path: Path
+) -> None:
+    base = pico.save_base(tmp_path / "base", model_type)
+    loaded = load_model(base, AutoModelForDependencyParsing, num_labels=5)
+    assert type(loaded.model).__name__ == f"{name}ForDependencyParsing"
+    assert type(loaded.model.config) is type(AutoConfig.from_pretrained(base))
+    assert {key.split(".")[0] for key in loaded.fresh} == {"arcs", "relations", "relations_of_words"}
+    assert not any("pooler" in key for key, _ in loaded.model.named_parameters())
+
+
+@pytest.mark.parametrize("model_type", ["bert", "xlm-roberta", "distilbert", "modernbert"])
+def test_scores_do_not_depend_on_what_else_is_in_the_batch(model_type: str) -> None:
+    parser = make_parser(model_type)
+    together = parser(**batch_of([LONG, SHORT, SPLIT]))
+    for row, alone in enumerate([LONG, SHORT, SPLIT]):
+        scores = parser(**batch_of([alone])).arc_scores[0]
+        words = len(scores)
+        torch.testing.assert_close(together.arc_scores[row, :words, : words + 1], scores, rtol=1e-4, atol=1e-5)
+        assert together.arc_scores[row, :, words + 1 :].isneginf().all()
+
+
+def test_the_loss_is_the_mean_over_words_whatever_the_batch() -> None:
+    parser = make_parser()
+    alone = [parser(**batch_of([each])).loss.item() * len(each["heads"]) for each in (LONG, SHORT, SPLIT)]
+    together = parser(**batch_of([LONG, SHORT, SPLIT])).loss.item()
+    assert together == pytest.approx(sum(alone) / 11, rel=1e-5)
+    half = parser(**batch_of([LONG, SHORT, SPLIT]), num_items_in_batch=torch.tensor(22)).loss.item()
+    assert half == pytest.approx(together / 2)
+
+
+def test_the_loss_is_the_cross_entropy_of_heads_and_of_relations_the_root_words_included() -> None:
+    parser = make_parser()
+    output = parser(**batch_of([SHORT]))
+    heads = torch.log_softmax(output.arc_scores[0], -1)
+    relations = torch.log_softmax(
+        parser.relation_scores(output.vectors, torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool)), -1
+    )
+    total = heads[0, 0] + heads[1, 1] + relations[0, 0] + relations[1, 1]
+    assert output.loss.item() == pytest.approx(-total.item() / 2, rel=1e-5)
+
+
+def test_a_words_vector_is_the_mean_of_its_pieces_and_the_roots_that_of_the_first_token() -> None:
+    parser = make_parser()
+    hidden = parser.base_model(input_ids=torch.tensor(LONG["input_ids"]))[0][0]
+    vectors = parser(**batch_of([LONG])).vectors[0]
+    torch.testing.assert_close(vectors[0], hidden[0])
+    torch.testing.assert_close(vectors[1], hidden[1:4].mean(0))
+    torch.testing.assert_close(vectors[2], hidden[4])
+
+
+def test_words_of_different_windows_are_scored_as_each_others_heads() -> None:
+    scores = make_parser()(**batch_of([SPLIT])).arc_scores[0]
+    assert scores.isfinite().sum() == 4 * 5 - 4  # all but each word for itself
+
+
+def test_an_encoder_decoder_model_is_refused() -> None:
+    config = AutoConfig.for_model("t5", d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2, vocab_size=20)
+    with pytest.raises(ValueError, match="encoder-decoder"):
+        AutoModelForDependencyParsing.from_config(config)
