@@ -10,9 +10,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForMaskedLM, AutoModelForTokenClassification
 
+from sftkit.evaluation.run import evaluate
 from sftkit.format.files import SftFile, write
+from sftkit.modeling.parser import AutoModelForDependencyParsing
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.compose import compose
+from sftkit.tasks.conllu_files import RELATIONS
 from sftkit.tasks.pos import PartOfSpeech
 from sftkit.training.lottery import learn
 from sftkit.training.settings import settings_for
@@ -54,6 +57,22 @@ def test_trained_and_composed_models_open_whole_in_transformers(
     made: Any = pico.make_model(model_type, head=head)
     original = made.get_input_embeddings().weight
     assert torch.equal(output, original)  # θ's own values
+
+
+@pytest.mark.parametrize("model_type", ENCODERS)
+def test_a_trained_and_composed_parser_opens_whole_and_parses_as_it_does_in_memory(
+    tmp_path: Path, corpus: Path, treebank: Path, model_type: str
+) -> None:
+    base = pico.save_base(tmp_path / "base", model_type)
+    both = [
+        Weighted(SftFile(_trained(tmp_path, base, *pair)), 1.0, pair[0])
+        for pair in (("mlm", corpus), ("dep", treebank))
+    ]
+    compose(base, both, tmp_path / "parser")
+    parser = _open(AutoModelForDependencyParsing, tmp_path / "parser")
+    assert tuple(label for _, label in sorted(parser.config.id2label.items())) == RELATIONS
+    in_memory = evaluate("dep", [str(treebank)], base, both, device="cpu").metrics
+    assert in_memory == evaluate("dep", [str(treebank)], tmp_path / "parser", device="cpu").metrics
 
 
 @pytest.mark.parametrize("model_type", ["bert", "xlm-roberta", "distilbert"])

@@ -1,0 +1,105 @@
+"""``--dep`` from the command line: learned, composed, taken apart, scored."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sftkit.format.files import read
+from tests.cli.run import sftkit
+
+
+def train(data: Path, output: Path, base: Path, *options: object) -> Path:
+    quick = ("--base", base, "--steps", 60, "--k", 1500, "--lr", "1e-2", "--device", "cpu", "--quiet")
+    done = sftkit("train", "--dep", data, "-o", output, *quick, *options)
+    assert done.status == 0, done.stderr
+    return output
+
+
+def scores(*arguments: object) -> dict[str, float]:
+    done = sftkit("evaluate", *arguments, "--device", "cpu", "--json")
+    assert done.status == 0, done.stderr
+    metrics: dict[str, float] = json.loads(done.stdout)["metrics"]
+    return metrics
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, pico_base: Path, corpus: Path, treebank: Path) -> Path:
+    """``lang.sft``; ``dep.sft``, learned under it; and ``parser/``, composed of both."""
+    folder = tmp_path_factory.mktemp("parsing")
+    quick = ("--base", pico_base, "--steps", 3, "--k", 400, "--lr", "1e-2", "--device", "cpu", "--quiet")
+    assert sftkit("train", "--mlm", corpus, "-o", folder / "lang.sft", *quick).status == 0
+    train(treebank, folder / "dep.sft", pico_base, "--with", folder / "lang.sft")
+    assert sftkit("compose", pico_base, folder / "lang.sft", folder / "dep.sft", "-o", folder / "parser").status == 0
+    return folder
+
+
+def test_a_parser_learns_its_treebank(pico_base: Path, folder: Path, treebank: Path) -> None:
+    found = scores(pico_base, folder / "dep.sft", folder / "lang.sft", "--dep", treebank)
+    assert found["uas"] > 0.9
+    assert found["las"] > 0.9
+
+
+def test_composed_on_disk_it_scores_the_same(pico_base: Path, folder: Path, treebank: Path) -> None:
+    in_memory = scores(pico_base, folder / "dep.sft", folder / "lang.sft", "--dep", treebank)
+    assert scores(folder / "parser", "--dep", treebank) == in_memory
+
+
+def test_the_difference_of_two_models_is_a_parsers_sft(pico_base: Path, folder: Path, treebank: Path) -> None:
+    assert sftkit("subtract", folder / "parser", pico_base, "-o", folder / "both.sft").status == 0
+    assert read(folder / "both.sft").metadata.objective == "dep"
+    assert scores(pico_base, folder / "both.sft", "--dep", treebank) == scores(folder / "parser", "--dep", treebank)
+
+
+def test_inspect_shows_the_head(folder: Path) -> None:
+    document = json.loads(sftkit("inspect", folder / "dep.sft", "--json").stdout)
+    assert document["objective"] == "dep"
+    assert {part["name"]: part["shape"] for part in document["head"]}["relations.weight"] == [37 * 16, 16]
+
+
+def test_gradient_checkpointing_learns_the_same(pico_base: Path, tmp_path: Path, treebank: Path) -> None:
+    plain, saving = (
+        read(train(treebank, tmp_path / f"{i}.sft", pico_base, "--method", "random", "--steps", 2, *options))
+        for i, options in enumerate([(), ("--gradient-checkpointing",)])
+    )
+    for name in plain.head:
+        np.testing.assert_allclose(saving.head[name], plain.head[name], rtol=1e-4, atol=1e-5)
+
+
+def test_greedy_and_paper_compat_are_options_of_evaluate(folder: Path, treebank: Path) -> None:
+    found = scores(folder / "parser", "--dep", treebank, "--decode", "greedy", "--paper-compat")
+    assert set(found) == {"uas", "las"}
+    refused = sftkit("evaluate", folder / "parser", "--pos", treebank, "--decode", "greedy")
+    assert refused.status == 2
+
+
+def test_a_subtype_that_was_not_learned_is_an_error_of_the_parser(tmp_path: Path, folder: Path, treebank: Path) -> None:
+    (tmp_path / "x.conllu").write_text(treebank.read_text().replace("\tdep\t", "\tdep:own\t"))
+    assert scores(folder / "parser", "--dep", tmp_path / "x.conllu")["las"] > 0.9
+    assert scores(folder / "parser", "--dep", tmp_path / "x.conllu", "--subtypes")["las"] < 0.5
+
+
+def test_subtypes_are_learned_if_they_are_asked_for(tmp_path: Path, pico_base: Path, treebank: Path) -> None:
+    (tmp_path / "x.conllu").write_text(treebank.read_text().replace("\tdep\t", "\tdep:own\t"))
+    sft = train(tmp_path / "x.conllu", tmp_path / "x.sft", pico_base, "--subtypes")
+    assert read(sft).metadata.labels[-1] == "dep:own"
+    assert scores(pico_base, sft, "--dep", tmp_path / "x.conllu", "--subtypes")["las"] > 0.9
+    assert scores(pico_base, sft, "--dep", treebank)["las"] > 0.9
+
+
+def test_a_tagger_is_no_parser(tmp_path: Path, pico_base: Path, folder: Path, treebank: Path) -> None:
+    done = sftkit("evaluate", folder / "parser", "--pos", treebank)
+    assert done.status == 1
+    assert "Add an SFT trained with --pos" in done.stderr
+    done = sftkit("evaluate", pico_base, folder / "dep.sft", "--pos", treebank)
+    assert "was trained with --dep, not --pos" in done.stderr
+
+
+def test_a_tree_that_is_none_is_told_by_line(tmp_path: Path, pico_base: Path, treebank: Path) -> None:
+    (tmp_path / "bad.conllu").write_text(treebank.read_text().replace("\t2\tdep", "\t9\tdep", 1))
+    done = sftkit("train", "--dep", tmp_path / "bad.conllu", "--base", pico_base, "-o", tmp_path / "x.sft")
+    assert done.status == 1
+    assert "line 5: HEAD is 9" in done.stderr
