@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForMaskedLM, AutoModelForTokenClassification
 
-from sftkit.evaluation.run import evaluate
+from sftkit.evaluation.run import Scoring, evaluate
 from sftkit.format.files import SftFile, write
 from sftkit.modeling.parser import AutoModelForDependencyParsing
 from sftkit.operations.arithmetic import Weighted
@@ -71,8 +71,8 @@ def test_a_trained_and_composed_parser_opens_whole_and_parses_as_it_does_in_memo
     compose(base, both, tmp_path / "parser")
     parser = _open(AutoModelForDependencyParsing, tmp_path / "parser")
     assert tuple(label for _, label in sorted(parser.config.id2label.items())) == RELATIONS
-    in_memory = evaluate("dep", [str(treebank)], base, both, device="cpu").metrics
-    assert in_memory == evaluate("dep", [str(treebank)], tmp_path / "parser", device="cpu").metrics
+    scoring, data = Scoring("dep", device="cpu", resamples=0), [str(treebank)]
+    assert evaluate(scoring, data, base, both) == evaluate(scoring, data, tmp_path / "parser")
 
 
 @pytest.mark.parametrize("model_type", ["bert", "xlm-roberta", "distilbert"])

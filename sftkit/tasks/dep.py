@@ -19,7 +19,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sftkit.modeling.parser import AutoModelForDependencyParsing, DependencyParser
-from sftkit.tasks.base import Collator, Evaluator, Objective, batches_by_length, to_device
+from sftkit.tasks.base import Collator, Evaluator, Objective, to_device
 from sftkit.tasks.conllu_files import RELATIONS, check_tree, parsed_sentences, universal, write_columns
 from sftkit.tasks.parser_features import ParserCollator, parser_features
 from sftkit.tasks.sources import HUB, hub_table, joined
@@ -110,10 +110,12 @@ class ParserEvaluator(Evaluator):
         """The model's tree for every sentence."""
         parser = cast(DependencyParser, model)
         result: dict[int, Parse] = {}
-        for indices in self._batches(batch_size):
-            batch = to_device(self._collate([self._sentences[i] for i in indices]), model)
-            with torch.no_grad():
-                result.update(zip(indices, self._parses(parser, batch), strict=True))
+        lengths = [sum(map(len, sentence["input_ids"])) for sentence in self._sentences]
+        for together in self.batches(lengths, batch_size):
+            for indices in self._apart(together):
+                batch = to_device(self._collate([self._sentences[i] for i in indices]), model)
+                with torch.no_grad():
+                    result.update(zip(indices, self._parses(parser, batch), strict=True))
         return [result[i] for i in range(self.examples)]
 
     def tally(self, predicted: Sequence[Any]) -> Tally:
@@ -128,14 +130,12 @@ class ParserEvaluator(Evaluator):
         labelled = [i for i in attached if simple(found.relations[i]) == simple(gold.relations[i])]
         return len(attached), len(labelled), len(counted)
 
-    def _batches(self, batch_size: int) -> Iterator[list[int]]:
-        """Sentences of similar length; one of several windows comes alone, as scores grow with the square of words."""
-        windows = [len(sentence["input_ids"]) for sentence in self._sentences]
-        yield from ([i] for i, count in enumerate(windows) if count > 1)
-        short = [i for i, count in enumerate(windows) if count == 1]
-        lengths = [len(self._sentences[i]["input_ids"][0]) for i in short]
-        for indices in batches_by_length(lengths, batch_size):
-            yield [short[i] for i in indices]
+    def _apart(self, batch: Sequence[int]) -> Iterator[list[int]]:
+        """A sentence of several windows by itself, as scores grow with the square of its words; all others together."""
+        long = [i for i in batch if len(self._sentences[i]["input_ids"]) > 1]
+        yield from ([i] for i in long)
+        if len(long) < len(batch):
+            yield [i for i in batch if i not in long]
 
     def _parses(self, parser: DependencyParser, batch: Mapping[str, torch.Tensor]) -> Iterator[Parse]:
         mask = batch["word_mask"]

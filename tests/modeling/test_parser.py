@@ -10,17 +10,18 @@ import torch
 from transformers import AutoConfig
 
 from sftkit.modeling.load import load_model
-from sftkit.modeling.parser import AutoModelForDependencyParsing, DependencyParser
+from sftkit.modeling.parser import AutoModelForDependencyParsing
 from sftkit.tasks.parser_features import ParserCollator
 from tests import pico
 
+parser_of: Any = AutoModelForDependencyParsing.from_config
 
-def make_parser(model_type: str = "bert", relations: int = 5) -> DependencyParser:
+
+def make_parser(model_type: str = "bert", relations: int = 5) -> Any:
     config = pico.make_model(model_type).config
     config.num_labels = relations
     torch.manual_seed(1)
-    parser: DependencyParser = AutoModelForDependencyParsing.from_config(config)
-    return parser.eval()
+    return parser_of(config).eval()
 
 
 def sentence(*words: int, windows: int = 1) -> dict[str, Any]:
@@ -114,4 +115,4 @@ def test_words_of_different_windows_are_scored_as_each_others_heads() -> None:
 def test_an_encoder_decoder_model_is_refused() -> None:
     config = AutoConfig.for_model("t5", d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2, vocab_size=20)
     with pytest.raises(ValueError, match="encoder-decoder"):
-        AutoModelForDependencyParsing.from_config(config)
+        parser_of(config)

@@ -52,7 +52,8 @@ def make_parser(seed: int = 3) -> Any:
     config = pico.make_model().config
     config.update(DependencyParsing().config())
     torch.manual_seed(seed)
-    return AutoModelForDependencyParsing.from_config(config).eval()
+    parser: Any = AutoModelForDependencyParsing
+    return parser.from_config(config).eval()
 
 
 def test_a_row_is_a_sentence_of_syntactic_words(file: str) -> None:
@@ -132,7 +133,8 @@ def test_a_tokenizer_that_begins_sentences_with_a_word_is_given_a_first_token() 
     tokenizer = pico.make_tokenizer()
     tokenizer.backend_tokenizer.post_processor = processors.Sequence([])
     (sentence,) = parser_features([["ta", "mi"]], tokenizer, 10)
-    assert sentence["input_ids"] == [[tokenizer.cls_token_id, *tokenizer.convert_tokens_to_ids(["ta", "mi"])]]
+    pieces = [tokenizer.convert_tokens_to_ids(piece) for piece in ("[CLS]", "ta", "mi")]
+    assert sentence["input_ids"] == [pieces]
     assert sentence["slots"] == [[0, 1, 2]]
     tokenizer.cls_token = None
     with pytest.raises(CheckpointError, match="no token to begin a sentence with"):
@@ -166,7 +168,8 @@ def test_a_tree_has_one_root_and_only_it_is_called_so(treebank: Path) -> None:
 def test_greedy_heads_are_the_best_by_themselves_as_a_plain_loop_finds_them(treebank: Path) -> None:
     task, model, tokenizer = objective(decode="greedy"), make_parser(), pico.make_tokenizer()
     rows = task.read([str(treebank)])
-    for row, found in zip(rows, task.evaluator(rows, tokenizer, 32, 0).predict(model, 16), strict=True):
+    parses = task.evaluator(rows, tokenizer, 32, 0).predict(model, 16)
+    for row, found in zip(rows, parses, strict=True):
         encoded = tokenizer(row["words"], is_split_into_words=True)
         ids, words = torch.tensor([encoded["input_ids"]]), encoded.word_ids()
         hidden = model.bert(input_ids=ids).last_hidden_state[0]
