@@ -39,15 +39,11 @@ class TensorReader(Protocol):
     specs: dict[str, TensorSpec]
 
     def read(self, name: str) -> NDArray[Any]:
-        """The tensor, read-only."""
+        """The tensor; not to be written to."""
         ...
 
     def read_into(self, name: str, offset: int, buffer: NDArray[np.uint8]) -> None:
         """Fill ``buffer`` with the tensor's bytes from ``offset`` on."""
-        ...
-
-    def release(self, name: str) -> None:
-        """Give back the tensor's memory if it can be had again."""
         ...
 
 
@@ -91,16 +87,27 @@ class Checkpoint:
         return self._readers[key].specs[key]
 
     def read(self, key: str) -> NDArray[Any]:
-        """One tensor by its name in the checkpoint, as a read-only array in its own dtype."""
+        """One tensor by its name in the checkpoint, in its own dtype; not to be written to."""
         return self._readers[key].read(key)
 
     def read_into(self, key: str, offset: int, buffer: NDArray[np.uint8]) -> None:
         """Fill ``buffer`` (u8 ``[n]``) with a tensor's bytes from ``offset`` on."""
         self._readers[key].read_into(key, offset, buffer)
 
-    def release(self, key: str) -> None:
-        """Say that a tensor's memory is not needed any more."""
-        self._readers[key].release(key)
+    def blocks(
+        self, key: str, most: int, begin: int = 0, end: int | None = None
+    ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """A tensor's bytes between two places, at most so many at a time, each with its place.
+
+        A block is overwritten by the next, and may be written to.
+        """
+        spec = self.spec(key)
+        end = spec.end - spec.begin if end is None else end
+        buffer = np.empty(min(most, max(end - begin, 0)), np.uint8)
+        for start in range(begin, end, most):
+            block = buffer[: end - start]
+            self.read_into(key, start, block)
+            yield start, block
 
     @property
     def dtype(self) -> str:
@@ -192,9 +199,6 @@ class TorchReader:
         """Fill ``buffer`` with the tensor's bytes from ``offset`` on."""
         data = self._arrays[name].reshape(-1).view(np.uint8)
         buffer[:] = data[offset : offset + len(buffer)]
-
-    def release(self, name: str) -> None:
-        """Nothing to do: torch owns the map."""
 
 
 def tensor_to_numpy(tensor: Any, where: str) -> NDArray[Any]:

@@ -83,7 +83,7 @@ class SftFile:
 
     @cached_property
     def head(self) -> Mapping[str, NDArray[Any]]:
-        """The head's tensors, as views on the file.
+        """The head's tensors, read when they are first asked for.
 
         Raises:
             FormatError: if one of them is not finite, or of a dtype that numpy lacks.
@@ -106,21 +106,19 @@ class SftFile:
         Raises:
             FormatError: as ``encoding.decode``.
         """
-        gaps, values = self.stored(name)
+        gaps, values = self.stored(name, 0, self.stored_length(name))
         try:
             return decode(gaps, values, self.metadata.parameters[name].size, name)
         except FormatError as error:
             raise FormatError(f"{self.path}: {error}") from None
 
-    def stored(self, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
-        """One parameter's gaps and values as they are stored, unchecked, as views on the file."""
-        return self._reader.read(_gaps(name)), self._reader.read(_values(name))
+    def stored_length(self, name: str) -> int:
+        """Number of gaps that are stored for one parameter, bridges counted."""
+        return self._reader.specs[_gaps(name)].size
 
-    def release(self, name: str) -> None:
-        """Say that a parameter's memory is not needed any more; a later read is a read from the file again."""
-        if name in self.names:
-            self._reader.release(_gaps(name))
-            self._reader.release(_values(name))
+    def stored(self, name: str, begin: int, end: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Some of one parameter's gaps and values as they are stored, unchecked."""
+        return self._reader.piece(_gaps(name), begin, end), self._reader.piece(_values(name), begin, end)
 
     def check_count(self, entries: int) -> None:
         """Compare the number of entries that were read with what the metadata promises.
@@ -145,7 +143,7 @@ def read(path: str | Path) -> SFT:
     for name in file.names:
         positions, values = file.entries(name)
         parameters[name] = to_csr(positions, values, file.metadata.parameters[name], f"{path}: {name}")
-    sft = SFT(parameters, file.metadata, {name: np.array(array) for name, array in file.head.items()})
+    sft = SFT(parameters, file.metadata, file.head)
     file.check_count(sft.k)
     return sft
 

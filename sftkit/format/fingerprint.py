@@ -48,12 +48,9 @@ def digest(checkpoint: Checkpoint, name: str, rounding: np.dtype[Any] | None = N
     """The xxh3-128 of one parameter's bytes, or of those that it would have in another dtype."""
     key, size = checkpoint.backbone[name], checkpoint.parameters[name].size
     dtype = checkpoint.spec(key).dtype
-    buffer = np.empty(min(size, _BLOCK) * dtype.itemsize, np.uint8)
     rounded = _rounder(dtype, rounding, min(size, _BLOCK))
     result = xxhash.xxh3_128()
-    for start in range(0, size, _BLOCK):
-        block = buffer[: min(_BLOCK, size - start) * dtype.itemsize]
-        checkpoint.read_into(key, start * dtype.itemsize, block)
+    for _, block in checkpoint.blocks(key, _BLOCK * dtype.itemsize):
         result.update(rounded(block.view(dtype)).view(np.uint8).data)
     return result.hexdigest()
 

@@ -1,15 +1,15 @@
-"""safetensors files, read lazily through one memory map and written piece by piece, in any order.
+"""safetensors files, read tensor by tensor or in pieces, and written piece by piece in any order.
 
-The ``safetensors`` library validates a file's header when it is opened here; the bytes are then handed out as views on
-the memory map, because the library's numpy reader copies every tensor and does not know bfloat16. It also has no way to
-write a file tensor by tensor, and its metadata order changes from run to run, so the writer is ours: the same tensors
-and metadata always give the same bytes.
+The ``safetensors`` library validates a file's header when it is opened here; the bytes are then read by us, because the
+library's numpy reader has no pieces and does not know bfloat16. They are read, not mapped: a mapped file that another
+process cuts short ends the program by a signal, and its pages count as memory. The library also has no way to write a
+file tensor by tensor, and its metadata order changes from run to run, so the writer is ours: the same tensors and
+metadata always give the same bytes.
 """
 
 from __future__ import annotations
 
 import json
-import mmap
 import os
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
@@ -59,7 +59,7 @@ class TensorSpec:
 
 
 class SafeReader:
-    """One open safetensors file. Use as a context manager or let it be collected; views stay valid while held."""
+    """One open safetensors file. May be read from several threads; is closed when it is collected."""
 
     def __init__(self, path: Path) -> None:
         """Open and validate.
@@ -74,11 +74,10 @@ class SafeReader:
                 pass
         except SafetensorError as error:
             raise FormatError(f"{path}: not a safetensors file ({error}).") from error
-        self._handle = os.open(path, os.O_RDONLY)
-        weakref.finalize(self, os.close, self._handle)
-        self._map = mmap.mmap(self._handle, 0, access=mmap.ACCESS_READ)
-        header_size = int.from_bytes(self._map[:8], "little")
-        header: dict[str, Any] = json.loads(self._map[8 : 8 + header_size])
+        self._file, self._lock = path.open("rb", buffering=0), Lock()
+        weakref.finalize(self, self._file.close)
+        header_size = int.from_bytes(self._bytes(0, 8, "its header"), "little")
+        header: dict[str, Any] = json.loads(self._bytes(8, header_size, "its header"))
         self.metadata: dict[str, str] = header.pop("__metadata__", None) or {}  # the library lets null pass
         base = 8 + header_size
         self.specs: dict[str, TensorSpec] = {
@@ -98,46 +97,54 @@ class SafeReader:
     def __iter__(self) -> Iterator[str]:
         return iter(self.specs)
 
-    def raw(self, name: str) -> memoryview:
-        """The tensor's bytes, as a view."""
-        spec = self.specs[name]
-        return memoryview(self._map)[spec.begin : spec.end]
-
     def read(self, name: str) -> NDArray[Any]:
-        """The tensor as a read-only view on the file, in its own dtype and shape.
+        """The tensor, in its own dtype and shape.
 
         Raises:
-            FormatError: if numpy has no such dtype.
+            FormatError: if numpy has no such dtype, or the file has become shorter than its header says.
+        """
+        spec = self.specs[name]
+        return self.piece(name, 0, spec.size).reshape(spec.shape)
+
+    def piece(self, name: str, begin: int, end: int) -> NDArray[Any]:
+        """Elements ``begin`` up to ``end``, or to the tensor's own end, of the flattened tensor.
+
+        Raises:
+            FormatError: as :meth:`read`.
         """
         spec = self.specs[name]
         if spec.code not in CODES:
             raise FormatError(f"{self.path}: {name}: dtype {spec.code} is not supported.")
-        array: NDArray[Any] = np.frombuffer(self._map, spec.dtype, spec.size, spec.begin)
-        return array.reshape(spec.shape)
+        array: NDArray[Any] = np.empty(max(min(end, spec.size) - begin, 0), spec.dtype)
+        self.read_into(name, begin * spec.dtype.itemsize, array.view(np.uint8))
+        return array
 
     def read_into(self, name: str, offset: int, buffer: NDArray[np.uint8]) -> None:
-        """Fill ``buffer`` (u8 ``[n]``) with the tensor's bytes from ``offset`` on; unlike :meth:`read`, maps no pages.
+        """Fill ``buffer`` (u8 ``[n]``) with the tensor's bytes from ``offset`` on.
 
         Raises:
             FormatError: if the file has become shorter than its header says.
         """
-        at, view = self.specs[name].begin + offset, buffer.data
-        if not hasattr(os, "preadv"):  # Windows
-            view[:] = memoryview(self._map)[at : at + view.nbytes]
-            return
-        while view.nbytes:
-            got = os.preadv(self._handle, [view], at)
+        self._fill(buffer.data, self.specs[name].begin + offset, name)
+
+    def _bytes(self, at: int, count: int, what: str) -> bytearray:
+        data = bytearray(count)
+        self._fill(memoryview(data), at, what)
+        return data
+
+    def _fill(self, view: memoryview, at: int, what: str) -> None:
+        while view.nbytes:  # a read may be short
+            got = self._read_some(view, at)
             if not got:
-                raise FormatError(f"{self.path}: {name} ends early. Was the file changed while it was read?")
+                raise FormatError(f"{self.path}: {what} ends early. Was the file changed while it was read?")
             at, view = at + got, view[got:]
 
-    def release(self, name: str) -> None:
-        """Tell the system that this tensor's pages are no longer needed, to keep resident memory low."""
-        spec = self.specs[name]
-        page = mmap.PAGESIZE
-        begin, end = -(-spec.begin // page) * page, spec.end // page * page
-        if end > begin and hasattr(mmap, "MADV_DONTNEED"):
-            self._map.madvise(mmap.MADV_DONTNEED, begin, end - begin)
+    def _read_some(self, view: memoryview, at: int) -> int:
+        if hasattr(os, "preadv"):
+            return os.preadv(self._file.fileno(), [view], at)
+        with self._lock:  # Windows
+            self._file.seek(at)
+            return self._file.readinto(view)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,8 +10,6 @@ from sftkit.errors import FormatError
 from sftkit.format.encoding import Positions, Values, decode
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from sftkit.format.files import SftFile
 
 # Stored entries decoded at a time: large enough that numpy's overhead does not show, small enough for the cache.
@@ -24,10 +22,7 @@ class EntryStream:
     def __init__(self, file: SftFile, name: str) -> None:
         self._file, self._name = file, name
         self._size = file.metadata.parameters[name].size if name in file.names else 0
-        nothing: tuple[NDArray[Any], NDArray[Any]] = (np.zeros(0, np.uint8), np.zeros(0, np.float32))
-        stored = file.stored(name) if name in file.names else nothing
-        self._gaps: NDArray[Any] = stored[0]
-        self._stored: NDArray[Any] = stored[1]
+        self._length = file.stored_length(name) if name in file.names else 0
         self._at = 0
         self._last = -1
         self._positions: Positions = np.zeros(0, np.int64)
@@ -42,7 +37,7 @@ class EntryStream:
         Raises:
             FormatError: as ``encoding.decode``.
         """
-        while self._last < stop - 1 and self._at < len(self._gaps):
+        while self._last < stop - 1 and self._at < self._length:
             positions, values = self._decode()
             self._positions = np.concatenate([self._positions, positions])
             self._values = np.concatenate([self._values, values])
@@ -52,10 +47,9 @@ class EntryStream:
         return given
 
     def _decode(self) -> tuple[Positions, Values]:
-        piece = slice(self._at, self._at + _PIECE)
-        gaps = self._gaps[piece]
+        gaps, values = self._file.stored(self._name, self._at, self._at + _PIECE)
         try:
-            decoded = decode(gaps, self._stored[piece], self._size, self._name, last=self._last, first=self._at)
+            decoded = decode(gaps, values, self._size, self._name, last=self._last, first=self._at)
         except FormatError as error:
             raise FormatError(f"{self._file.path}: {error}") from None
         self._at += len(gaps)

@@ -182,7 +182,6 @@ def to_directory(source: Path, output: Path, *, model_type: str = "", overwrite:
     diffs = {}
     for name in file.names:
         diffs[f"{model_prefix(kind)}.{name}"] = Entries(file.metadata.parameters[name].shape, *file.entries(name))
-        file.release(name)
     k = sum(len(entries.positions) for entries in diffs.values())
     file.check_count(k)
     new = not output.exists()

@@ -201,15 +201,12 @@ def _pairs(
     """Start, tuned block, base block, between two positions; both blocks are overwritten by the next."""
     size = base.parameters[name].size if end is None else end
     sides = [(side, side.backbone[name], side.spec(side.backbone[name]).dtype) for side in (tuned, base)]
-    buffers = [np.empty(min(size - begin, WINDOW) * dtype.itemsize, np.uint8) for _, _, dtype in sides]
-    for start in range(begin, size, WINDOW):
-        count = min(WINDOW, size - start)
-        blocks = []
-        for (side, key, dtype), buffer in zip(sides, buffers, strict=True):
-            block = buffer[: count * dtype.itemsize]
-            side.read_into(key, start * dtype.itemsize, block)
-            blocks.append(block.view(dtype))
-        yield start, blocks[0], blocks[1]
+    streams = [
+        side.blocks(key, WINDOW * dtype.itemsize, begin * dtype.itemsize, size * dtype.itemsize)
+        for side, key, dtype in sides
+    ]
+    for start, (_, mine), (_, other) in zip(range(begin, size, WINDOW), *streams, strict=True):
+        yield start, mine.view(sides[0][2]), other.view(sides[1][2])
 
 
 def _difference(tuned: NDArray[Any], base: NDArray[Any], name: str) -> Values:

@@ -136,18 +136,15 @@ def _count(files: Sequence[SftFile], name: str, size: int, counter: Counter) -> 
     """The sums of one parameter, taken block by block."""
     sums = PairSums(len(files))
     sums.size = size
-    having = [at for at, file in enumerate(files) if name in file.names]
-    streams = {at: EntryStream(files[at], name) for at in having}
+    streams = {at: EntryStream(file, name) for at, file in enumerate(files) if name in file.names}
     block = block_size(len(files))
-    for begin in range(0, size if having else 0, block):
+    for begin in range(0, size if streams else 0, block):
         stop = min(begin + block, size)
         counter.start(stop - begin)
         for at, stream in streams.items():
             positions, values = stream.below(stop)
             counter.add(at, positions - begin, values)
         counter.finish(sums)
-        for at in having:
-            files[at].release(name)  # else the pages of every file stay resident
     return sums
 
 

@@ -117,15 +117,12 @@ class _Run:
         )  # fmt: skip
 
     def _tensor(self, tensor: OutputTensor, put: Put) -> _Totals:
-        key, plan, totals = tensor.plan.name, tensor.plan, _Totals()
+        key, totals = tensor.plan.name, _Totals()
         if tensor.array is not None:
             put(key, 0, np.ascontiguousarray(tensor.array).reshape(-1).view(np.uint8))
         elif tensor.name is None:
             assert tensor.source is not None
-            buffer = np.empty(min(plan.nbytes, _COPY), np.uint8)
-            for start in range(0, plan.nbytes, _COPY):
-                block = buffer[: plan.nbytes - start]
-                self.base.read_into(tensor.source, start, block)
+            for start, block in self.base.blocks(tensor.source, _COPY):
                 put(key, start, block)
         else:
             self._parameter(tensor, tensor.name, put, totals)
@@ -135,14 +132,11 @@ class _Run:
         assert tensor.source is not None
         spec = self.base.parameters[name]
         dtype = self.base.spec(tensor.source).dtype
-        buffer = np.empty(min(spec.size, WINDOW), dtype)
         before, after = xxhash.xxh3_128(), xxhash.xxh3_128()
-        for window in self._windows(name, spec.size):
-            block = buffer[: window.stop - window.start]
-            data, at = block.view(np.uint8), window.start * dtype.itemsize
-            self.base.read_into(tensor.source, at, data)
+        blocks = self.base.blocks(tensor.source, WINDOW * dtype.itemsize)
+        for window, (at, data) in zip(self._windows(name, spec.size), blocks, strict=True):
             before.update(data.data)
-            self._add(block, window, name, totals)
+            self._add(data.view(dtype), window, name, totals)
             after.update(data.data)
             put(tensor.plan.name, at, data)
         self.before.add(name, spec, before.hexdigest())

@@ -17,7 +17,7 @@ from sftkit.operations.kinds import KINDS, in_model_order, is_embedding, is_toke
 from sftkit.operations.stats import Stats, combined, grouped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -161,21 +161,13 @@ def summarise(path: str | Path, label: str = "") -> DiffSummary:
         FormatError: if anything in the file is not what the format asks for.
     """
     file = SftFile(path)
-    summary = summarise_difference(
-        file, label or str(path), nbytes=file.path.stat().st_size, stored=file.stored_values, done=file.release
-    )
+    nbytes = file.path.stat().st_size
+    summary = summarise_difference(file, label or str(path), nbytes=nbytes, stored=file.stored_values)
     file.check_count(summary.k)
     return summary
 
 
-def summarise_difference(
-    sft: Difference,
-    label: str = "",
-    *,
-    nbytes: int = 0,
-    stored: str = "f32",
-    done: Callable[[str], None] = lambda _: None,
-) -> DiffSummary:
+def summarise_difference(sft: Difference, label: str = "", *, nbytes: int = 0, stored: str = "f32") -> DiffSummary:
     """Sum up an SFT.
 
     Args:
@@ -183,7 +175,6 @@ def summarise_difference(
         label: what to call it.
         nbytes: size of its file.
         stored: how its values are stored.
-        done: called with each parameter's name when it is not needed any more.
     """
     specs, present = sft.metadata.parameters, set(sft.names)
     magnitudes: list[Values] = []
@@ -194,7 +185,6 @@ def summarise_difference(
         parameters.append(_stats(name, specs[name], values, magnitudes))
         if is_embedding(name) and len(specs[name].shape) == 2:
             embeddings.append(_rows(name, specs[name], positions, values))
-        done(name)
     return DiffSummary(
         label=label,
         metadata=sft.metadata,

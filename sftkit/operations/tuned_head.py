@@ -14,6 +14,9 @@ from sftkit.format.names import is_pooler, model_prefix
 from sftkit.operations.layout import BaseView, is_untied
 from sftkit.operations.lm_heads import is_lm_class, is_task_class
 
+#: Bytes that are compared at a time.
+_BLOCK = 1 << 20
+
 
 @dataclass(frozen=True)
 class TunedHead:
@@ -70,13 +73,13 @@ def _language(tuned: BaseView, base: BaseView) -> TunedHead:
     output = known.output if known is not None else ""
     twin = known.twins[1] if known is not None and known.twins is not None else ""
     own = {key: checkpoint.read(key) for key in tuned.heads if key != output}
-    tensors = {} if all(key == twin or _equal(base, key, array) for key, array in own.items()) else own
+    tensors = {} if all(key == twin or _equal(tuned, key, base, key) for key in own) else own
     objective = "mlm" if tuned.architecture.endswith("ForMaskedLM") else "clm"
     untied: Untied | None = None
     notes: tuple[str, ...] = ()
     if known is not None and is_untied(tuned) and output in checkpoint.keys:
         untied = Untied(known.input, output)
-        if not _equal(base, _output_of(base), checkpoint.read(output)):
+        if not _equal(tuned, output, base, _output_of(base)):
             tensors = own | {output: checkpoint.read(output)}
     elif known is not None and is_untied(base):
         notes = (
@@ -95,8 +98,13 @@ def _output_of(base: BaseView) -> str:
     return base.checkpoint.backbone.get(base.known.input, "")
 
 
-def _equal(base: BaseView, key: str, array: NDArray[Any]) -> bool:
-    if key not in base.checkpoint.keys:
+def _equal(tuned: BaseView, key: str, base: BaseView, other: str) -> bool:
+    """Whether two tensors are the same to the byte; an output matrix is too large to be held twice."""
+    mine, theirs = tuned.checkpoint, base.checkpoint
+    if other not in theirs.keys:
         return False
-    other = base.checkpoint.read(key)
-    return other.shape == array.shape and other.dtype == array.dtype and bool(np.array_equal(other, array))
+    a, b = mine.spec(key), theirs.spec(other)
+    if (a.shape, a.code) != (b.shape, b.code):
+        return False
+    blocks = zip(mine.blocks(key, _BLOCK), theirs.blocks(other, _BLOCK), strict=True)
+    return all(np.array_equal(one, another) for (_, one), (_, another) in blocks)

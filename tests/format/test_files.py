@@ -167,11 +167,22 @@ def test_folders_on_the_way_are_made(tmp_path: Path) -> None:
     assert read(write(tmp_path / "a" / "b" / "x.sft", golden())).k == 15
 
 
-def test_entries_may_be_read_again_after_they_were_released(tmp_path: Path) -> None:
-    file = SftFile(write(tmp_path / "x.sft", golden()))
-    file.entries(EMBEDDING)
-    file.release(EMBEDDING)
-    assert file.entries(EMBEDDING)[0].tolist() == POSITIONS[EMBEDDING]
+def test_a_file_that_is_cut_short_while_it_is_open_is_an_error_naming_the_tensor(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.sft", golden())
+    file = SftFile(path)
+    os.truncate(path, path.stat().st_size - 40)  # a mapped file would end the program here by SIGBUS
+    with pytest.raises(FormatError, match=rf"x\.sft: diff/{EMBEDDING}/gaps ends early"):
+        EntryStream(file, EMBEDDING).below(300)
+    with pytest.raises(FormatError, match="ends early"):
+        file.entries(EMBEDDING)
+
+
+def test_a_head_that_is_cut_off_while_the_file_is_open_is_an_error(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.sft", golden())
+    file = SftFile(path)
+    os.truncate(path, 600)
+    with pytest.raises(FormatError, match=r"x\.sft: head/.* ends early"):
+        _ = file.head
 
 
 def test_bfloat16_rounds_to_nearest_even(tmp_path: Path) -> None:
