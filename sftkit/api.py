@@ -79,7 +79,7 @@ class SFT(sft.SFT):
     def apply_to(self, model: PreTrainedModel, weight: float = 1.0) -> Applied:
         """Add weight · φ to a model's backbone in place; the result puts the model back, to the bit.
 
-        Only the touched values of θ are kept, K of them, on the model's device.
+        Only the touched values of θ are kept, K of them and their positions.
 
         Raises:
             MismatchError: if the model lacks a parameter or has it in another shape; nothing was changed then.

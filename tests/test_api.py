@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import sftkit
 from sftkit import api
-from sftkit.errors import MismatchError
-from sftkit.modeling.apply import add_entries
+from sftkit.errors import FormatError, MismatchError
+from sftkit.format.files import SftFile
+from sftkit.modeling import apply
+from sftkit.operations.arithmetic import Weighted
+from sftkit.operations.compose import compose
 from tests import pico
 from tests.build import save_sft
 
@@ -88,13 +93,42 @@ def test_a_sum_that_does_not_fit_the_models_dtype_changes_nothing(pair: tuple[ap
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
-@pytest.mark.parametrize(("dtype", "digits"), [(torch.float16, 11), (torch.bfloat16, 8)], ids=["float16", "bfloat16"])
-def test_a_sum_just_above_the_middle_of_two_half_numbers_is_rounded_up(dtype: torch.dtype, digits: int) -> None:
-    parameter = torch.nn.Parameter(torch.ones(1, dtype=dtype))
-    above_the_middle = torch.tensor([2.0**-digits * (1 + 2.0**-20)], dtype=torch.float64)
-    before, fits = add_entries(parameter, torch.zeros(1, dtype=torch.int64), above_the_middle)
-    assert (float(before[0]), fits) == (1.0, True)
-    assert float(parameter.detach()[0]) == 1 + 2.0 ** (1 - digits)  # by way of float32 it would be 1
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_model_on_another_device_gets_the_same_bits(
+    pair: tuple[api.SFT, api.SFT], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = pico.make_model().to(dtype), pico.make_model().to(dtype)  # type: ignore[arg-type]
+    before = {name: tensor.clone() for name, tensor in there.state_dict().items()}
+    api.apply(here, pair)
+    monkeypatch.setattr(apply, "memory_of", apply.DeviceMemory)  # as if it were no memory of the processor's
+    applied = api.apply(there, pair)
+    assert all(torch.equal(tensor, there.state_dict()[name]) for name, tensor in here.state_dict().items())
+    applied.revert()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in there.state_dict().items())
+
+
+def test_a_model_in_memory_is_what_compose_writes(
+    pair: tuple[api.SFT, api.SFT], pico_base: Path, tmp_path: Path
+) -> None:
+    files = [SftFile(sft.save(tmp_path / f"{at}.sft")) for at, sft in enumerate(pair)]
+    compose(pico_base, [Weighted(file, 0.3, str(file.path)) for file in files], tmp_path / "composed")
+    model = pico.make_model()
+    api.apply(model, pair, [0.3, 0.3])
+    written = load_file(tmp_path / "composed" / "model.safetensors")
+    backbone = {name: tensor for name, tensor in model.state_dict().items() if name.startswith("bert.")}
+    assert backbone
+    assert all(torch.equal(tensor, written[name]) for name, tensor in backbone.items())
+
+
+def test_a_damaged_file_changes_nothing(pair: tuple[api.SFT, api.SFT], tmp_path: Path) -> None:
+    path = pair[0].save(tmp_path / "a.sft")
+    file = SftFile(path)
+    os.truncate(path, path.stat().st_size - 1500)  # most of the gaps are gone
+    model = pico.make_model()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(FormatError, match="ends early"):
+        apply.add_differences(model, [Weighted(file)])
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
 def test_what_is_no_sft_is_not_added(pair: tuple[api.SFT, api.SFT]) -> None:

@@ -223,3 +223,11 @@ def tensor_to_numpy(tensor: Any, where: str) -> NDArray[Any]:
     except (TypeError, KeyError):
         raise FormatError(f"{where}: dtype {str(tensor.dtype).removeprefix('torch.')} is not supported.") from None
     return result
+
+
+def numpy_to_tensor(array: NDArray[Any]) -> Any:
+    """The inverse of :func:`tensor_to_numpy`, on memory of its own."""
+    import torch
+
+    own = np.ascontiguousarray(array).reshape(array.shape).copy()
+    return torch.from_numpy(own.view(np.int16)).view(torch.bfloat16) if own.dtype == BFLOAT16 else torch.from_numpy(own)

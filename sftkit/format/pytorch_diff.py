@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from sftkit.errors import FormatError
 from sftkit.format.atomic import atomic_file
-from sftkit.format.checkpoint import DAMAGED_PICKLE, tensor_to_numpy
+from sftkit.format.checkpoint import DAMAGED_PICKLE, numpy_to_tensor, tensor_to_numpy
 from sftkit.format.encoding import Positions, Values
 
 FILE_NAME = "pytorch_diff.bin"
@@ -76,7 +76,7 @@ def write_components(path: Path, components: Components, *, overwrite: bool = Fa
 
     document = {
         "diffs": {name: _encoded(entries) for name, entries in components.diffs.items()},
-        "abs": {name: _to_torch(array) for name, array in components.head.items()},
+        "abs": {name: numpy_to_tensor(array) for name, array in components.head.items()},
         "block_sparses": {},
     }
     with atomic_file(path, overwrite=overwrite) as part:
@@ -241,13 +241,4 @@ def _encoded(entries: Entries) -> dict[str, Any]:
         at, values = columns[order].astype(np.int64), values[order]
     steps = np.diff(at, prepend=np.int64(0)) if len(at) else at
     # plain ints throughout: the reference leaves a numpy scalar in front, which its own loader then refuses
-    return {"size": torch.Size(entries.shape), "index_steps": steps.tolist(), "values": _to_torch(values)}
-
-
-def _to_torch(array: NDArray[Any]) -> Any:
-    import torch
-
-    from sftkit.format.dtypes import BFLOAT16
-
-    own = np.ascontiguousarray(array).reshape(array.shape).copy()
-    return torch.from_numpy(own.view(np.int16)).view(torch.bfloat16) if own.dtype == BFLOAT16 else torch.from_numpy(own)
+    return {"size": torch.Size(entries.shape), "index_steps": steps.tolist(), "values": numpy_to_tensor(values)}

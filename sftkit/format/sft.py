@@ -6,6 +6,7 @@ views are offered by anything that satisfies :class:`Difference`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -118,20 +119,43 @@ def to_csr(positions: Positions, values: Values, spec: ParameterSpec, name: str)
     return matrix
 
 
+class RowStream:
+    """Walks once through the entries of a CSR array; as :class:`~sftkit.format.stream.EntryStream` does of a file."""
+
+    def __init__(self, matrix: csr_array) -> None:
+        from scipy.sparse import csr_array
+
+        matrix = csr_array(matrix)
+        if not matrix.has_canonical_format:
+            matrix = matrix.copy()
+            matrix.sum_duplicates()
+        self._matrix, self._at = matrix, 0
+
+    def below(self, stop: int) -> tuple[Positions, Values]:
+        """The entries not yet given whose position is below ``stop``.
+
+        Returns:
+            Positions (int64 ``[n]``, strictly increasing) and values (float32 ``[n]``, none of them 0).
+        """
+        (rows, columns), pointers = self._matrix.shape, self._matrix.indptr
+        begin, row = self._at, min(stop // max(columns, 1), rows)
+        end = int(pointers[row])
+        if row < rows:  # the row in which stop lies
+            own = self._matrix.indices[end : pointers[row + 1]]
+            end += int(np.searchsorted(own, stop - row * columns))
+        self._at = end = max(begin, end)
+        first = int(np.searchsorted(pointers, begin, "right")) - 1
+        counts = np.diff(np.clip(pointers[first : row + 2], begin, end))
+        positions = np.repeat(np.arange(first, first + len(counts), dtype=np.int64) * columns, counts)
+        positions += self._matrix.indices[begin:end]
+        values = self._matrix.data[begin:end].astype(np.float32, copy=False)
+        real = values != 0
+        return (positions, values) if real.all() else (positions[real], values[real])
+
+
 def flatten(matrix: csr_array) -> tuple[Positions, Values]:
     """Inverse of :func:`to_csr`: flat int64 positions and float32 values, sorted, zeros dropped."""
-    from scipy.sparse import csr_array
-
-    matrix = csr_array(matrix)
-    if not matrix.has_canonical_format:
-        matrix = matrix.copy()
-        matrix.sum_duplicates()
-    rows, columns = matrix.shape
-    starts = np.repeat(np.arange(rows, dtype=np.int64) * columns, np.diff(matrix.indptr))
-    values = matrix.data.astype(np.float32, copy=False)
-    real = values != 0
-    positions = starts + matrix.indices
-    return (positions, values) if real.all() else (positions[real], values[real])
+    return RowStream(matrix).below(math.prod(matrix.shape))
 
 
 def density(k: int, parameters: Iterable[ParameterSpec]) -> float:

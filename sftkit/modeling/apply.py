@@ -1,25 +1,34 @@
 """SFTs on a torch model that is already in memory: θ + Σ wᵢφᵢ, and the heads that come with them.
 
-The arithmetic is that of ``operations.arithmetic``, so a model composed in memory equals one composed on disk.
+The arithmetic is that of ``operations.arithmetic``, in numpy on the parameters' own memory, so a model composed in
+memory equals one composed on disk. A model on another device sends K values to the processor and gets them back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from transformers import PreTrainedModel
 
 from sftkit.errors import MismatchError
+from sftkit.format.checkpoint import numpy_to_tensor, tensor_to_numpy
 from sftkit.format.names import is_pooler
 from sftkit.format.sft import Difference
 from sftkit.modeling.backbone import backbone_parameters, flat
-from sftkit.operations.arithmetic import Merger, Weighted
+from sftkit.operations.arithmetic import Merger, Weighted, added
+from sftkit.operations.stream import THREADS
 
-#: int64 positions in a parameter, and θ at them in its dtype; both ``[n]`` on its device.
-Kept = tuple[torch.Tensor, torch.Tensor]
+#: Of a parameter, stretch by stretch: positions (int32 where that is enough) and θ at them in its dtype, both ``[n]``.
+Kept = list[tuple[NDArray[Any], NDArray[Any]]]
+
+#: Elements of a parameter that are added to at a time: at usual densities the entries stay in the processor's cache.
+_STRETCH = 1 << 20
 
 
 def add_differences(model: PreTrainedModel, weighted: Sequence[Weighted]) -> dict[str, Kept]:
@@ -35,58 +44,73 @@ def add_differences(model: PreTrainedModel, weighted: Sequence[Weighted]) -> dic
         What :func:`put_back` needs, by canonical name.
 
     Raises:
-        MismatchError: if the model lacks a parameter or has it in another shape, or a sum does not fit its dtype;
-            nothing was changed then.
+        MismatchError: if the model lacks a parameter or has it in another shape, or a sum does not fit its dtype.
+        FormatError: if a file's entries are not what the format asks for. The model is as it was then, to the bit.
     """
     parameters = backbone_parameters(model, pooler=True)
     for item in weighted:
         check_fits(parameters, item)
     merger = Merger(weighted)
-    kept: dict[str, Kept] = {}
-    for name in merger.names:
-        if name not in parameters:
-            continue
-        parameter = parameters[name]
-        merged = merger.parameter(name, parameter.numel())
-        positions = torch.from_numpy(merged.positions).to(parameter.device)
-        before, fits = add_entries(parameter, positions, torch.from_numpy(merged.values))
-        kept[name] = positions, before
-        if not fits:
-            put_back(model, kept)
-            raise MismatchError(f"{name}: a sum does not fit {parameter.dtype}. Give the SFTs smaller weights.")
+    names = sorted((name for name in merger.names if name in parameters), key=lambda name: -parameters[name].numel())
+    kept: dict[str, Kept] = {name: [] for name in names}
+
+    def add(name: str) -> None:
+        _add(parameters[name], name, merger, kept[name])
+
+    try:
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(add, names))
+    except BaseException:
+        put_back(model, kept)
+        raise
     return kept
 
 
 def put_back(model: PreTrainedModel, kept: Mapping[str, Kept]) -> None:
     """Undo :func:`add_differences`, to the bit."""
     parameters = backbone_parameters(model, pooler=True)
-    for name, (positions, theta) in kept.items():
-        weight = flat(parameters[name])
-        weight.index_copy_(0, positions.to(weight.device), theta.to(weight.device))
+
+    def restore(name: str) -> None:
+        theta = memory_of(parameters[name])
+        for positions, before in kept[name]:
+            theta[positions] = before
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(restore, kept))
 
 
-def add_entries(parameter: torch.Tensor, positions: torch.Tensor, sums: torch.Tensor) -> tuple[torch.Tensor, bool]:
-    """θ[positions] += sums in float64, rounded once. Positions int64 and unique, sums float64, both ``[n]``.
-
-    Returns:
-        θ[positions] as it was, ``[n]``, and whether every sum is a finite number of θ's dtype where θ is.
-    """
-    weight = flat(parameter)
-    positions = positions.to(weight.device)
-    before = weight.index_select(0, positions)
-    moved = narrowed(before.double() + sums.to(weight.device), weight.dtype)
-    weight.index_copy_(0, positions, moved)
-    return before, bool(torch.isfinite(moved).all()) or not bool(torch.isfinite(before).all())
+def _add(parameter: nn.Parameter, name: str, merger: Merger, kept: Kept) -> None:
+    """Add to one parameter, and leave in ``kept`` what was there."""
+    theta, size = memory_of(parameter), parameter.numel()
+    index = np.int32 if size < 2**31 else np.int64
+    for window in merger.windows(name, size, _STRETCH):
+        before = theta[window.positions]
+        moved = added(before, window.values, name)
+        kept.append((window.positions.astype(index), before))
+        theta[window.positions] = moved
 
 
-def narrowed(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """As :func:`sftkit.format.dtypes.narrowed`: torch takes both half precisions by way of float32."""
-    if dtype not in (torch.float16, torch.bfloat16):
-        return values.to(dtype)
-    near = values.float()
-    wide = near.double()
-    bits = near.view(torch.int32) - (wide.abs() > values.abs()).int()
-    return torch.where(wide == values, bits, bits | 1).view(torch.float32).to(dtype)
+class DeviceMemory:
+    """A tensor that is no memory of ours, read and written at positions as if it were a numpy array."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self._tensor = flat(tensor)
+
+    def __getitem__(self, positions: NDArray[Any]) -> NDArray[Any]:
+        return tensor_to_numpy(self._tensor.index_select(0, self._index(positions)).cpu(), "a parameter")
+
+    def __setitem__(self, positions: NDArray[Any], values: NDArray[Any]) -> None:
+        self._tensor.index_copy_(0, self._index(positions), numpy_to_tensor(values).to(self._tensor.device))
+
+    def _index(self, positions: NDArray[Any]) -> torch.Tensor:
+        return torch.from_numpy(positions.astype(np.int64, copy=False)).to(self._tensor.device)
+
+
+def memory_of(parameter: torch.Tensor) -> NDArray[Any] | DeviceMemory:
+    """A parameter's elements in row-major order, to be read and written at positions; writes go through."""
+    return (
+        tensor_to_numpy(flat(parameter), "a parameter") if parameter.device.type == "cpu" else DeviceMemory(parameter)
+    )
 
 
 def check_fits(parameters: dict[str, nn.Parameter], item: Weighted) -> None:

@@ -17,7 +17,6 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from sftkit.modeling.apply import narrowed
 from sftkit.modeling.backbone import backbone_parameters, flat
 from sftkit.modeling.parametrized import parametrized
 
@@ -74,7 +73,7 @@ class SparseDelta(nn.Module):
             if weight.dtype == torch.float32:
                 value = self.theta + self.phi
             else:
-                value = narrowed(self.theta.double() + self.phi.double(), weight.dtype)
+                value = _narrowed(self.theta.double() + self.phi.double(), weight.dtype)
             flat(weight).index_copy_(0, self.positions, value)
         self._written, self.stale = self.phi._version, False
 
@@ -107,3 +106,13 @@ def sparse_parameters(
     finally:
         for name, delta in deltas.items():
             delta.restore(parameters[name])
+
+
+def _narrowed(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """As :func:`sftkit.format.dtypes.narrowed`: torch takes both half precisions by way of float32."""
+    if dtype not in (torch.float16, torch.bfloat16):
+        return values.to(dtype)
+    near = values.float()
+    wide = near.double()
+    bits = near.view(torch.int32) - (wide.abs() > values.abs()).int()
+    return torch.where(wide == values, bits, bits | 1).view(torch.float32).to(dtype)

@@ -20,7 +20,8 @@ from sftkit.format.encoding import Positions, Values
 from sftkit.format.files import SftFile, digest_of, write
 from sftkit.format.metadata import Metadata, ParameterSpec
 from sftkit.format.names import is_pooler
-from sftkit.operations.arithmetic import SUM, Merged, Merger, Method, Weighted, paths
+from sftkit.operations._window import Merged
+from sftkit.operations.arithmetic import SUM, Merger, Method, Weighted, paths
 from sftkit.operations.belong import same_base
 from sftkit.operations.heads import HeadChoice, brings_task_head, choose_head, head_document, is_language
 from sftkit.operations.report import ArithmeticReport, uses

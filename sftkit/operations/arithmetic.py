@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal, Protocol
@@ -17,11 +17,13 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sftkit.errors import SettingsError
+from sftkit.errors import MismatchError, SettingsError
+from sftkit.format.dtypes import narrowed
 from sftkit.format.encoding import Positions, Values
 from sftkit.format.files import SftFile
-from sftkit.format.sft import Difference
+from sftkit.format.sft import SFT, Difference, RowStream
 from sftkit.format.stream import EntryStream
+from sftkit.operations._window import Merged, Scratch
 from sftkit.operations.thinning import Thinner, drop, trim
 
 #: Elements of a parameter that are summed at a time: the scratch arrays then stay in the processor's cache.
@@ -76,31 +78,6 @@ class Method:
 SUM = Method()
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """The sum on (a stretch of) one parameter.
-
-    Attributes:
-        positions: int64 ``[n]``, flat, unique; strictly increasing for a whole parameter.
-        values: float64 ``[n]``, none 0.
-        overlap: positions on which more than one SFT has an entry, also where the sum is 0.
-        sign_conflicts: those of them on which the weighted entries have both signs.
-        start: first element of the stretch.
-        stop: its end.
-    """
-
-    positions: Positions
-    values: NDArray[np.float64]
-    overlap: int
-    sign_conflicts: int
-    start: int
-    stop: int
-
-
-#: Some of one SFT's entries on one parameter, and the factor that they get.
-Part = tuple[Positions, Values, float]
-
-
 class Merger:
     """Several weighted SFTs, ready to be summed parameter by parameter, on several threads if that is wanted."""
 
@@ -119,8 +96,8 @@ class Merger:
         """Every parameter on which an SFT has entries, sorted."""
         return tuple(sorted(frozenset().union(*self._names)))
 
-    def windows(self, name: str, size: int) -> Iterator[Merged]:
-        """The sum on one parameter, a stretch of at most ``WINDOW`` elements at a time, in order and without holes.
+    def windows(self, name: str, size: int, length: int | None = None) -> Iterator[Merged]:
+        """The sum on one parameter, a stretch at a time, in order and without holes.
 
         Within a stretch positions are unique but not sorted: adding to a block needs no order, and sorting costs more
         than everything else.
@@ -128,16 +105,18 @@ class Merger:
         Args:
             name: the parameter; one without entries gives stretches without positions.
             size: its number of elements.
+            length: elements of a stretch, at most; ``WINDOW`` by default.
 
         Raises:
             FormatError: if a file's entries are not what the format asks for.
         """
         chosen = [at for at, names in enumerate(self._names) if name in names]
         cursors = [self._cursor(at, name) for at in chosen]
-        scratch = _Scratch(min(size, WINDOW), self.method.name == "ties")
+        length = WINDOW if length is None else length
+        scratch = Scratch(min(size, length) if len(chosen) > 1 else 0, elect=self.method.name == "ties")
         given = [0] * len(chosen)
-        for start in range(0, size, WINDOW):
-            stop = min(start + WINDOW, size)
+        for start in range(0, size, length):
+            stop = min(start + length, size)
             parts = [(*cursor.below(stop), weight) for cursor, weight in cursors]
             given = [count + len(part[0]) for count, part in zip(given, parts, strict=True)]
             yield scratch.merge([part for part in parts if len(part[0])], start, stop)
@@ -145,19 +124,11 @@ class Merger:
             self._tally(at, name, count)
 
     def parameter(self, name: str, size: int) -> Merged:
-        """The sum on a whole parameter."""
-        chosen = [at for at, names in enumerate(self._names) if name in names]
-        if len(chosen) == 1:  # nothing to look for: no two entries can meet
-            cursor, weight = self._cursor(chosen[0], name)
-            positions, values = cursor.below(size)
-            self._tally(chosen[0], name, len(positions))
-            return _without_zeros(positions, values * np.float64(weight), 0, 0, 0, size)
-        windows = list(self.windows(name, size))
-        orders = [np.argsort(window.positions) for window in windows]
-        pairs = list(zip(windows, orders, strict=True))
+        """The sum on a whole parameter, its positions in order."""
+        windows = [_in_order(window) for window in self.windows(name, size)]
         return Merged(
-            np.concatenate([np.zeros(0, np.int64), *(window.positions[order] for window, order in pairs)]),
-            np.concatenate([np.zeros(0), *(window.values[order] for window, order in pairs)]),
+            np.concatenate([np.zeros(0, np.int64), *(window.positions for window in windows)]),
+            np.concatenate([np.zeros(0), *(window.values for window in windows)]),
             sum(window.overlap for window in windows),
             sum(window.sign_conflicts for window in windows),
             0,
@@ -183,6 +154,8 @@ class Merger:
         weight = self.weighted[at].weight * scale
         if thin is None and isinstance(sft, SftFile):
             return EntryStream(sft, name), weight  # memory does not grow with the file
+        if thin is None and isinstance(sft, SFT):
+            return RowStream(sft.parameters[name]), weight
         positions, values = sft.entries(name)
         return _Whole(positions, values) if thin is None else _Whole(*thin(name, positions, values)), weight
 
@@ -238,87 +211,27 @@ def paths(weighted: Sequence[Weighted]) -> list[Path]:
     return [Path(item.path) for item in weighted if item.path and "://" not in item.path]
 
 
-def merge(weighted: Sequence[Weighted], name: str, size: int, method: Method = SUM) -> Merged:
-    """The sum of several SFTs on one parameter; for many parameters keep a :class:`Merger`.
+def added(theta: NDArray[Any], sums: NDArray[np.float64], name: str) -> NDArray[Any]:
+    """θ + Σ wᵢφᵢ in float64, rounded once to θ's dtype; all ``[n]``.
 
-    Args:
-        weighted: SFTs with their weights, in any order; the same one may come several times.
-        name: canonical name of the parameter.
-        size: its number of elements.
-        method: how entries on one position become one.
+    Raises:
+        MismatchError: if a sum does not fit that dtype, where θ was finite; ``name`` says of which parameter.
     """
-    return Merger(weighted, method).parameter(name, size)
+    with np.errstate(over="ignore", invalid="ignore"):
+        moved = narrowed(theta.astype(np.float64) + sums, theta.dtype)
+    if not np.isfinite(moved).all() and np.isfinite(theta).all():
+        raise MismatchError(f"{name}: a sum does not fit {theta.dtype.name}. Give the SFTs smaller weights.")
+    return moved
+
+
+def _in_order(merged: Merged) -> Merged:
+    if (np.diff(merged.positions) > 0).all():
+        return merged
+    order = np.argsort(merged.positions)
+    return replace(merged, positions=merged.positions[order], values=merged.values[order])
 
 
 def _thinner(sft: Difference, method: Method) -> Thinner | None:
     if method.name == "ties":
         return trim(sft, method.trim)
     return drop(sft.digest, method.drop, method.seed) if method.name == "dare" else None
-
-
-#: Positions within a window and weighted values of one part.
-_Added = tuple[Positions, NDArray[np.float64]]
-
-
-class _Scratch:
-    """Finds, within one window, the entries that lie on one position. Cleared after each use where it was touched."""
-
-    def __init__(self, size: int, elect: bool) -> None:
-        self._places = np.full(size, -1, np.int32)  # element of the window -> its place in the union
-        self._elect = elect
-
-    def merge(self, parts: Sequence[Part], start: int, stop: int) -> Merged:
-        """The sum of one window's entries, whose positions count from the parameter's start."""
-        if not parts:
-            return Merged(np.zeros(0, np.int64), np.zeros(0), 0, 0, start, stop)
-        if len(parts) == 1:
-            positions, single, weight = parts[0]
-            return _without_zeros(positions, single * np.float64(weight), 0, 0, start, stop)
-        added = [(positions - start, values * np.float64(weight)) for positions, values, weight in parts]
-        union, sums, met = self._union(added)
-        opposite = [place[(values < 0) != (sums[place] < 0)] for place, values in met]
-        for place, values in met:
-            sums[place] += values
-        overlap, conflicts = _distinct([place for place, _ in met]), _distinct(opposite)
-        if self._elect:
-            sums = _agreed(sums, [(self._places[at].astype(np.int64), values) for at, values in added])
-        self._places[union] = -1
-        return _without_zeros(union + start, sums, overlap, conflicts, start, stop)
-
-    def _union(self, added: Sequence[_Added]) -> tuple[Positions, NDArray[np.float64], list[_Added]]:
-        """Every position once, as the parts bring them, and its first value; the entries that came later, by place."""
-        fresh, later, known = [added[0]], [], len(added[0][0])
-        self._places[added[0][0]] = np.arange(known, dtype=np.int32)
-        for at, values in added[1:]:
-            place = self._places[at]
-            again = place >= 0
-            later.append((place[again].astype(np.int64), values[again]))
-            fresh.append((at[~again], values[~again]))
-            self._places[fresh[-1][0]] = np.arange(known, known + len(fresh[-1][0]), dtype=np.int32)
-            known += len(fresh[-1][0])
-        return np.concatenate([at for at, _ in fresh]), np.concatenate([values for _, values in fresh]), later
-
-
-def _distinct(places: Sequence[NDArray[Any]]) -> int:
-    return len(np.unique(np.concatenate(places))) if len(places) > 1 else len(places[0])
-
-
-def _agreed(sums: NDArray[np.float64], added: Sequence[_Added]) -> NDArray[np.float64]:
-    """TIES: the mean, over the SFTs whose weighted entry has the sign of the sum, of their weighted entries."""
-    elected = np.sign(sums)
-    totals, counts = np.zeros(len(sums)), np.zeros(len(sums))
-    for place, values in added:
-        agrees = np.sign(values) == elected[place]
-        totals[place[agrees]] += values[agrees]
-        counts[place[agrees]] += 1
-    means: NDArray[np.float64] = totals / np.maximum(counts, 1)
-    return means
-
-
-def _without_zeros(
-    positions: Positions, values: NDArray[np.float64], overlap: int, conflicts: int, start: int, stop: int
-) -> Merged:
-    real = values != 0
-    if not real.all():
-        positions, values = positions[real], values[real]
-    return Merged(positions, values, overlap, conflicts, start, stop)

@@ -20,12 +20,11 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from sftkit.errors import MismatchError
 from sftkit.format.checkpoint import SAFETENSORS, SAFETENSORS_INDEX, Checkpoint
-from sftkit.format.dtypes import narrowed
 from sftkit.format.fingerprint import Fingerprint, digest
 from sftkit.format.safefile import SafeWriter, canonical_order
-from sftkit.operations.arithmetic import WINDOW, Merged, Merger
+from sftkit.operations._window import Merged
+from sftkit.operations.arithmetic import WINDOW, Merger, added
 from sftkit.operations.layout import Layout, OutputTensor
 
 #: transformers' default.
@@ -157,17 +156,13 @@ class _Run:
         if not len(window.positions):
             return
         at = window.positions - window.start
-        with np.errstate(over="ignore", invalid="ignore"):
-            moved = narrowed(block[at].astype(np.float64) + window.values, block.dtype)
-        if not np.isfinite(moved).all() and np.isfinite(block[at]).all():
-            raise MismatchError(f"{name}: a sum does not fit {block.dtype.name}. Give the SFTs smaller weights.")
+        before = block[at]
+        block[at] = moved = added(before, window.values, name)
         if self._measuring:
-            before = block[at].astype(np.float64)
-            gained = moved.astype(np.float64) - before
+            gained = moved.astype(np.float64) - before.astype(np.float64)
             totals.lost += int(np.count_nonzero(gained == 0))
             totals.error += float(np.abs(gained - window.values).sum())
             totals.mass += float(np.abs(window.values).sum())
-        block[at] = moved
 
 
 def unwatched(done: int, total: int) -> None:

@@ -132,13 +132,13 @@ def _sft_at_hand(sft: Mapping[str, Any]) -> Weighted | None:
 
 
 def _said(weighted: Sequence[Weighted], output: Path, *notes: str) -> ArithmeticReport:
-    k = Merger(weighted)
+    merger = Merger(weighted)
     entries = overlap = conflicts = 0
-    for name in k.names:
-        size = next(i.sft.metadata.parameters[name].size for i in k.weighted if name in i.sft.names)
-        merged = k.parameter(name, size)
-        entries, overlap = entries + len(merged.positions), overlap + merged.overlap
-        conflicts += merged.sign_conflicts
+    for name in merger.names:
+        size = next(i.sft.metadata.parameters[name].size for i in merger.weighted if name in i.sft.names)
+        for window in merger.windows(name, size):
+            entries, overlap = entries + len(window.positions), overlap + window.overlap
+            conflicts += window.sign_conflicts
     return ArithmeticReport(
         str(output), uses(weighted), entries, overlap, conflicts, None, tuple(notes), {"exact": True}
     )

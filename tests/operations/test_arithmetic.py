@@ -10,9 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sftkit.errors import SettingsError
+from sftkit.format.dtypes import BFLOAT16
 from sftkit.format.metadata import Metadata, ParameterSpec
+from sftkit.format.sft import RowStream, to_csr
 from sftkit.operations import arithmetic
-from sftkit.operations.arithmetic import Merged, Method, Weighted, collapse, merge
+from sftkit.operations._window import Merged
+from sftkit.operations.arithmetic import SUM, Merger, Method, Weighted, added, collapse
 
 SIZE = 40
 
@@ -31,6 +34,10 @@ class Fake:
     def entries(self, name: str) -> Any:
         assert name == "w"
         return self._entries
+
+
+def merge(weighted: list[Weighted], name: str, size: int, method: Method = SUM) -> Merged:
+    return Merger(weighted, method).parameter(name, size)
 
 
 def dense(merged: Merged) -> np.ndarray[Any, Any]:
@@ -155,3 +162,22 @@ def test_every_method_gives_sorted_positions_without_zeros(name: Literal["sum", 
 def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         Method(**settings)
+
+
+@pytest.mark.parametrize(("dtype", "digits"), [(np.dtype(np.float16), 11), (BFLOAT16, 8)], ids=["float16", "bfloat16"])
+def test_a_sum_just_above_the_middle_of_two_half_numbers_is_rounded_up(dtype: np.dtype[Any], digits: int) -> None:
+    above_the_middle = np.array([2.0**-digits * (1 + 2.0**-20)])
+    moved = added(np.ones(1, dtype), above_the_middle, "w")
+    assert float(moved[0]) == 1 + 2.0 ** (1 - digits)  # by way of float32 it would be 1
+
+
+@given(st.sets(st.integers(0, 59)), st.sampled_from([(60,), (12, 5), (3, 4, 5), (1, 60), (60, 1)]), st.integers(1, 70))
+@settings(max_examples=80, deadline=None)
+def test_an_sft_in_memory_is_walked_through_as_its_entries(at: set[int], shape: tuple[int, ...], step: int) -> None:
+    positions = np.array(sorted(at), np.int64)
+    values = (positions % 3).astype(np.float32)  # a stored 0 is no entry
+    stream = RowStream(to_csr(positions, values, ParameterSpec(shape, "float32"), "w"))
+    pieces = [stream.below(stop) for stop in range(step, 60 + step, step)]
+    assert np.concatenate([piece[0] for piece in pieces]).tolist() == positions[values != 0].tolist()
+    assert np.concatenate([piece[1] for piece in pieces]).tolist() == values[values != 0].tolist()
+    assert all((piece[0] < stop).all() for piece, stop in zip(pieces, range(step, 60 + step, step), strict=True))
