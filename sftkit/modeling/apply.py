@@ -108,9 +108,9 @@ class DeviceMemory:
 
 def memory_of(parameter: torch.Tensor) -> NDArray[Any] | DeviceMemory:
     """A parameter's elements in row-major order, to be read and written at positions; writes go through."""
-    return (
-        tensor_to_numpy(flat(parameter), "a parameter") if parameter.device.type == "cpu" else DeviceMemory(parameter)
-    )
+    if parameter.device.type != "cpu":
+        return DeviceMemory(parameter)
+    return tensor_to_numpy(flat(parameter), "a parameter")
 
 
 def check_fits(parameters: dict[str, nn.Parameter], item: Weighted) -> None:
