@@ -8,9 +8,10 @@ from sftkit.tasks.dep import DependencyParsing
 from sftkit.tasks.mlm import MaskedLM
 from sftkit.tasks.options import NO_OPTIONS, TaskOptions
 from sftkit.tasks.pos import PartOfSpeech
+from sftkit.tasks.qa import QuestionAnswering
 
 OBJECTIVES: dict[str, type[Objective]] = {
-    kind.name: kind for kind in (MaskedLM, CausalLM, PartOfSpeech, DependencyParsing)
+    kind.name: kind for kind in (MaskedLM, CausalLM, PartOfSpeech, DependencyParsing, QuestionAnswering)
 }
 
 

@@ -1,0 +1,172 @@
+"""``--qa``: extractive question answering on SQuAD's JSON, versions 1.1 and 2.0.
+
+A linear layer scores every token as an answer's first and as its last. The answer is the best stretch of at most 30
+tokens in any window of the passage. Where some questions of the data have none (version 2.0), no answer is the better
+one if the scores of a window's first token are, the lowest over the windows, as in Devlin et al. 2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from datasets import Dataset
+from torch import nn
+from transformers import AutoModelForQuestionAnswering, PreTrainedModel, PreTrainedTokenizerBase
+
+from sftkit.errors import MismatchError
+from sftkit.tasks.base import Collator, Evaluator, Objective, batches_by_length, to_device
+from sftkit.tasks.qa_windows import INPUTS, padded, passage_windows, stripped
+from sftkit.tasks.sources import joined
+from sftkit.tasks.squad_files import Answer, question_rows, write_answers
+from sftkit.tasks.squad_metrics import exact_match_and_f1
+from sftkit.tasks.tally import Counts, Tally, ratio
+
+#: Tokens of an answer, at most.
+MOST_ANSWER = 30
+
+
+def mean_over_ends(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None) -> Any:
+    """Cross-entropy over a window's tokens, the mean over the firsts and lasts of all windows of an optimizer step.
+
+    Args:
+        outputs: a model's, with ``start_logits`` and ``end_logits`` ``[windows, length]``.
+        labels: int64 ``[windows, 2]``: the answer's first and last token.
+        num_items_in_batch: how many labels the whole step has.
+    """
+    logits = torch.stack((outputs.start_logits, outputs.end_logits), 1).float()
+    total = nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum")
+    return total / (num_items_in_batch if num_items_in_batch is not None else labels.numel())
+
+
+class QuestionAnswering(Objective):
+    """Extractive question answering; exact match and F1 over questions."""
+
+    name: ClassVar[str] = "qa"
+    title: ClassVar[str] = "question answering"
+    best_metric: ClassVar[str] = "f1"
+    greater_is_better: ClassVar[bool] = True
+    is_task: ClassVar[bool] = True
+    #: What the head's two outputs score; models from elsewhere do not name them.
+    fixed_labels: ClassVar[tuple[str, ...]] = ("start", "end")
+    loss: ClassVar[Any] = staticmethod(mean_over_ends)
+    auto_class: ClassVar[Any] = AutoModelForQuestionAnswering
+
+    def read(self, sources: Sequence[str]) -> Dataset:
+        """One row a question: ``question``, ``context``, and its answers' ``texts`` and ``starts``."""
+        return joined([question_rows(source) for source in sources])
+
+    def features(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
+        """Windows with ``labels``, the answer's first and last token."""
+        found = passage_windows(rows, tokenizer, max_length, self.options.stride)
+        return found.select_columns([key for key in (*INPUTS, "labels") if key in found.column_names])
+
+    def collator(self, tokenizer: PreTrainedTokenizerBase, seed: int) -> Collator:
+        """Pads the inputs; ``labels`` int64 ``[windows, 2]``."""
+        del seed
+        pad = tokenizer.pad_token_id
+        return lambda windows: {**padded(windows, pad), "labels": torch.tensor([each["labels"] for each in windows])}
+
+    def evaluator(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, seed: int) -> Evaluator:
+        """Scores the answers."""
+        del seed
+        return AnswerEvaluator(rows, tokenizer, max_length, self.options.stride)
+
+    def for_model(self, model: PreTrainedModel) -> QuestionAnswering:
+        """The same; a model's names of its two outputs do not matter.
+
+        Raises:
+            MismatchError: if it has another number of outputs.
+        """
+        if model.config.num_labels != len(self.fixed_labels):
+            raise MismatchError(
+                f"The model's head has {model.config.num_labels} outputs; question answering needs 2. "
+                "Was it trained with --qa?"
+            )
+        return self
+
+    def write_predictions(self, source: str, predicted: Sequence[Any], path: Path) -> None:
+        """The JSON file with the predicted answers in the place of the right ones."""
+        write_answers(source, path, predicted)
+
+
+class AnswerEvaluator(Evaluator):
+    """Exact match and F1 over all questions, each answered from all windows of its passage."""
+
+    def __init__(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, stride: int) -> None:
+        self.examples, self._contexts = len(rows), rows["context"]
+        self.gold: list[list[str]] = rows["texts"][:]
+        self._answered = np.array([bool(texts) for texts in self.gold])
+        self._pad = tokenizer.pad_token_id
+        self._windows = passage_windows(rows, tokenizer, max_length, stride)
+
+    def predict(self, model: PreTrainedModel, batch_size: int) -> list[Answer]:
+        """The answer to every question, an exact stretch of its context."""
+        best = [(-np.inf, 0, 0)] * self.examples
+        nothing = np.full(self.examples, np.inf)
+        for indices in batches_by_length([len(ids) for ids in self._windows["input_ids"]], batch_size):
+            windows = [self._windows[i] for i in indices]
+            with torch.no_grad():
+                outputs = model(**to_device(padded(windows, self._pad), model))
+            for window, null, *span in zip(windows, *_best_spans(outputs, windows), strict=True):
+                row = window["row"]
+                nothing[row] = min(nothing[row], null)
+                best[row] = max(best[row], _characters(window, *span), key=lambda found: found[0])
+        declined = (nothing > [score for score, *_ in best]) & (not self._answered.all())
+        return [Answer("", 0) if no else self._answer(i, *best[i][1:]) for i, no in enumerate(declined)]
+
+    def _answer(self, row: int, start: int, end: int) -> Answer:
+        context = self._contexts[row]
+        start, end = stripped(context, start, end)
+        return Answer(context[start:end], start)
+
+    def tally(self, predicted: Sequence[Any]) -> Tally:
+        """(exact match, F1, 1) of each question."""
+        return Tally(self._counts(predicted), _exact_match_and_f1)
+
+    def details(self, predicted: Sequence[Any]) -> dict[str, Any]:
+        """The metrics of the questions with and without an answer, where there are both kinds."""
+        if self._answered.all():
+            return {}
+        counts = self._counts(predicted)
+        parts = {"has_answer": counts[self._answered], "no_answer": counts[~self._answered]}
+        return {
+            name: {"questions": len(part)}
+            | {key: float(value) for key, value in _exact_match_and_f1(part.sum(0)).items()}
+            for name, part in parts.items()
+        }
+
+    def _counts(self, predicted: Sequence[Answer]) -> Counts:
+        pairs = zip(predicted, self.gold, strict=True)
+        return np.array([(*exact_match_and_f1(answer.text, gold), 1) for answer, gold in pairs], np.float64)
+
+
+def _best_spans(outputs: Any, windows: Sequence[dict[str, Any]]) -> tuple[list[Any], ...]:
+    """Of each window: the score of no answer; that of the best stretch of its passage, its first and last token."""
+    starts, ends = outputs.start_logits.float(), outputs.end_logits.float()
+    null = starts[:, 0] + ends[:, 0]
+    at = torch.arange(starts.shape[1], device=starts.device)
+    first, end = (torch.tensor([window[key] for window in windows], device=starts.device) for key in ("first", "end"))
+    outside = (at < first[:, None]) | (at >= end[:, None])
+    starts, ends = (logits.masked_fill(outside, -torch.inf) for logits in (starts, ends))
+    later = nn.functional.pad(ends, (0, MOST_ANSWER - 1), value=-torch.inf).unfold(1, MOST_ANSWER, 1)
+    best_end, length = later.max(-1)
+    score, begin = (starts + best_end).max(-1)
+    last = begin + length.gather(1, begin[:, None])[:, 0]
+    return null.tolist(), score.tolist(), begin.tolist(), last.tolist()
+
+
+def _characters(window: dict[str, Any], score: float, begin: int, last: int) -> tuple[float, int, int]:
+    """A window's best stretch as characters of the context; nothing where the window has no passage."""
+    first, end, offsets = window["first"], window["end"], window["offsets"]
+    if first == end:
+        return score, 0, 0
+    return score, offsets[2 * (begin - first)], offsets[2 * (last - first) + 1]
+
+
+def _exact_match_and_f1(sums: Counts) -> dict[str, Counts]:
+    """Of sums (exact matches, F1, questions)."""
+    return {"exact_match": ratio(sums[..., 0], sums[..., 2]), "f1": ratio(sums[..., 1], sums[..., 2])}

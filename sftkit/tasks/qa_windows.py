@@ -1,0 +1,133 @@
+"""Questions with their passages as windows of tokens, long passages in overlapping ones.
+
+The question stands first in every window, so that a causal model knows it when it reads the passage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from torch.nn.utils.rnn import pad_sequence
+from transformers import BatchEncoding, PreTrainedTokenizerBase
+
+from sftkit.errors import SettingsError
+from sftkit.tasks.sources import quiet_datasets
+
+#: Tokens of a question that are kept, as in Devlin et al. 2019; and never more than half of the window.
+MOST_QUESTION = 64
+#: What a model may be fed of a window.
+INPUTS = ("input_ids", "token_type_ids")
+
+
+def passage_windows(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, stride: int) -> Dataset:
+    """Windows of all questions, in order.
+
+    Args:
+        rows: as :func:`sftkit.tasks.squad_files.question_rows` gives them.
+        tokenizer: a fast one.
+        max_length: tokens a window, special tokens included.
+        stride: passage tokens that two consecutive windows share.
+
+    Returns:
+        ``row``: which question; ``input_ids`` (and ``token_type_ids``, where the tokenizer has them); ``first`` and
+        ``end``: where the passage's tokens are; ``offsets``: their ``(first, end)`` characters in the context, flat;
+        ``labels``: the first and last token of the first answer, or 0 and 0, the window's first token, where it does
+        not hold all of it.
+
+    Raises:
+        SettingsError: if the stride is as long as the stretch of passage that a window holds.
+    """
+
+    def encode(batch: Mapping[str, list[Any]], indices: list[int]) -> dict[str, list[Any]]:
+        questions = _shortened(batch["question"], tokenizer, max_length)
+        _check_room(questions, tokenizer, max_length, stride)
+        encoded = tokenizer(
+            questions,
+            batch["context"],
+            truncation="only_second",
+            max_length=max_length,
+            stride=stride,
+            return_overflowing_tokens=True,
+            return_offsets_mapping=True,
+            return_attention_mask=False,
+        )
+        made: dict[str, list[Any]] = {key: encoded[key] for key in INPUTS if key in encoded}
+        owners = encoded["overflow_to_sample_mapping"]
+        spans = [_answer_span(*(batch[key][owner] for key in ("context", "texts", "starts"))) for owner in owners]
+        passages = [_passage(encoded, i) for i in range(len(owners))]
+        made["row"] = [indices[owner] for owner in owners]
+        made["first"], made["end"], offsets = (list(column) for column in zip(*passages, strict=True))
+        made["labels"] = [
+            _token_span(first, array, span) for first, array, span in zip(made["first"], offsets, spans, strict=True)
+        ]
+        made["offsets"] = [array.ravel() for array in offsets]
+        return made
+
+    with quiet_datasets():
+        return rows.map(encode, batched=True, with_indices=True, remove_columns=rows.column_names)
+
+
+def padded(windows: Sequence[Mapping[str, Any]], pad: int | None) -> dict[str, torch.Tensor]:
+    """``input_ids``, ``attention_mask`` and the tokenizer's other inputs, int64 ``[windows, longest]``.
+
+    Padded on the right whatever the tokenizer's side, so that tokens keep their places; where it has no padding token,
+    with token 0, which nothing attends to.
+    """
+    columns = {key: [torch.tensor(window[key]) for window in windows] for key in INPUTS if key in windows[0]}
+    columns["attention_mask"] = [torch.ones_like(ids) for ids in columns["input_ids"]]
+    filler = {"input_ids": pad or 0}
+    return {key: pad_sequence(each, True, filler.get(key, 0)) for key, each in columns.items()}
+
+
+def _shortened(questions: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[str]:
+    """Each question's text up to its last token that is kept."""
+    most = min(MOST_QUESTION, max_length // 2)
+    stripped = [question.strip() for question in questions]
+    found = tokenizer(stripped, add_special_tokens=False, return_offsets_mapping=True, verbose=False)["offset_mapping"]
+    return [
+        text if len(offsets) <= most else text[: offsets[most - 1][1]]
+        for text, offsets in zip(stripped, found, strict=True)
+    ]
+
+
+def _check_room(questions: list[str], tokenizer: PreTrainedTokenizerBase, max_length: int, stride: int) -> None:
+    longest = max(len(ids) for ids in tokenizer(questions, add_special_tokens=False, verbose=False)["input_ids"])
+    room = max_length - tokenizer.num_special_tokens_to_add(pair=True) - longest
+    if stride >= room:
+        raise SettingsError(
+            f"--stride is {stride}, and a window of {max_length} tokens leaves {max(room, 0)} to the passage beside a "
+            f"question of {longest}. Give a --stride below {room}."
+            if room > 1
+            else f"A window of {max_length} tokens is too short for a question of {longest} and a passage. "
+            "Give a longer --max-length."
+        )
+
+
+def _passage(encoded: BatchEncoding, i: int) -> tuple[int, int, np.ndarray[Any, Any]]:
+    """Where a window's passage begins and ends, and its tokens' characters, int64 ``[tokens, 2]``."""
+    inside = [at for at, sequence in enumerate(encoded.sequence_ids(i)) if sequence == 1]
+    first, end = (inside[0], inside[-1] + 1) if inside else (0, 0)
+    return first, end, np.array(encoded["offset_mapping"][i][first:end], np.int64).reshape(-1, 2)
+
+
+def _answer_span(context: str, texts: Sequence[str], starts: Sequence[int]) -> tuple[int, int] | None:
+    """The first answer's characters, without the space around it."""
+    return stripped(context, starts[0], starts[0] + len(texts[0])) if texts else None
+
+
+def stripped(text: str, start: int, end: int) -> tuple[int, int]:
+    """A stretch of a text without the space at its ends: tokenizers differ in whether a token holds it."""
+    inside = text[start:end]
+    return start + len(inside) - len(inside.lstrip()), start + len(inside.rstrip())
+
+
+def _token_span(first: int, offsets: np.ndarray[Any, Any], span: tuple[int, int] | None) -> tuple[int, int]:
+    """The first and last token of a span of characters; (0, 0) if the passage's tokens do not hold all of it."""
+    if span is None or not len(offsets) or offsets[0, 0] > span[0] or offsets[-1, 1] < span[1]:
+        return 0, 0
+    at = np.flatnonzero((offsets[:, 1] > span[0]) & (offsets[:, 0] < span[1]))
+    return (first + int(at[0]), first + int(at[-1])) if len(at) else (0, 0)

@@ -1,0 +1,170 @@
+"""Questions in SQuAD's JSON, versions 1.1 and 2.0, and in the flat layout that data sets on the hub have.
+
+Every answer must stand in its context where the file says. Other keys, such as ``title`` and ``plausible_answers``,
+are passed over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from datasets import Dataset, Features, List, Value
+
+from sftkit.errors import DataError
+from sftkit.tasks.sources import HUB, hub_rows, read_text
+
+#: A question without answers is one that its context does not answer.
+FEATURES = Features(
+    {
+        "question": Value("string"),
+        "context": Value("string"),
+        "texts": List(Value("string")),
+        "starts": List(Value("int64")),
+    }
+)
+
+
+class Answer(NamedTuple):
+    """A stretch of a context, and the character where it starts; an empty text is no answer."""
+
+    text: str
+    start: int
+
+
+def question_rows(source: str) -> Dataset:
+    """A row a question, with the columns of ``FEATURES``.
+
+    Raises:
+        DataError: if the source is not SQuAD's JSON, or an answer does not stand where it says; names the question.
+    """
+    found = _hub_questions(source) if source.startswith(HUB) else _file_questions(source)
+    seen: set[str] = set()
+    rows = []
+    for each in found:
+        row = _row(source, *each)
+        if each[0] in seen:
+            raise DataError(f"{source}, question {each[0]}: a second one with this id.")
+        seen.add(each[0])
+        rows.append(row)
+    if not rows:
+        raise DataError(f"{source}: holds no question.")
+    return Dataset.from_list(rows, features=FEATURES)
+
+
+def write_answers(source: str, path: Path, answers: Sequence[Answer]) -> None:
+    """Copy a file with its questions' answers replaced: by one, or by none and ``is_impossible``.
+
+    Args:
+        source: a file that :func:`question_rows` reads.
+        path: the new file.
+        answers: one a question.
+    """
+    document = _document(source)
+    questions = (qa for article in document["data"] for paragraph in article["paragraphs"] for qa in paragraph["qas"])
+    for qa, (text, start) in zip(questions, answers, strict=True):
+        qa["answers"] = [{"text": text, "answer_start": start}] if text else []
+        if not text or "is_impossible" in qa:
+            qa["is_impossible"] = not text
+    path.write_text(json.dumps(document, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+#: id, context, the question with its answers as read.
+_Found = tuple[str, str, Mapping[str, Any]]
+
+
+def _file_questions(source: str) -> Iterator[_Found]:
+    articles = _items(source, "the document", _document(source), "data")
+    for a, article in enumerate(articles, start=1):
+        for p, paragraph in enumerate(_items(source, f"article {a}", article, "paragraphs"), start=1):
+            where = f"article {a}, paragraph {p}"
+            questions = _items(source, where, paragraph, "qas")
+            context = _text(source, where, paragraph, "context")
+            for q, qa in enumerate(questions, start=1):
+                yield _name(source, f"{where}, question {q}", qa), context, qa
+
+
+def _hub_questions(source: str) -> Iterator[_Found]:
+    rows = hub_rows(source)
+    missing = {"id", "context", "question", "answers"} - set(rows.column_names)
+    if missing:
+        raise DataError(f"{source}: has no column {min(missing)!r}, only {', '.join(rows.column_names)}.")
+    for number, row in enumerate(rows, start=1):
+        where, marks = f"row {number}", row["answers"] or {}
+        texts, starts = (_items(source, where, marks, key) for key in ("text", "answer_start"))
+        if len(texts) != len(starts):
+            raise DataError(f"{source}, {where}: has {len(texts)} answers, and says of {len(starts)} where they start.")
+        answers = [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
+        yield _name(source, where, row), _text(source, where, row, "context"), {**row, "answers": answers}
+
+
+def _document(source: str) -> Any:
+    try:
+        return json.loads(read_text(source))
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{source}, line {error.lineno}: not JSON ({error.msg}). --qa takes SQuAD's JSON, version 1.1 or 2.0."
+        ) from None
+    except RecursionError:
+        raise DataError(f"{source}: its JSON is nested too deep to be SQuAD's.") from None
+
+
+def _row(source: str, name: str, context: str, qa: Mapping[str, Any]) -> dict[str, Any]:
+    where = f"question {name}"
+    if not context.strip():
+        raise DataError(f"{source}, {where}: its context is empty.")
+    answers = _items(source, where, qa, "answers")
+    impossible = qa.get("is_impossible", not answers)
+    if bool(impossible) == bool(answers):
+        says = "is_impossible, and has answers" if answers else "not is_impossible, and has no answers"
+        raise DataError(f"{source}, {where}: {says}.")
+    texts = [_text(source, where, answer, "text") for answer in answers]
+    starts = [_start(source, where, context, *pair) for pair in zip(answers, texts, strict=True)]
+    question = _text(source, where, qa, "question")
+    return {"question": question, "context": context, "texts": texts, "starts": starts}
+
+
+def _start(source: str, where: str, context: str, answer: Mapping[str, Any], text: str) -> int:
+    start = answer.get("answer_start")
+    if not isinstance(start, int) or isinstance(start, bool):
+        raise DataError(f"{source}, {where}: answer {text!r} needs 'answer_start', a number of characters.")
+    there = context[start : start + len(text)] if start >= 0 else ""
+    if not text.strip() or there != text:
+        at = context.find(text) if text.strip() else -1
+        hint = f" (it does at {at})" if at >= 0 else ""
+        raise DataError(
+            f"{source}, {where}: the answer {text!r} does not stand at answer_start {start} of the context, "
+            f"where {there!r} is{hint}."
+        )
+    return start
+
+
+def _name(source: str, where: str, parent: Any) -> str:
+    number = _value(source, where, parent, "id")
+    return str(number) if isinstance(number, int) else _text(source, where, parent, "id")
+
+
+def _items(source: str, where: str, parent: Any, key: str) -> Sequence[Any]:
+    items = _value(source, where, parent, key)
+    if not isinstance(items, list):
+        raise DataError(f"{source}, {where}: {key!r} is not a list. --qa takes SQuAD's JSON.")
+    return items
+
+
+def _text(source: str, where: str, parent: Any, key: str) -> str:
+    text = _value(source, where, parent, key)
+    if not isinstance(text, str):
+        raise DataError(f"{source}, {where}: {key!r} is {text!r:.40}, which is no text.")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{source}, {where}: {key!r} holds half a character ({text[error.start]!r}).") from None
+    return text
+
+
+def _value(source: str, where: str, parent: Any, key: str) -> Any:
+    if not isinstance(parent, dict) or key not in parent:
+        raise DataError(f"{source}, {where}: has no {key!r}. --qa takes SQuAD's JSON, version 1.1 or 2.0.")
+    return parent[key]
