@@ -27,6 +27,13 @@ _PREFIXES = {
     **dict.fromkeys(("mamba", "mamba2", "falcon_mamba", "xlstm"), "backbone"),
 }  # fmt: skip
 
+# Decoders whose model for question answering alone keeps an older prefix (read off transformers 5).
+_OLD_PREFIX = frozenset(
+    ("arcee", "diffllama", "exaone4", "llama", "ministral", "nemotron", "qwen2", "qwen3", "qwen3_moe", "qwen3_next",
+     "seed_oss", "smollm3")
+)  # fmt: skip
+_QUESTIONS = "ForQuestionAnswering"
+
 # Heads of checkpoints that have no prefix before the backbone's names (GPT-2 as published, some bare encoders).
 _HEADS = (
     "cls.", "lm_head.", "classifier.", "qa_outputs.", "vocab_projector.", "vocab_transform.", "vocab_layer_norm.",
@@ -45,14 +52,16 @@ def backbone_prefix(model_type: str, keys: Iterable[str]) -> str:
         model_type: ``model_type`` of the checkpoint's ``config.json``.
         keys: every tensor name in the checkpoint.
     """
-    prefix = model_prefix(model_type)
-    own = f"{prefix}."
+    keys = tuple(keys)
     # A bare DistilBERT is "transformer.layer…", a GPT-2 with prefix "transformer.h…": only its own prefix counts.
-    return own if any(key.startswith(own) for key in keys) else ""
+    own = (f"{model_prefix(model_type, architecture)}." for architecture in ("", _QUESTIONS))
+    return next((prefix for prefix in own if any(key.startswith(prefix) for key in keys)), "")
 
 
-def model_prefix(model_type: str) -> str:
-    """Transformers' ``base_model_prefix`` of a model type, from its name alone."""
+def model_prefix(model_type: str, architecture: str = "") -> str:
+    """Transformers' ``base_model_prefix`` of a model type, from its name and, where that matters, its class's alone."""
+    if model_type in _OLD_PREFIX and architecture.endswith(_QUESTIONS):
+        return "transformer"
     if model_type in _PREFIXES:
         return _PREFIXES[model_type]
     return model_type.replace("-", "_") if model_type in _NAMED_AFTER_THEMSELVES else "model"

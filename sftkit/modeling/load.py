@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from sftkit.errors import CheckpointError, SettingsError
+from sftkit.format.names import model_prefix
 
 
 @contextmanager
@@ -63,7 +64,12 @@ def load_model(path: Path, auto_class: Any, *, seed: int = 0, **config: Any) -> 
     try:
         with quiet():
             model, info = auto_class.from_pretrained(
-                path, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True, **config
+                path,
+                dtype=torch.float32,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                key_mapping=_renamed(path, auto_class),
+                **config,
             )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise CheckpointError(
@@ -149,6 +155,13 @@ def _check_backbone(model: PreTrainedModel, info: dict[str, Any], path: Path) ->
         raise CheckpointError(f"{path}: {wrong[0]} has another shape in the weights than config.json asks for.")
     if lost:
         raise CheckpointError(f"{path}: the weights lack {len(lost)} of the backbone's parameters, such as {lost[0]}.")
+
+
+def _renamed(path: Path, auto_class: Any) -> dict[str, str] | None:
+    """How keys begin in the checkpoint and in the model, where a head's model has another prefix than the others."""
+    model_type = AutoConfig.from_pretrained(path).model_type
+    stored, wanted = model_prefix(model_type), model_prefix(model_type, str(getattr(auto_class, "__name__", "")))
+    return None if stored == wanted else {rf"^{stored}\.": f"{wanted}."}
 
 
 def _kind(auto_class: Any) -> str:

@@ -193,7 +193,7 @@ def _backbone(
 ) -> Iterator[OutputTensor]:
     """The base's backbone with transformers' prefix; without a pooler where the architecture has none."""
     checkpoint = view.checkpoint
-    prefix = f"{model_prefix(checkpoint.model_type)}."
+    prefix = f"{model_prefix(checkpoint.model_type, architecture)}."
     listed = metadata.parameters if metadata is not None else {}
     partial = any(name not in listed and not is_pooler(name) for name in checkpoint.backbone)
     for needed in listed:

@@ -18,8 +18,8 @@ from torch import nn
 from transformers import AutoModelForQuestionAnswering, PreTrainedModel, PreTrainedTokenizerBase
 
 from sftkit.errors import MismatchError
-from sftkit.tasks.base import Collator, Evaluator, Objective, batches_by_length, to_device
-from sftkit.tasks.qa_windows import INPUTS, padded, passage_windows, stripped
+from sftkit.tasks.base import Collator, Evaluator, Objective, to_device
+from sftkit.tasks.qa_windows import INPUTS, padded, passage_windows, without_space
 from sftkit.tasks.sources import joined
 from sftkit.tasks.squad_files import Answer, question_rows, write_answers
 from sftkit.tasks.squad_metrics import exact_match_and_f1
@@ -102,12 +102,16 @@ class AnswerEvaluator(Evaluator):
         self._answered = np.array([bool(texts) for texts in self.gold])
         self._pad = tokenizer.pad_token_id
         self._windows = passage_windows(rows, tokenizer, max_length, stride)
+        self._lengths = [len(ids) for ids in self._windows["input_ids"]]
+        cut = {row for row, was in zip(self._windows["row"], self._windows["cut"], strict=True) if was}
+        if cut:
+            self.notes = (f"{len(cut)} of {self.examples} questions are longer than the window allows and were cut.",)
 
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[Answer]:
         """The answer to every question, an exact stretch of its context."""
         best = [(-np.inf, 0, 0)] * self.examples
         nothing = np.full(self.examples, np.inf)
-        for indices in batches_by_length([len(ids) for ids in self._windows["input_ids"]], batch_size):
+        for indices in self.batches(self._lengths, batch_size):
             windows = [self._windows[i] for i in indices]
             with torch.no_grad():
                 outputs = model(**to_device(padded(windows, self._pad), model))
@@ -120,7 +124,7 @@ class AnswerEvaluator(Evaluator):
 
     def _answer(self, row: int, start: int, end: int) -> Answer:
         context = self._contexts[row]
-        start, end = stripped(context, start, end)
+        start, end = without_space(context, start, end)
         return Answer(context[start:end], start)
 
     def tally(self, predicted: Sequence[Any]) -> Tally:

@@ -33,42 +33,22 @@ def passage_windows(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_lengt
         stride: passage tokens that two consecutive windows share.
 
     Returns:
-        ``row``: which question; ``input_ids`` (and ``token_type_ids``, where the tokenizer has them); ``first`` and
-        ``end``: where the passage's tokens are; ``offsets``: their ``(first, end)`` characters in the context, flat;
-        ``labels``: the first and last token of the first answer, or 0 and 0, the window's first token, where it does
-        not hold all of it.
+        ``row``: which question; ``cut``: whether that was shortened; ``input_ids`` (and ``token_type_ids``, where the
+        tokenizer has them); ``first`` and ``end``: where the passage's tokens are; ``offsets``: their ``(first, end)``
+        characters in the context, flat; ``labels``: the first and last token of the first answer, or 0 and 0, the
+        window's first token, where it does not hold all of it.
 
     Raises:
         SettingsError: if the stride is as long as the stretch of passage that a window holds.
     """
-
-    def encode(batch: Mapping[str, list[Any]], indices: list[int]) -> dict[str, list[Any]]:
-        questions = _shortened(batch["question"], tokenizer, max_length)
-        _check_room(questions, tokenizer, max_length, stride)
-        encoded = tokenizer(
-            questions,
-            batch["context"],
-            truncation="only_second",
-            max_length=max_length,
-            stride=stride,
-            return_overflowing_tokens=True,
-            return_offsets_mapping=True,
-            return_attention_mask=False,
-        )
-        made: dict[str, list[Any]] = {key: encoded[key] for key in INPUTS if key in encoded}
-        owners = encoded["overflow_to_sample_mapping"]
-        spans = [_answer_span(*(batch[key][owner] for key in ("context", "texts", "starts"))) for owner in owners]
-        passages = [_passage(encoded, i) for i in range(len(owners))]
-        made["row"] = [indices[owner] for owner in owners]
-        made["first"], made["end"], offsets = (list(column) for column in zip(*passages, strict=True))
-        made["labels"] = [
-            _token_span(first, array, span) for first, array, span in zip(made["first"], offsets, spans, strict=True)
-        ]
-        made["offsets"] = [array.ravel() for array in offsets]
-        return made
-
     with quiet_datasets():
-        return rows.map(encode, batched=True, with_indices=True, remove_columns=rows.column_names)
+        return rows.map(
+            _encoded,
+            batched=True,
+            with_indices=True,
+            fn_kwargs={"tokenizer": tokenizer, "max_length": max_length, "stride": stride},
+            remove_columns=rows.column_names,
+        )
 
 
 def padded(windows: Sequence[Mapping[str, Any]], pad: int | None) -> dict[str, torch.Tensor]:
@@ -83,14 +63,47 @@ def padded(windows: Sequence[Mapping[str, Any]], pad: int | None) -> dict[str, t
     return {key: pad_sequence(each, True, filler.get(key, 0)) for key, each in columns.items()}
 
 
+def _encoded(
+    batch: Mapping[str, list[Any]],
+    indices: list[int],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    stride: int,
+) -> dict[str, list[Any]]:
+    """The columns of :func:`passage_windows`, of some rows."""
+    questions = _shortened(batch["question"], tokenizer, max_length)
+    _check_room(questions, tokenizer, max_length, stride)
+    encoded = tokenizer(
+        questions,
+        batch["context"],
+        truncation="only_second",
+        max_length=max_length,
+        stride=stride,
+        return_overflowing_tokens=True,
+        return_offsets_mapping=True,
+        return_attention_mask=False,
+    )
+    made: dict[str, list[Any]] = {key: encoded[key] for key in INPUTS if key in encoded}
+    added: list[dict[str, Any]] = []
+    for i, owner in enumerate(encoded["overflow_to_sample_mapping"]):
+        context, texts, starts = (batch[key][owner] for key in ("context", "texts", "starts"))
+        first, end, offsets = _passage(encoded, i)
+        span = without_space(context, starts[0], starts[0] + len(texts[0])) if texts else None
+        cut = len(questions[owner]) < len(batch["question"][owner].strip())
+        labels = _token_span(first, offsets, span)
+        added.append({"row": indices[owner], "cut": cut, "first": first, "end": end, "labels": labels,
+                      "offsets": offsets.ravel()})  # fmt: skip
+    return made | {key: [each[key] for each in added] for key in added[0]}
+
+
 def _shortened(questions: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[str]:
     """Each question's text up to its last token that is kept."""
     most = min(MOST_QUESTION, max_length // 2)
-    stripped = [question.strip() for question in questions]
-    found = tokenizer(stripped, add_special_tokens=False, return_offsets_mapping=True, verbose=False)["offset_mapping"]
+    texts = [question.strip() for question in questions]
+    found = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, verbose=False)["offset_mapping"]
     return [
         text if len(offsets) <= most else text[: offsets[most - 1][1]]
-        for text, offsets in zip(stripped, found, strict=True)
+        for text, offsets in zip(texts, found, strict=True)
     ]
 
 
@@ -114,12 +127,7 @@ def _passage(encoded: BatchEncoding, i: int) -> tuple[int, int, np.ndarray[Any, 
     return first, end, np.array(encoded["offset_mapping"][i][first:end], np.int64).reshape(-1, 2)
 
 
-def _answer_span(context: str, texts: Sequence[str], starts: Sequence[int]) -> tuple[int, int] | None:
-    """The first answer's characters, without the space around it."""
-    return stripped(context, starts[0], starts[0] + len(texts[0])) if texts else None
-
-
-def stripped(text: str, start: int, end: int) -> tuple[int, int]:
+def without_space(text: str, start: int, end: int) -> tuple[int, int]:
     """A stretch of a text without the space at its ends: tokenizers differ in whether a token holds it."""
     inside = text[start:end]
     return start + len(inside) - len(inside.lstrip()), start + len(inside.rstrip())
