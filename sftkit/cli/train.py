@@ -71,6 +71,14 @@ def train(
             help="What phase 1 ranks entries by: change.",
         ),
     ] = None,
+    selection: Annotated[
+        str | None,
+        typer.Option(
+            "--selection",
+            metavar="full|streaming",
+            help="Phase 1 as full fine-tuning; or, for models too large for that, gradients at θ.",
+        ),
+    ] = None,
     mask_from: Annotated[
         Path | None,
         typer.Option("--mask-from", metavar="FILE", help="Take the positions of an SFT, or a file of boolean tensors."),
@@ -140,6 +148,9 @@ def train(
     ] = None,
     accumulate: Annotated[int | None, typer.Option("--accumulate", help="Batches a step.  Default: 1.")] = None,
     precision: Annotated[str, typer.Option("--precision", metavar="f32|bf16|f16", help="Of the computation.")] = "f32",
+    base_dtype: Annotated[
+        str | None, typer.Option("--base-dtype", metavar="f32|bf16", help="In what the base is held; φ is always f32.")
+    ] = None,
     gradient_checkpointing: Annotated[
         bool, typer.Option("--gradient-checkpointing", help="Compute activations twice, to save memory.")
     ] = False,
@@ -190,6 +201,7 @@ def train(
         method = method or "mask"
     given = {
         "method": method, "k": k, "density": densities[0] if densities else None, "criterion": criterion,
+        "selection": selection, "base_dtype": base_dtype,
         "mask_from": mask_from, "avoid": tuple(avoid) if avoid else None, "iterations": iterations,
         "checkpoint_gradients": gradient_checkpointing, "report_to": tuple(report_to) if report_to else None,
         "steps": steps, "epochs": epochs, "min_steps": min_steps,

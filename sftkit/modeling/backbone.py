@@ -51,6 +51,14 @@ def head_names(model: PreTrainedModel, untied: Untied | None = None) -> list[str
     ]
 
 
+def widen_head(model: PreTrainedModel, untied: Untied | None) -> None:
+    """Make a head float32 on whatever backbone: it is tuned whole, and half precision would lose its small updates."""
+    wanted = set(head_names(model, untied))
+    for name, parameter in model.named_parameters():
+        if name in wanted:
+            parameter.data = parameter.data.float()
+
+
 def _buffers(model: PreTrainedModel) -> set[str]:
     return {name for name, _ in model.named_buffers()}
 

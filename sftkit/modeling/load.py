@@ -48,13 +48,16 @@ class Loaded:
     fresh: frozenset[str]
 
 
-def load_model(path: Path, auto_class: Any, *, seed: int = 0, **config: Any) -> Loaded:
-    """Load a base in float32 under a head; a head that the checkpoint lacks is initialised from ``seed``.
+def load_model(
+    path: Path, auto_class: Any, *, seed: int = 0, dtype: torch.dtype = torch.float32, **config: Any
+) -> Loaded:
+    """Load a base under a head; a head that the checkpoint lacks is initialised from ``seed``.
 
     Args:
         path: a model directory.
         auto_class: transformers' Auto class of the wanted head.
         seed: of the head's initialisation.
+        dtype: of every parameter, whatever the checkpoint's.
         config: changes to the config, such as ``num_labels``.
 
     Raises:
@@ -65,7 +68,7 @@ def load_model(path: Path, auto_class: Any, *, seed: int = 0, **config: Any) -> 
         with quiet():
             model, info = auto_class.from_pretrained(
                 path,
-                dtype=torch.float32,
+                dtype=dtype,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
                 key_mapping=_renamed(path, auto_class),

@@ -115,5 +115,5 @@ class ProgressCallback(TrainerCallback):
     ) -> None:
         """The Trainer measured its loss."""
         del args, control
-        if logs and "loss" in logs:  # the Trainer's own, without the regulariser
+        if self.interrupt is None and logs and "loss" in logs:  # the Trainer's own, without the regulariser
             self._observer.step(state.global_step, float(logs["loss"]))

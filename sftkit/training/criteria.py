@@ -51,7 +51,7 @@ def criterion_of(name: str, maskable: Mapping[str, nn.Parameter], before: Snapsh
         return Criterion(None, {}, lambda: magnitude_increases(maskable, before))
     sums = {key: torch.zeros_like(parameter, dtype=torch.float32) for key, parameter in maskable.items()}
     add = _add_fisher(maskable, sums) if name == "fisher" else _add_movement(maskable, sums, before)
-    return Criterion(add, {f"score:{key}": tensor for key, tensor in sums.items()}, lambda: counted(sums))
+    return Criterion(add, {f"score:{key}": tensor for key, tensor in sums.items()}, lambda: counted(sums.__getitem__))
 
 
 def _add_fisher(maskable: Mapping[str, nn.Parameter], sums: Mapping[str, torch.Tensor]) -> Callable[[], None]:

@@ -30,11 +30,12 @@ from sftkit.training.judge import Outcome
 from sftkit.training.observer import Observer
 from sftkit.training.phase import Phase, run_phase
 from sftkit.training.prepared import Prepared
-from sftkit.training.ranks import is_first
+from sftkit.training.ranks import is_first, world
 from sftkit.training.regularisers import both, l1_on, l1_towards
 from sftkit.training.selection import Selection, at_random, check_finite, counted, highest, largest_of
 from sftkit.training.settings import Settings
 from sftkit.training.snapshot import Snapshot
+from sftkit.training.streaming import GradientSums
 from sftkit.training.together import barrier, join
 
 
@@ -99,19 +100,26 @@ class _Run:
         self.rewound = self.start
 
     def learn(self) -> Iterator[Result]:
+        if self.settings.selection == "streaming" and world() > 1:
+            raise SettingsError("--selection streaming runs in one process: start it without torchrun.")
         join(cpu=self.settings.device == "cpu")
         if self.lasting and is_first():
             claim(self.folder, self.each)
         barrier()
         self.ready = Prepared(self.settings, self.observer)
-        self.start.save(self.ready.trainable())
+        self.start.save(self._changed())
         sizes = [self.ready.size_of(settings) for settings in self.each]
         self.observer.planned(self.ready.plan(sizes[0]))
         clock = Clock()
         phase1, selections = self._choose(sizes, clock)
         for settings, selection in zip(self.each, selections, strict=True):
             yield self._one(settings, selection, phase1, clock)
-            self.start.restore(self.ready.trainable())
+            self.start.restore(self._changed())
+
+    def _changed(self) -> dict[str, torch.Tensor]:
+        """What the run changes in place: the head, and θ too where phase 1 is full fine-tuning."""
+        full = self.settings.method == "lottery" and self.settings.selection == "full"
+        return self.ready.trainable() if full else self.ready.head()
 
     def _one(self, settings: Settings, selection: Selection, phase1: Outcome | None, clock: Clock) -> Result:
         self.settings, k = settings, selection.k
@@ -157,7 +165,7 @@ class _Run:
             check_finite(maskable)
             narrowed = [self._rounds(k)[0] for k in sizes]
             selections = [highest(maskable, criterion.scores(), k, self.ready.avoided) for k in narrowed]
-            self.start.restore(self.ready.trainable())
+            self.start.restore(self._changed())
         if settings.iterations > 1:
             with clock("phase1"):
                 selections = [self._narrow(one, k) for one, k in zip(selections, sizes, strict=True)]
@@ -173,10 +181,10 @@ class _Run:
         self.observer.phase("select", 0)
         with clock("select"):
             check_finite(moved)
-            sizes_of = counted({name: tensor.abs() for name, tensor in moved.items()})
+            sizes_of = counted(lambda name: moved[name].abs())
             selections = [highest(moved, sizes_of, k, self.ready.avoided) for k in sizes]
             self.rewound = Snapshot(self.folder / "rewind.safetensors", shared=self.lasting)
-            begin = {name: tensor.add_(self.start.tensor(name).to(tensor.device)) for name, tensor in moved.items()}
+            begin = {name: tensor.add_(self.ready.movable.maskable[name].detach()) for name, tensor in moved.items()}
             self.rewound.save(begin | self.ready.head())
         return outcome, selections
 
@@ -191,6 +199,11 @@ class _Run:
         if settings.rewind_to is not None and settings.rewind_to > steps:
             raise SettingsError(f"--rewind-to {settings.rewind_to}: phase 1 has {steps:,} steps.")
         self.observer.phase("phase 1", steps)
+        if settings.selection == "streaming":
+            sums = GradientSums(maskable, settings.criterion)
+            with sums.listening():
+                outcome = self._run("phase1", steps, self.ready.head(), None, counted=sums.tensors)
+            return outcome, Criterion(None, sums.tensors, sums.scores)
         criterion = criterion_of(settings.criterion, maskable, self.start)
         regularise = l1_towards(maskable, self.start, settings.l1 / self.ready.movable.size)
         if settings.rewind_to != 0:
@@ -227,9 +240,9 @@ class _Run:
         with sparse_parameters(self.ready.model, positions) as deltas:
             phis = {name: delta.phi for name, delta in deltas.items()}
             if begin is not None and begin is not self.start:
-                for key, phi in phis.items():
-                    moved = begin.tensor(key).reshape(-1)[positions[key]].float()
-                    phi.data.copy_(moved - self.start.tensor(key).reshape(-1)[positions[key]].float())
+                for key, delta in deltas.items():
+                    moved = begin.tensor(key).reshape(-1)[positions[key]].to(delta.theta.device)
+                    delta.phi.data.copy_(moved.float() - delta.theta.float())
             regularise = l1_on(list(phis.values()), self.settings.l1 / self.ready.movable.size)
             kept = {name: phi.detach() for name, phi in phis.items()} | self.ready.head()
             outcome = self._run(name, steps, kept, regularise)

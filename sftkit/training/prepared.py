@@ -10,7 +10,7 @@ from sftkit.errors import SettingsError
 from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.files import SftFile
 from sftkit.modeling.apply import add_differences
-from sftkit.modeling.backbone import backbone_parameters
+from sftkit.modeling.backbone import backbone_parameters, widen_head
 from sftkit.modeling.load import check_vocabulary, device_of, load_model, load_tokenizer, longest
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.bases import check_belongs
@@ -23,6 +23,8 @@ from sftkit.training.observer import Observer, Plan
 from sftkit.training.ranks import world
 from sftkit.training.selection import Selection
 from sftkit.training.settings import TWO_PHASES, Settings
+
+_DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 
 
 class Prepared:
@@ -57,7 +59,9 @@ class Prepared:
         self.observer.loading("base")
         self.checkpoint = Checkpoint(settings.base)
         self.tokenizer = load_tokenizer(settings.base, words=objective.takes_words)
-        self.model = load_model(settings.base, objective.auto_class, seed=settings.seed, **objective.config()).model
+        dtype = _DTYPES[settings.base_dtype]
+        loaded = load_model(settings.base, objective.auto_class, seed=settings.seed, dtype=dtype, **objective.config())
+        self.model = loaded.model
         self.max_length = min(settings.max_length, longest(self.model, self.tokenizer))
         check_vocabulary(self.model, self.tokenizer, settings.base)
         self.source = SftFile(settings.source_sft) if settings.source_sft else None
@@ -67,6 +71,7 @@ class Prepared:
                 self.observer.note(text)
             add_differences(self.model, source)
         self.movable: Movable = freeze(self.model, is_task=objective.is_task, patterns=settings.freeze)
+        widen_head(self.model, self.movable.untied)
         self.model.to(device_of(settings.device))  # type: ignore[arg-type]  # what is made beside it is made there
         self.avoided = avoided_by(settings.avoid, self.movable.maskable)
 

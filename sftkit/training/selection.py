@@ -72,9 +72,9 @@ def magnitude_increases(maskable: Mapping[str, nn.Parameter], before: Snapshot) 
     return _between(maskable, before, lambda after, start: np.abs(after) - np.abs(start) + np.float32(0))
 
 
-def counted(scores: Mapping[str, torch.Tensor]) -> Scores:
-    """Scores that were added up while training, float32 of the parameters' shapes."""
-    stored = _read(lambda name: scores[name].reshape(-1).cpu().numpy())
+def counted(score: Callable[[str], torch.Tensor]) -> Scores:
+    """Scores that were added up while training: by name, float32 of the parameters' shapes."""
+    stored = _read(lambda name: score(name).reshape(-1).cpu().numpy())
     return lambda name, begin, end: stored(name, begin, end) + np.float32(0)  # a copy, in which -0 became 0
 
 

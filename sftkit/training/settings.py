@@ -27,6 +27,8 @@ TWO_PHASES = ("lottery", "diff")
 L0 = 1.25e-7
 #: What phase 1 ranks entries by: see :mod:`sftkit.training.criteria`.
 CRITERIA = ("change", "magnitude-increase", "movement", "fisher")
+#: Those that gradients at θ(0) can stand in for: see :mod:`sftkit.training.streaming`.
+STREAMED = ("change", "fisher")
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class Settings:
         source_sft: SFT applied while training and not part of the result (``--with``).
         method: one of ``METHODS``.
         criterion: one of ``CRITERIA``.
+        selection: "full": phase 1 is full fine-tuning; "streaming": gradients at θ(0) are added up, θ does not move.
+        base_dtype: "f32" or "bf16": in what the base is held while training; its head, and φ, are float32.
         mask_from: an SFT or file of masks whose positions φ gets.
         avoid: SFTs or files of masks whose positions φ keeps clear of.
         iterations: rounds of phase 1 in which the choice narrows from all to K.
@@ -108,6 +112,8 @@ class Settings:
     precision: str = "f32"
     accumulate: int = 1
     criterion: str = "change"
+    selection: str = "full"
+    base_dtype: str = "f32"
     mask_from: Path | None = None
     avoid: tuple[Path, ...] = ()
     iterations: int = 1
@@ -174,6 +180,10 @@ def settings_for(
         )
     if phase1_steps is not None or phase1_epochs is not None:
         made = replace(made, phase1=Length(phase1_epochs, phase1_steps))
+    if made.base_dtype == "bf16" and made.precision == "f32":
+        made = replace(
+            made, precision="bf16"
+        )  # float32 arithmetic on such weights would have to be asked of each layer
     check(made)
     return made
 
@@ -211,6 +221,7 @@ def check(made: Settings) -> None:
         raise SettingsError(f"--method is {made.method!r}; known are {', '.join(METHODS)}.")
     check_options(made.options, made.objective)
     _check_method(made)
+    _check_memory(made)
 
 
 def _check_method(made: Settings) -> None:
@@ -233,3 +244,34 @@ def _check_method(made: Settings) -> None:
         raise SettingsError(f"{option} goes with --method lottery, not with --method {made.method}.")
     if made.l0 != L0 and made.method != "diff":
         raise SettingsError(f"--l0 goes with --method diff, not with --method {made.method}.")
+
+
+def _check_memory(made: Settings) -> None:
+    """What goes with which way to save memory."""
+    if made.selection not in ("full", "streaming"):
+        raise SettingsError(f"--selection is {made.selection!r}; known are full, streaming.")
+    if made.base_dtype not in ("f32", "bf16"):
+        raise SettingsError(f"--base-dtype is {made.base_dtype!r}; known are f32, bf16.")
+    if made.selection == "streaming":
+        _check_streaming(made)
+    if made.base_dtype == "bf16" and made.precision == "f16":
+        raise SettingsError("--precision f16 and --base-dtype bf16 do not go together.")
+    if made.base_dtype == "bf16" and made.method == "lottery" and made.selection == "full":
+        raise SettingsError(
+            "--base-dtype bf16: full fine-tuning in bfloat16 loses small updates. "
+            "Add --selection streaming, or take a --method without it, or leave --base-dtype out."
+        )
+
+
+def _check_streaming(made: Settings) -> None:
+    if made.method != "lottery":
+        raise SettingsError(f"--selection streaming goes with --method lottery, not with --method {made.method}.")
+    if made.criterion not in STREAMED:
+        raise SettingsError(
+            f"--criterion {made.criterion} asks how θ moved, and --selection streaming moves nothing: "
+            f"take {' or '.join(STREAMED)}."
+        )
+    if made.rewind_to != 0:
+        raise SettingsError("--rewind-to: θ does not move in phase 1 with --selection streaming.")
+    if made.precision == "f16":
+        raise SettingsError("--precision f16 scales gradients, which --selection streaming adds up: take bf16.")

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from sftkit.modeling.apply import add_entries
 from sftkit.modeling.backbone import backbone_parameters
-from sftkit.modeling.sparse import sparse_parameters
+from sftkit.modeling.sparse import SparseDelta, sparse_parameters
 from tests import pico
 
 
@@ -107,3 +108,44 @@ def test_gradient_checkpointing_gives_the_same_gradient() -> None:
             model(**_batch(3)).loss.backward()
             gradients.append(torch.cat([delta.phi.grad for delta in deltas.values() if delta.phi.grad is not None]))
     torch.testing.assert_close(gradients[0], gradients[1])
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_weights_are_rounded_as_composing_rounds_them(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(4000, generator=generator).to(dtype)
+    phi = torch.randn(4000, generator=generator) * 10.0 ** torch.randint(-6, 1, (4000,), generator=generator)
+    delta, composed = SparseDelta(weight, torch.arange(4000)), weight.clone()
+    add_entries(composed, torch.arange(4000), phi.double())
+    with torch.no_grad():
+        delta.phi.copy_(phi)
+        assert torch.equal(delta(weight), composed)
+
+
+def test_steps_too_small_for_bfloat16_add_up_in_phi() -> None:
+    weight = torch.ones(1, dtype=torch.bfloat16)
+    delta = SparseDelta(weight, torch.zeros(1, dtype=torch.int64))
+    seen = []
+    for _ in range(5):
+        with torch.no_grad():
+            delta.phi.add_(1e-3)
+            seen.append(float(delta(weight)))
+    assert seen == [1.0, 1.0, 1.0, 1.0078125, 1.0078125]
+
+
+@pytest.mark.slow  # importing the compiler takes ten seconds
+@pytest.mark.filterwarnings("ignore")  # dynamo's own, about what it traces
+def test_torch_compile_gives_the_same_gradient() -> None:
+    gradients = []
+    for compiled in (False, True):
+        model = pico.make_model().eval()
+        with sparse_parameters(model, _positions(model)) as deltas:
+            run = torch.compile(model, backend="eager") if compiled else model
+            small = torch.optim.SGD([delta.phi for delta in deltas.values()], lr=0.1)
+            for step in range(3):
+                small.zero_grad()
+                run(**_batch(step)).loss.backward()
+                small.step()
+            gradients.append(torch.cat([delta.phi.detach() for delta in deltas.values()]))
+    torch.testing.assert_close(gradients[0], gradients[1])
+    assert float(gradients[0].abs().max()) > 1e-3

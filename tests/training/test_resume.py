@@ -41,6 +41,12 @@ def test_a_run_that_was_interrupted_at_a_step_ends_with_the_same_bytes(
     assert write(tmp_path / "x.sft", result.sft).read_bytes() == undisturbed
 
 
+def test_an_interruption_saves_the_step_that_it_came_at(pico_base: Path, corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        learn(settings(pico_base, corpus, method="random"), EndAt(5), run_dir=tmp_path / "run")
+    assert (tmp_path / "run" / "phase2-100" / "checkpoint-5" / "complete").exists()
+
+
 @pytest.mark.parametrize("criterion", ["movement", "fisher"])
 def test_scores_that_are_counted_while_training_survive_an_interruption(
     criterion: str, pico_base: Path, corpus: Path, tmp_path: Path
