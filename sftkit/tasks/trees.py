@@ -114,7 +114,9 @@ class _Graph:
         self.weights[slots[1:]] = -np.inf
         self.weights[:, slots[1:]] = -np.inf
         self.weights[to, to] = -np.inf
-        self.best[np.isin(self.best, slots)] = to
+        inside = np.zeros(len(self.best), np.bool_)
+        inside[slots] = True
+        self.best[inside[self.best]] = to
         self.best[to] = self.weights[to].argmax()
         self.node[to] = merged
         return to
