@@ -32,5 +32,9 @@ class SettingsError(SftkitError):
     """Settings that contradict each other or the model, such as a K larger than what may move."""
 
 
+class HubError(SftkitError):
+    """The hub cannot be reached, or refuses what was asked of it."""
+
+
 class OutputExistsError(SftkitError):
     """The output is already there and replacing it was not asked for."""

@@ -1,18 +1,18 @@
 """Names that may mean the hub: models by id, SFTs by ``hf://owner/name[@revision][/file.sft]``.
 
-Downloads through huggingface_hub into its own cache, whose login and offline mode hold. Imports neither torch nor
-transformers. Does not push, and does not convert: of a repo published as ``pytorch_diff.bin`` it gives that file.
+Downloads through huggingface_hub into its own cache, and uploads files in one commit; its login and offline mode hold.
+Imports neither torch nor transformers. Does not convert: a repo published as ``pytorch_diff.bin`` gives that file.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from sftkit.errors import CheckpointError, FormatError, SftkitError
+from sftkit.errors import CheckpointError, FormatError, HubError, OutputExistsError, SftkitError
 
 SCHEME = "hf://"
 #: The file in which the reference implementation publishes an SFT.
@@ -37,12 +37,12 @@ class HubAddress:
 
 
 def parse_address(text: str) -> HubAddress:
-    """The parts of a hub address.
+    """The parts of a hub address, whose ``hf://`` may be left out.
 
     Raises:
         FormatError: if it is not one.
     """
-    match = re.fullmatch(r"hf://([\w.-]+/[\w.-]+)(?:@([^/:]+))?(?:/(.+))?", text)
+    match = re.fullmatch(r"(?:hf://)?([\w.-]+/[\w.-]+)(?:@([^/:]+))?(?:/(.+))?", text)
     if match is None:
         raise FormatError(f"{text}: a hub address looks like hf://owner/name, hf://owner/name@revision or …/file.sft.")
     return HubAddress(match[1], match[2], match[3])
@@ -140,16 +140,90 @@ def _only_sft(argument: str, address: HubAddress) -> str:
     raise FormatError(f"{argument}: holds no .sft file.")
 
 
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What an upload came to: the repo's address on the web, and files there that were left as they are."""
+
+    url: str
+    kept: tuple[str, ...]
+
+
+def push_files(
+    repo: str,
+    files: Mapping[str, Path | bytes],
+    *,
+    revision: str | None = None,
+    private: bool = False,
+    overwrite: bool = False,
+    keep: str = "README.md",
+) -> Pushed:
+    """Upload files to a model repo in one commit; repo and branch are made if there are none.
+
+    Args:
+        repo: "owner/name".
+        files: names in the repo -> local files, or bytes.
+        revision: a branch; the main one by default.
+        private: make the repo a private one.
+        overwrite: replace files that are there already; what they were stays in the repo's history.
+        keep: a file that, where it is there already, is left alone unless ``overwrite`` is given.
+
+    Raises:
+        OutputExistsError: if another file is there already and ``overwrite`` is false, or the repo is public and was
+            to be private; nothing is uploaded then.
+        HubError: if the hub cannot be reached or refuses.
+    """
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    api = HfApi()
+
+    def ask(call: Callable[[], _T]) -> _T:
+        return _ask(f"{repo}:", call, HubError)
+
+    url = ask(lambda: api.create_repo(repo, private=private or None, exist_ok=True))
+    if private and not ask(lambda: api.repo_info(repo)).private:
+        raise OutputExistsError(f"{repo} exists already and is public. Choose another name, or leave --private out.")
+    new = revision is not None and revision not in [at.name for at in ask(lambda: api.list_repo_refs(repo)).branches]
+    there = set() if new else set(ask(lambda: api.list_repo_files(repo, revision=revision)))
+    kept = there & {keep} if not overwrite else set()
+    taken = sorted(there & files.keys() - {keep})
+    if taken and not overwrite:
+        raise OutputExistsError(
+            f"{repo} has {taken[0]} already. Choose another name, or replace it with --overwrite (its history stays)."
+        )
+    if new:
+        ask(lambda: api.create_branch(repo, branch=str(revision), exist_ok=True))
+    parts = [CommitOperationAdd(name, data) for name, data in files.items() if name not in kept]
+    ask(lambda: api.create_commit(repo, parts, commit_message=f"Upload {next(iter(files))}", revision=revision))
+    return Pushed(str(url), tuple(sorted(kept)))
+
+
+_LOG_IN = "Log in with: hf auth login, or set HF_TOKEN"
+
+
 def _ask(what: str, call: Callable[[], _T], kind: type[SftkitError]) -> _T:
     """Call the hub; its errors become one line."""
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        LocalTokenNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+    )  # fmt: skip
 
     unreachable = f"{what} the hub cannot be reached. Is the name spelt right, and is there a network?"
     try:
         return call()
     except (LocalEntryNotFoundError, OfflineModeIsEnabled):
         raise kind(unreachable) from None
+    except LocalTokenNotFoundError:
+        raise kind(f"{what} the hub wants to know who you are. {_LOG_IN}.") from None
+    except RepositoryNotFoundError:
+        raise kind(f"{what} the hub has no such repo, or it is private. {_LOG_IN} if it is yours.") from None
     except (HfHubHTTPError, HFValidationError) as error:
+        if isinstance(error, HfHubHTTPError) and error.response.status_code in (401, 403):
+            status = error.response.status_code
+            raise kind(f"{what} the hub refuses ({status}). {_LOG_IN} to a token that may do this.") from None
         line = " ".join(str(error).split("\n\n")[-1].split())[:200]
         raise kind(f"{what} the hub says: {line}") from None
     except Exception as error:

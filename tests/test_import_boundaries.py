@@ -49,7 +49,9 @@ def test_help_imports_nothing_heavy_not_even_numpy() -> None:
     assert heavy_modules("--help", also=("numpy", "scipy", "matplotlib", "huggingface_hub")) == []
 
 
-@pytest.mark.parametrize("command", ["train", "compose", "subtract", "inspect", "overlap", "evaluate", "convert"])
+@pytest.mark.parametrize(
+    "command", ["train", "compose", "subtract", "inspect", "overlap", "evaluate", "convert", "push", "pull"]
+)
 def test_the_help_of_every_command_imports_nothing_heavy(command: str) -> None:
     assert heavy_modules(command, "--help", also=("numpy",)) == []
 

@@ -14,6 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from sftkit.operations.facts import share as share  # for every command's tables
+
 
 class _Console(Console):
     """rich's console, but that a reader who went away is the application's business."""
@@ -84,8 +86,3 @@ def note(text: str) -> None:
 def error(text: str) -> None:
     """What could not be done, to standard error."""
     stderr().print(f"[red]error:[/] {escape(text)}", soft_wrap=True)
-
-
-def share(value: float) -> str:
-    """A share as a percentage with three significant digits: 0.0431 is "4.31 %"."""
-    return f"{100 * value:.3g} %"

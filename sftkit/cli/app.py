@@ -30,6 +30,8 @@ SUMMARIES = {
     "overlap": "Show how much SFTs overlap, for every pair of them, and what random positions would give.",
     "evaluate": "Score a model on labelled data, or a base with SFTs that are added in memory.",
     "convert": "Convert an SFT published as pytorch_diff.bin to .sft, or an .sft file back to that layout.",
+    "push": "Upload an SFT to the hub, with a model card made from what it says of itself.",
+    "pull": "Download an SFT from the hub, and check it; one that was published as pytorch_diff.bin is converted.",
 }
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sftkit.cli import _options, _render
 from sftkit.cli._arguments import check_values
 from sftkit.hub import SCHEME, parse_address, resolve_model, resolve_sft
+
+if TYPE_CHECKING:
+    from sftkit.operations.convert import ConvertReport
 
 
 def convert(
@@ -69,6 +72,11 @@ def convert(
             values=values,
             overwrite=overwrite,
         )
+    show(report, json=json, quiet=quiet)
+
+
+def show(report: ConvertReport, *, json: bool, quiet: bool) -> None:
+    """Print what was written: the document, or a line; notes to standard error."""
     if json:
         _render.as_json(report.document())
     elif not quiet:

@@ -11,6 +11,7 @@ import typer
 from sftkit.cli import _render
 from sftkit.cli._arguments import local_sft
 from sftkit.cli._render import Column
+from sftkit.operations.facts import facts, shown_shape, training_rows
 
 if TYPE_CHECKING:
     from sftkit.operations.stats import Stats
@@ -71,6 +72,9 @@ def inspect(
         _compare(summaries, layers)
         for summary, rows in zip(summaries, named, strict=True):
             _show_tokens(summary, rows)
+    for summary in summaries:
+        if summary.metadata.base is None:
+            _render.note(f"{summary.label} does not say its base: the density is of the parameters that it names.")
 
 
 def _document(summary: DiffSummary, rows: Sequence[TokenRow] | None) -> dict[str, Any]:
@@ -78,91 +82,13 @@ def _document(summary: DiffSummary, rows: Sequence[TokenRow] | None) -> dict[str
 
 
 def _show(summary: DiffSummary, every_parameter: bool) -> None:
-    facts = [(name, value) for name, value in _facts(summary) if value]
-    _render.table(summary.label, [Column(""), Column("")], facts)
+    _render.table(summary.label, [Column(""), Column("")], [(name, value) for name, value in facts(summary) if value])
     _stats_table("By kind of module", "kind", summary.kinds, summary.k)
     _stats_table("By layer", "layer", summary.layers, summary.k)
     if every_parameter:
         _stats_table("By parameter", "parameter", summary.parameters, summary.k)
     if summary.metadata.training:
-        _render.table("Training", [Column(""), Column("")], _flat(summary.metadata.training))
-
-
-def _facts(summary: DiffSummary) -> list[tuple[str, str]]:
-    metadata, base = summary.metadata, summary.metadata.base
-    total, quantiles = summary.total, summary.quantiles
-    rows = [
-        f"{len(each.touched):,} of {each.rows:,} ({each.name.removesuffix('.weight')})"
-        for each in summary.embeddings
-        if len(each.touched)
-    ]
-    fingerprint = base.fingerprint if base else None
-    return [
-        ("K", f"{summary.k:,}"),
-        ("density, backbone", f"{_render.share(summary.density)} of {total.size:,}"),
-        ("density, with head", _render.share(summary.model_density) if summary.head else ""),
-        ("|φ| mean, max", f"{total.mean_abs:.3g}, {total.max_abs:.3g}" if summary.k else ""),
-        ("|φ| quantiles", "\n".join(f"{100 * q:g} %: {value:.3g}" for q, value in quantiles.items())),
-        ("φ l1, l2", f"{total.l1:.4g}, {total.l2:.4g}" if summary.k else ""),
-        ("embedding rows touched", "\n".join(rows)),
-        ("head", "\n".join(f"{tensor.name} {_shape(tensor.shape)}" for tensor in summary.head)),
-        ("head class", metadata.head or ""),
-        ("labels", ", ".join(metadata.labels)),
-        ("objective", metadata.objective),
-        ("method", metadata.method),
-        (
-            "base",
-            " ".join(part for part in (base.name, base.model_type and f"({base.model_type})") if part) if base else "",
-        ),
-        ("base revision", (base.revision or "") if base else ""),
-        ("base fingerprint", fingerprint or ""),
-        ("embeddings untied", _untied(summary)),
-        ("trained with", "\n".join(metadata.trained_with)),
-        ("made from", "\n".join(_parent(parent) for parent in metadata.parents)),
-        ("file", f"{summary.nbytes:,} bytes, values as {summary.stored}{_per_entry(summary)}"),
-    ]
-
-
-def _untied(summary: DiffSummary) -> str:
-    untied = summary.metadata.tied_embeddings
-    return f"{untied.output} from {untied.input}" if untied else ""
-
-
-def _per_entry(summary: DiffSummary) -> str:
-    head = sum(tensor.nbytes for tensor in summary.head)
-    return f", {(summary.nbytes - head) / summary.k:.2f} bytes an entry" if summary.k else ""
-
-
-def _parent(parent: Any) -> str:
-    name = parent.get("name") or parent.get("path") or parent.get("digest") or "?"
-    return f"{name} × {parent['weight']}" if "weight" in parent else str(name)
-
-
-def _flat(training: Any, prefix: str = "") -> list[tuple[str, str]]:
-    """A training record as rows for people: what was not asked for is left out. ``--json`` has all of it."""
-    rows: list[tuple[str, str]] = []
-    for key, value in training.items():
-        if isinstance(value, dict) and "name" not in value:
-            rows += _flat(value, f"{prefix}{key} ")
-        elif prefix == "history ":
-            rows += [(f"{prefix}{key}", f"{len(value)} evaluations")] if isinstance(value, list) and value else []
-        elif value not in (None, "", False, [], ()):
-            rows.append((f"{prefix}{key}".replace("_", " "), _said(value)))
-    return rows
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, dict):
-        return str(value["name"])
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(_said, value))
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
-    return str(value)
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return " × ".join(f"{size:,}" for size in shape) or "scalar"
+        _render.table("Training", [Column(""), Column("")], training_rows(summary.metadata.training))
 
 
 def _stats_table(title: str, what: str, groups: Sequence[Stats], k: int) -> None:
@@ -175,7 +101,7 @@ def _stats_table(title: str, what: str, groups: Sequence[Stats], k: int) -> None
 
 
 def _stats_row(stats: Stats, k: int) -> tuple[str, ...]:
-    size, entries = _shape(stats.shape), f"{stats.nnz:,}"
+    size, entries = shown_shape(stats.shape), f"{stats.nnz:,}"
     if not stats.nnz:
         return (stats.name, size, entries, "–", "–", "–", "–", "–")
     share, density = _render.share(stats.nnz / k), _render.share(stats.density)
@@ -205,8 +131,10 @@ def _show_tokens(summary: DiffSummary, rows: Sequence[TokenRow]) -> None:
 
 def _compare(summaries: Sequence[DiffSummary], every_parameter: bool) -> None:
     columns = [Column(""), *(Column(summary.label, number=True) for summary in summaries)]
-    facts = [dict(_facts(summary)) for summary in summaries]
-    rows = [[key, *(fact[key] for fact in facts)] for key in facts[0] if any(fact[key] for fact in facts)]
+    columns_of = [dict(facts(summary)) for summary in summaries]
+    names = dict.fromkeys(name for column in columns_of for name in column)
+    rows = [[name, *(column.get(name, "") for column in columns_of)] for name in names]
+    rows = [row for row in rows if any(row[1:])]
     _render.table("", columns, rows)
     _compare_groups("Density by kind of module", columns, [summary.kinds for summary in summaries])
     _compare_groups("Density by layer", columns, [summary.layers for summary in summaries])

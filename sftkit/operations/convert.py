@@ -141,7 +141,7 @@ def to_sft(
     recorded = identify(checkpoint, base_name or str(base))() if checkpoint else None
     metadata = Metadata(specs, k, density(k, specs.values()), recorded, objective, labels=tuple(labels))
     write(output, _Converted(diffs, metadata, components.head), values=values, overwrite=overwrite)
-    return _checked(output, k if values == "f32" else None, notes)
+    return checked(output, k if values == "f32" else None, notes)
 
 
 def converted(path: Path, name: str = "") -> Path:
@@ -202,8 +202,12 @@ def to_directory(source: Path, output: Path, *, model_type: str = "", overwrite:
     return ConvertReport(output, k, total, metadata.objective, head, tuple(notes[:1]))
 
 
-def _checked(path: Path, k: int | None, notes: Sequence[str]) -> ConvertReport:
-    """Read the new file back as any reader would, and compare its K with what went in."""
+def checked(path: Path, k: int | None = None, notes: Sequence[str] = ()) -> ConvertReport:
+    """Read a file as a whole; a new one's K is compared with what went in.
+
+    Raises:
+        FormatError: if anything in it is not what the format asks for.
+    """
     file = SftFile(path)
     entries = sum(len(file.entries(name)[0]) for name in file.names)
     file.check_count(entries)

@@ -1,0 +1,93 @@
+"""What is to be said of an SFT to people: the lines that ``inspect`` shows and that a model card holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sftkit.operations.summary import DiffSummary
+
+
+def share(value: float) -> str:
+    """A share as a percentage with three significant digits: 0.0431 is "4.31 %"."""
+    return f"{100 * value:.3g} %"
+
+
+def facts(summary: DiffSummary) -> list[tuple[str, str]]:
+    """What an SFT is, line by line; the text is "" where there is nothing to say."""
+    metadata, base = summary.metadata, summary.metadata.base
+    total, quantiles = summary.total, summary.quantiles
+    rows = [
+        f"{len(each.touched):,} of {each.rows:,} ({each.name.removesuffix('.weight')})"
+        for each in summary.embeddings
+        if len(each.touched)
+    ]
+    fingerprint = base.fingerprint if base else None
+    return [
+        ("K", f"{summary.k:,}"),
+        ("density, backbone" if base else "density, parameters named", f"{share(summary.density)} of {total.size:,}"),
+        ("density, with head", share(summary.model_density) if summary.head else ""),
+        ("|φ| mean, max", f"{total.mean_abs:.3g}, {total.max_abs:.3g}" if summary.k else ""),
+        ("|φ| quantiles", "\n".join(f"{100 * q:g} %: {value:.3g}" for q, value in quantiles.items())),
+        ("φ l1, l2", f"{total.l1:.4g}, {total.l2:.4g}" if summary.k else ""),
+        ("embedding rows touched", "\n".join(rows)),
+        ("head", "\n".join(f"{tensor.name} {shown_shape(tensor.shape)}" for tensor in summary.head)),
+        ("head class", metadata.head or ""),
+        ("labels", ", ".join(metadata.labels)),
+        ("objective", metadata.objective),
+        ("method", metadata.method),
+        (
+            "base",
+            " ".join(part for part in (base.name, base.model_type and f"({base.model_type})") if part) if base else "",
+        ),
+        ("base revision", (base.revision or "") if base else ""),
+        ("base fingerprint", fingerprint or ""),
+        ("embeddings untied", _untied(summary)),
+        ("trained with", "\n".join(metadata.trained_with)),
+        ("made from", "\n".join(_parent(parent) for parent in metadata.parents)),
+        ("file", f"{summary.nbytes:,} bytes, values as {summary.stored}{_per_entry(summary)}"),
+    ]
+
+
+def _untied(summary: DiffSummary) -> str:
+    untied = summary.metadata.tied_embeddings
+    return f"{untied.output} from {untied.input}" if untied else ""
+
+
+def _per_entry(summary: DiffSummary) -> str:
+    head = sum(tensor.nbytes for tensor in summary.head)
+    return f", {(summary.nbytes - head) / summary.k:.2f} bytes an entry" if summary.k else ""
+
+
+def _parent(parent: Any) -> str:
+    name = parent.get("name") or parent.get("path") or parent.get("digest") or "?"
+    return f"{name} × {parent['weight']}" if "weight" in parent else str(name)
+
+
+def training_rows(training: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """A training record as rows for people: what was not asked for is left out. ``--json`` has all of it."""
+    rows: list[tuple[str, str]] = []
+    for key, value in training.items():
+        if isinstance(value, dict) and "name" not in value:
+            rows += training_rows(value, f"{prefix}{key} ")
+        elif prefix == "history ":
+            rows += [(f"{prefix}{key}", f"{len(value)} evaluations")] if isinstance(value, list) and value else []
+        elif value not in (None, "", False, [], ()):
+            rows.append((f"{prefix}{key}".replace("_", " "), _said(value)))
+    return rows
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value["name"])
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_said, value))
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
+    return str(value)
+
+
+def shown_shape(shape: Sequence[int]) -> str:
+    """A shape for people: 768 × 3,072."""
+    return " × ".join(f"{size:,}" for size in shape) or "scalar"
