@@ -178,7 +178,10 @@ def one_objective(given: dict[str, list[str] | None]) -> tuple[str, tuple[str, .
         raise typer.BadParameter(
             f"One objective at a time: {' and '.join(f'--{name}' for name, _ in named)} were given."
         )
-    return named[0]
+    name, files = named[0]
+    if "" in files:
+        raise typer.BadParameter(f"--{name}: the name of the file is empty.")
+    return name, files
 
 
 def check_device(device: str) -> str:

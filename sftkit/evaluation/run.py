@@ -155,8 +155,8 @@ class Judge:
         """
         self._scoring, self._base = scoring, base
         objective = objective_of(scoring.objective, scoring.options)
-        self._tokenizer = load_tokenizer(base, words=objective.takes_words)
         self.stage = Stage(objective, base, scoring.device)
+        self._tokenizer = load_tokenizer(base, words=objective.takes_words)
 
     def score(
         self,

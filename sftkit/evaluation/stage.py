@@ -77,12 +77,12 @@ class Stage:
         view, objective = self._view, self._objective
         choice = choose_head(collapse(sfts), view.architecture, view.known, base_has_lm_head=view.has_lm_head)
         owner = choice.owner
-        if owner is not None and objective.is_task and owner.sft.metadata.objective not in ("", objective.name):
+        if owner is not None and owner.sft.metadata.objective not in ("", objective.name):
             if owner.sft.metadata.is_task:
                 raise MismatchError(
                     f"{owner.path}: was trained with --{owner.sft.metadata.objective}, not --{objective.name}."
                 )
-            owner = None  # a language's head is of no use to a task
+            owner = owner if not objective.is_task else None  # a language's head is of no use to a task
         untied = choice.untie is not None and not objective.is_task
         if owner is None:
             return _Head(None, (), (), untied)

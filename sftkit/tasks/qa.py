@@ -132,16 +132,14 @@ class AnswerEvaluator(Evaluator):
         return Tally(self._counts(predicted), _exact_match_and_f1)
 
     def details(self, predicted: Sequence[Any]) -> dict[str, Any]:
-        """The metrics of the questions with and without an answer, where there are both kinds."""
+        """``answerable``: the metrics of questions with an answer and of those without, where there are both kinds."""
         if self._answered.all():
             return {}
-        counts = self._counts(predicted)
-        parts = {"has_answer": counts[self._answered], "no_answer": counts[~self._answered]}
-        return {
-            name: {"questions": len(part)}
-            | {key: float(value) for key, value in _exact_match_and_f1(part.sum(0)).items()}
-            for name, part in parts.items()
-        }
+        counts, rows = self._counts(predicted), []
+        for kind, chosen in (("yes", self._answered), ("no", ~self._answered)):
+            found = _exact_match_and_f1(counts[chosen].sum(0)).items()
+            rows.append({"answerable": kind, "questions": int(chosen.sum())} | {key: float(v) for key, v in found})
+        return {"answerable": rows}
 
     def _counts(self, predicted: Sequence[Answer]) -> Counts:
         pairs = zip(predicted, self.gold, strict=True)

@@ -14,6 +14,7 @@ from datasets import Dataset, concatenate_datasets
 from sftkit.errors import DataError
 
 HUB = "hf://"
+_GZIP = b"\x1f\x8b"
 
 
 def local_file(source: str) -> Path:
@@ -39,6 +40,11 @@ def read_text(source: str) -> str:
         DataError: as :func:`local_file`, or if it is not UTF-8; names the line.
     """
     raw = local_file(source).read_bytes()
+    if raw.startswith(_GZIP):
+        raise DataError(f"{source}: is compressed. Unpack it first (gunzip).")
+    if (nul := raw.find(0)) >= 0:  # UTF-16 without a mark would pass as UTF-8 with them
+        line = raw.count(b"\n", 0, nul) + 1
+        raise DataError(f"{source}, line {line}: a NUL byte, so it is not UTF-8 text.")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

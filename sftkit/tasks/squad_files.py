@@ -104,9 +104,8 @@ def _document(source: str) -> Any:
     try:
         return json.loads(read_text(source))
     except json.JSONDecodeError as error:
-        raise DataError(
-            f"{source}, line {error.lineno}: not JSON ({error.msg}). --qa takes SQuAD's JSON, version 1.1 or 2.0."
-        ) from None
+        where = f"{source}, line {error.lineno}, column {error.colno}"
+        raise DataError(f"{where}: not JSON ({error.msg}). --qa takes SQuAD's JSON, version 1.1 or 2.0.") from None
     except RecursionError:
         raise DataError(f"{source}: its JSON is nested too deep to be SQuAD's.") from None
 

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.integrations.integration_utils import get_reporting_integration_callbacks
 
+from sftkit.errors import SettingsError
 from sftkit.tasks.base import Collator, DrawsByEpoch
 from sftkit.training.checkpoints import mark_complete
 from sftkit.training.observer import Observer
 from sftkit.training.regularisers import Regulariser
 from sftkit.training.snapshot import Snapshot
 from sftkit.training.together import anywhere, barrier
+
+
+def check_loggers(names: Sequence[str]) -> None:
+    """Refuse loggers that the Trainer does not know, or whose library is not installed.
+
+    Raises:
+        SettingsError: naming the logger.
+    """
+    name = ""
+    try:
+        for name in names:
+            for logger in get_reporting_integration_callbacks(name):
+                logger()
+    except (ValueError, ImportError, RuntimeError) as error:
+        raise SettingsError(f"--report-to {name}: {' '.join(str(error).split())[:200]}") from None
 
 
 class Schedule(TrainerCallback):

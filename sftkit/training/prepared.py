@@ -17,6 +17,7 @@ from sftkit.operations.bases import check_belongs
 from sftkit.tasks.base import Objective
 from sftkit.tasks.registry import objective_of
 from sftkit.tasks.sources import held_out
+from sftkit.training.callbacks import check_loggers
 from sftkit.training.masks import avoided_by, biases, positions_of
 from sftkit.training.movable import Movable, freeze
 from sftkit.training.observer import Observer, Plan
@@ -44,7 +45,8 @@ class Prepared:
 
     def _load_data(self) -> None:
         settings = self.settings
-        device_of(settings.device)  # a device that is not there is better told before anything is read
+        device_of(settings.device)  # what is not there is better told before anything is read
+        check_loggers(settings.report_to)
         self.observer.loading("data")
         rows = self.objective.read(settings.data)
         if settings.dev:

@@ -183,9 +183,12 @@ def test_questions_with_and_without_answers_are_scored_apart_too() -> None:
     score = _evaluator(rows)
     scores = score.scores(_says(NumberFinder(), score))
     assert scores.metrics == {"exact_match": pytest.approx(1 / 3), "f1": pytest.approx(1 / 3)}
-    assert scores.details["has_answer"] == {"questions": 2, "exact_match": 0.5, "f1": 0.5}
-    assert scores.details["no_answer"] == {"questions": 1, "exact_match": 0, "f1": 0}
-    assert score.scores([Answer("42", 3), Answer("7", 6), Answer("", 0)]).details["no_answer"]["exact_match"] == 1
+    assert scores.details["answerable"] == [
+        {"answerable": "yes", "questions": 2, "exact_match": 0.5, "f1": 0.5},
+        {"answerable": "no", "questions": 1, "exact_match": 0, "f1": 0},
+    ]
+    declined = score.scores([Answer("42", 3), Answer("7", 6), Answer("", 0)]).details["answerable"][1]
+    assert declined["exact_match"] == 1
 
 
 def _labelled(rows: Dataset, max_length: int) -> list[str]:

@@ -104,8 +104,8 @@ def test_what_is_wrong_is_said_in_a_line_with_file_and_question(case: str, tmp_p
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"data": [\n  }', "line 2: not JSON"),
-        ("# a treebank\n1\tTa\n", "line 1: not JSON"),
+        ('{"data": [\n  }', "line 2, column 3: not JSON"),
+        ("# a treebank\n1\tTa\n", "line 1, column 1: not JSON"),
         ("[1, 2]", "the document: has no 'data'"),
         ("[" * 100_000, "nested too deep"),
     ],

@@ -45,6 +45,13 @@ def test_numbers_are_learned_as_answers_and_that_there_is_none(trained: Path) ->
     assert found["exact_match"] > 0.7  # 0.35, were every question declined
 
 
+def test_the_table_tells_questions_with_and_without_answers_apart(trained: Path) -> None:
+    inputs = (trained / "base", trained / "qa.sft", "--qa", trained / "test.json")
+    done = sftkit("evaluate", *inputs, "--stride", 8, "--resamples", 0)
+    assert done.status == 0, done.stderr
+    assert "answerable" in done.stdout
+
+
 def test_composed_on_disk_and_in_memory_answer_the_same(trained: Path, tmp_path: Path) -> None:
     inputs = (trained / "base", trained / "qa.sft")
     assert sftkit("compose", *inputs, "-o", tmp_path / "model").status == 0

@@ -1,0 +1,68 @@
+"""What is wrong with what was given is said in a line or two, with the file, and nothing is written."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from sftkit.tasks.registry import OBJECTIVES
+from tests.build import save_sft
+from tests.cli.run import Outcome, sftkit
+
+TASKS = sorted(name for name, objective in OBJECTIVES.items() if objective.is_task)
+ODD = {
+    "empty": (b"", "empty"),
+    "blank": (b"\n \n\n", ""),
+    "latin": (b"caf\xe9 \xe8\tta\n", "line 1: not UTF-8"),
+    "binary": (b"ta\tO\n\0\0mi\n", "line 2: a NUL byte"),
+    "utf-16": ("ta\tmi\n".encode("utf-16-le"), "line 1: a NUL byte"),
+    "compressed": (gzip.compress(b"ta\tmi\n"), "Unpack it first"),
+}
+
+
+def _is_told(done: Outcome, *words: str) -> None:
+    assert done.status == 1
+    assert len(done.stderr.strip().splitlines()) <= 2
+    assert "internal error" not in done.stderr
+    assert all(word in done.stderr for word in words), done.stderr
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("objective", TASKS)
+def test_a_file_that_is_no_data_is_named(objective: str, odd: str, tmp_path: Path, pico_base: Path) -> None:
+    content, says = ODD[odd]
+    path = tmp_path / "data.tsv"
+    path.write_bytes(content)
+    _is_told(sftkit("evaluate", pico_base, f"--{objective}", path), str(path), says)
+
+
+@pytest.mark.parametrize("objective", TASKS)
+def test_a_directory_or_nothing_is_no_data(objective: str, tmp_path: Path, pico_base: Path) -> None:
+    _is_told(sftkit("evaluate", pico_base, f"--{objective}", tmp_path), "a directory")
+    _is_told(sftkit("evaluate", pico_base, f"--{objective}", tmp_path / "x"), "no such file")
+
+
+@pytest.mark.parametrize("objective", TASKS)
+def test_data_of_another_format_is_named(objective: str, pico_base: Path, treebank: Path, corpus: Path) -> None:
+    other = corpus if objective in ("pos", "dep") else treebank
+    _is_told(sftkit("evaluate", pico_base, f"--{objective}", other), str(other))
+
+
+def test_an_empty_name_is_a_usage_error(pico_base: Path) -> None:
+    done = sftkit("evaluate", pico_base, "--pos", "")
+    assert done.status == 2
+    assert "--pos: the name of the file is empty" in done.stderr
+
+
+def test_a_task_given_to_a_language_objective_is_an_error(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
+    task = save_sft(tmp_path / "pos.sft", pico_base, objective="pos")
+    done = sftkit("evaluate", pico_base, task, "--mlm", corpus)
+    _is_told(done, "pos.sft: was trained with --pos, not --mlm")
+
+
+def test_a_logger_that_there_is_not_is_told_before_anything_is_read(tmp_path: Path, pico_base: Path) -> None:
+    done = sftkit("train", "--pos", tmp_path / "x", "--base", pico_base, "--report-to", "nope", "-o", tmp_path / "y")
+    _is_told(done, "--report-to nope")
+    assert not (tmp_path / "y").exists()
