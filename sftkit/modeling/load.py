@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    MODEL_FOR_MASKED_LM_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
 from sftkit.errors import CheckpointError, SettingsError
@@ -61,7 +68,8 @@ def load_model(
         config: changes to the config, such as ``num_labels``.
 
     Raises:
-        CheckpointError: if transformers cannot load it, or the checkpoint lacks part of the backbone.
+        CheckpointError: if transformers cannot load it, the checkpoint lacks part of the backbone, or an encoder is
+            asked for as a causal model.
     """
     torch.manual_seed(seed)
     try:
@@ -78,6 +86,7 @@ def load_model(
         raise CheckpointError(
             f"{path}: transformers cannot load it as {_kind(auto_class)} ({_line(error)})."
         ) from error
+    _check_direction(model, auto_class, path)
     _check_backbone(model, info, path)
     fresh = {*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])}
     return Loaded(model, frozenset(fresh))
@@ -148,6 +157,16 @@ def longest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
 
 def _wants_prefix_space(tokenizer: PreTrainedTokenizerBase) -> bool:
     return getattr(tokenizer, "add_prefix_space", None) is False
+
+
+def _check_direction(model: PreTrainedModel, auto_class: Any, path: Path) -> None:
+    """Refuse encoders as causal models: transformers takes them, and lets them see the tokens that they predict."""
+    encoder = type(model.config) in MODEL_FOR_MASKED_LM_MAPPING and not getattr(model.config, "is_decoder", False)
+    if auto_class is AutoModelForCausalLM and encoder:
+        raise CheckpointError(
+            f"{path}: a {model.config.model_type} reads in both directions, so causal language modelling is not for "
+            "it. Use --mlm."
+        )
 
 
 def _check_backbone(model: PreTrainedModel, info: dict[str, Any], path: Path) -> None:

@@ -62,6 +62,12 @@ def test_a_task_given_to_a_language_objective_is_an_error(tmp_path: Path, pico_b
     _is_told(done, "pos.sft: was trained with --pos, not --mlm")
 
 
+@pytest.mark.parametrize("command", ["evaluate", "train"])
+def test_an_encoder_is_no_causal_model(command: str, tmp_path: Path, pico_base: Path, corpus: Path) -> None:
+    base = [pico_base] if command == "evaluate" else ["--base", pico_base, "-o", tmp_path / "x.sft"]
+    _is_told(sftkit(command, *base, "--clm", corpus), "a bert reads in both directions", "Use --mlm")
+
+
 def test_a_logger_that_there_is_not_is_told_before_anything_is_read(tmp_path: Path, pico_base: Path) -> None:
     done = sftkit("train", "--pos", tmp_path / "x", "--base", pico_base, "--report-to", "nope", "-o", tmp_path / "y")
     _is_told(done, "--report-to nope")
