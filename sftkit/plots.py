@@ -1,6 +1,6 @@
-"""Pictures: where an SFT's entries lie, and how much SFTs overlap. The only module that imports matplotlib.
+"""Pictures: where an SFT's entries lie, how much SFTs overlap, how they were learned.
 
-Draws to files without any display. Colours are one hue from light to dark (two, meeting at the value of no effect, for
+The only module that imports matplotlib. Draws to files without any display. Colours are one hue from light to dark (two, meeting at the value of no effect, for
 metrics that have one), and every number that decides anything is written into its cell where there is room.
 """
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from sftkit.errors import SettingsError
 from sftkit.format.atomic import atomic_file, check_output
+from sftkit.operations.curves import PHASES, Curve, best, curves
 from sftkit.operations.kinds import KINDS, in_model_order, kind_of, layer_of
 from sftkit.operations.overlap import METRICS, Matrix, OverlapReport
 from sftkit.operations.stats import Stats, grouped
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 # The value that says "no effect", and how far from it the colours reach at least: noise must not look like much.
 _NEUTRAL = {"sign": (50.0, 10.0), "cosine": (0.0, 0.1), "lift": (1.0, 0.5)}
+
+_COLOURS = {"phase1": "tab:blue", "phase2": "tab:orange"}
 
 #: How a picture's name may end.
 FORMATS = (".png", ".pdf", ".svg")
@@ -122,24 +125,42 @@ def _largest(matrices: Sequence[Matrix]) -> float:
     return max(float(np.nanmax(matrix, initial=0.0)) for matrix in matrices) or 1.0
 
 
-def learning_curves(histories: Mapping[str, Sequence[Sequence[float]]], metric: str, path: Path) -> None:
-    """Draw a metric over the steps, a line for each phase; an existing picture is replaced.
+def learning_curves(records: Mapping[str, Mapping[str, Any]], path: Path, *, overwrite: bool = False) -> None:
+    """Draw what training records say of their phases: the metric on held-out data, and the training loss.
 
     Args:
-        histories: name of the phase -> [step, value] of every evaluation.
-        metric: what the value is.
+        records: name -> ``training`` of an SFT's metadata; a row each.
         path: where.
+        overwrite: replace an existing picture.
+
+    Raises:
+        SettingsError, OutputExistsError: as :func:`check_picture`; a SettingsError, too, if no record has curves.
     """
-    figure = _figure(6.0, 3.6)
-    axes = figure.subplots()
-    for (name, history), colour in zip(histories.items(), ("tab:blue", "tab:orange"), strict=False):
-        steps, values = [point[0] for point in history], [point[1] for point in history]
-        axes.plot(steps, values, marker="o", markersize=3, color=colour, label=name)
-    axes.set_xlabel("step")
-    axes.set_ylabel(f"{metric}, held out")
+    check_picture(path, overwrite=overwrite)
+    drawn = {name: record for name, record in records.items() if curves(record, "history")}
+    if not drawn:
+        raise SettingsError(f"{', '.join(records)}: no learning curves are recorded.")
+    figure = _figure(9.0, 3.2 * len(drawn))
+    for row, (name, record) in zip(figure.subplots(len(drawn), 2, squeeze=False), drawn.items(), strict=True):
+        step, value, metric = best(record) or (None, None, "score")
+        _curves(row[0], curves(record, "history"))
+        if step is not None:
+            row[0].plot(step, value, "o", markersize=8, fillstyle="none", color=_COLOURS["phase2"], label="kept")
+        row[0].set_title(f"{name}: {metric}, held out", loc="left", fontsize=9)
+        row[0].legend(frameon=False, fontsize=8)
+        _curves(row[1], curves(record, "losses"))
+        row[1].set_title("training loss since the evaluation before", loc="left", fontsize=9)
+    _save(figure, path, overwrite)
+
+
+def _curves(axes: Axes, phases: Mapping[str, Curve]) -> None:
+    """A line for each phase."""
+    for phase, curve in phases.items():
+        steps, values = list(curve), list(curve.values())
+        axes.plot(steps, values, marker="o", markersize=2.5, color=_COLOURS[phase], label=PHASES[phase])
+    axes.set_xlabel("step", fontsize=8)
+    axes.tick_params(labelsize=8)
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
-    _save(figure, path, overwrite=True)
 
 
 def _figure(width: float, height: float) -> Figure:

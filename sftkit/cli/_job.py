@@ -110,8 +110,5 @@ class Job:
 def _draw_curves(results: list[Result], run_dir: Path) -> None:
     from sftkit.plots import learning_curves
 
-    for result in results:
-        phases = {"phase 1": result.phase1, "phase 2": result.phase2}
-        histories = {name: phase.history for name, phase in phases.items() if phase is not None}
-        name = "curves.png" if len(results) == 1 else f"curves-{result.sft.density:g}.png"
-        learning_curves(histories, result.best_metric, run_dir / name)
+    records = {f"K = {result.sft.k:,}": result.sft.metadata.training for result in results}
+    learning_curves(records, run_dir / "curves.png", overwrite=True)

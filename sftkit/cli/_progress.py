@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from types import TracebackType
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
 from sftkit.cli import _render, _signals
 from sftkit.training.observer import Observer, Plan
@@ -56,12 +57,15 @@ class TrainingDisplay(Observer):
     def planned(self, plan: Plan) -> None:
         """The run's header."""
         steps = f"{plan.steps1:,} + {plan.steps2:,}" if plan.steps1 else f"{plan.steps2:,}"
-        self._say(
+        lines = [
             f"[bold]{self._title}{plan.objective}[/] on {escape(plan.base)}, {plan.method}: K = {plan.k:,} "
-            f"({_render.share(plan.density)} of {plan.backbone:,}), head {plan.head:,}\n"
+            f"({_render.share(plan.density)} of {plan.backbone:,}), head {plan.head:,}",
             f"  frozen: {escape(plan.frozen)}; {plan.train:,} examples, {plan.dev:,} to choose the best step on; "
-            f"{steps} steps of {plan.batch_size}"
-        )
+            f"{steps} steps of {plan.batch_size}",
+            f"  on {plan.device}{_processes(plan)}",
+            *(f"  memory, {phase}: {_memory(needed)}" for phase, needed in plan.memory.items()),
+        ]
+        self._say("\n".join(lines))
 
     def phase(self, name: str, steps: int) -> None:
         """A new bar, or a line."""
@@ -70,21 +74,27 @@ class TrainingDisplay(Observer):
         self._stop()
         self._phase, self._steps, self._loss, self._best = name, steps, "", ""
         self._started = self._spoke = time.monotonic()
-        if self._quiet or not steps:
+        if steps:
+            self._start(steps, MofNCompleteColumn(), TextColumn("{task.fields[loss]}{task.fields[best]}"))
+
+    def _start(self, total: int, *columns: ProgressColumn) -> None:
+        if self._quiet or not self._console.is_terminal:
             return
-        if self._console.is_terminal:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[loss]}{task.fields[best]}"),
-                TimeRemainingColumn(),
-                TextColumn("left"),
-                console=self._console,
-                transient=True,
-            )
-            self._task = self._bar.add_task(f"{self._title}{name}", total=steps, loss="", best="")
-            self._bar.start()
+        shown = (TextColumn("{task.description}"), BarColumn(), *columns, TimeRemainingColumn(), TextColumn("left"))
+        self._bar = Progress(*shown, console=self._console, transient=True)
+        self._task = self._bar.add_task(f"{self._title}{self._phase}", total=total, loss="", best="")
+        self._bar.start()
+
+    def selecting(self, done: int, total: int) -> None:
+        """A bar for the choice, and a line once it is made."""
+        if self._bar is None:
+            self._start(total)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done)  # type: ignore[arg-type]
+        if done >= total:
+            seconds = time.monotonic() - self._started
+            self._stop()
+            self._say(f"{self._title}selection  {seconds:.1f} s")
 
     def step(self, step: int, loss: float | None) -> None:
         """Move the bar; without one, a line now and then."""
@@ -144,3 +154,15 @@ def _time(seconds: float) -> str:
     whole = round(seconds)
     hours, rest = divmod(whole, 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
+
+
+def _processes(plan: Plan) -> str:
+    if plan.processes == 1:
+        return ""
+    reduced = ", ".join(f"{_render.size(count)} in {phase}" for phase, count in plan.reduced.items())
+    return f", {plan.processes} processes; gradients that they sum at a step: {reduced}"
+
+
+def _memory(needed: Mapping[str, int]) -> str:
+    parts = ", ".join(f"{what} {_render.size(count)}" for what, count in needed.items() if count)
+    return f"{_render.size(sum(needed.values()))} ({parts}) and activations"

@@ -86,3 +86,13 @@ def note(text: str) -> None:
 def error(text: str) -> None:
     """What could not be done, to standard error."""
     stderr().print(f"[red]error:[/] {escape(text)}", soft_wrap=True)
+
+
+def size(count: int) -> str:
+    """Bytes with three significant digits: 711391392 is "711 MB"."""
+    value, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.3g} {unit}"

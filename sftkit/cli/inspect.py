@@ -11,7 +11,8 @@ import typer
 from sftkit.cli import _render
 from sftkit.cli._arguments import local_sft
 from sftkit.cli._render import Column
-from sftkit.operations.facts import facts, shown_shape, training_rows
+from sftkit.cli._training import show_training
+from sftkit.operations.facts import facts, shown_shape
 
 if TYPE_CHECKING:
     from sftkit.operations.stats import Stats
@@ -33,6 +34,9 @@ def inspect(
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="F", help="Draw density and magnitude by layer and kind of module.")
     ] = None,
+    curves: Annotated[
+        Path | None, typer.Option("--curves", metavar="F", help="Draw the learning curves of the training record.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing picture.")] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document (a list of them for several files).")
@@ -44,22 +48,27 @@ def inspect(
     Examples:
       sftkit inspect mt.sft
       sftkit inspect mt.sft --layers --tokens --plot mt.png
-      sftkit inspect mt.sft ha.sft
+      sftkit inspect mt.sft ha.sft --curves curves.png
       sftkit inspect mt.sft --json
     """
     from sftkit.operations.summary import summarise
     from sftkit.operations.tokens import top_tokens
 
-    if plot:
+    for picture in (picture for picture in (plot, curves) if picture):
         from sftkit.plots import check_picture
 
-        check_picture(plot, overwrite=overwrite)
+        check_picture(picture, overwrite=overwrite)
     summaries = [summarise(local_sft(file), file) for file in files]
     named = [top_tokens(summary, tokenizer, top) for summary in summaries] if tokens else [()] * len(summaries)
     if plot:
         from sftkit.plots import plot_summaries
 
         plot_summaries(summaries, plot, overwrite=overwrite)
+    if curves:
+        from sftkit.plots import learning_curves
+
+        records = {Path(summary.label).name: summary.metadata.training for summary in summaries}
+        learning_curves(records, curves, overwrite=overwrite)
     if json:
         documents = [
             _document(summary, rows if tokens else None) for summary, rows in zip(summaries, named, strict=True)
@@ -87,8 +96,7 @@ def _show(summary: DiffSummary, every_parameter: bool) -> None:
     _stats_table("By layer", "layer", summary.layers, summary.k)
     if every_parameter:
         _stats_table("By parameter", "parameter", summary.parameters, summary.k)
-    if summary.metadata.training:
-        _render.table("Training", [Column(""), Column("")], training_rows(summary.metadata.training))
+    show_training(summary.metadata.training, summary.metadata.method)
 
 
 def _stats_table(title: str, what: str, groups: Sequence[Stats], k: int) -> None:

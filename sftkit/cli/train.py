@@ -9,6 +9,7 @@ import typer
 
 from sftkit.cli import _options, _render
 from sftkit.cli._job import Job
+from sftkit.cli._training import show_results
 from sftkit.errors import SettingsError
 from sftkit.training.ranks import is_first
 
@@ -223,8 +224,7 @@ def train(
         documents = [_document(result, path) for result, path in zip(results, outputs, strict=True)]
         _render.as_json(documents if len(densities) > 1 else documents[0])
     else:
-        for result, path in zip(results, outputs, strict=True):
-            _show(result, path)
+        show_results(results, outputs)
 
 
 def _densities(text: str | None) -> list[float]:
@@ -271,18 +271,3 @@ def _document(result: Result, output: Path) -> dict[str, Any]:
         "best": {"step": phase2.best_step, "metric": result.best_metric, "value": phase2.best_value},
         "seconds": {part: round(seconds, 3) for part, seconds in result.seconds.items()},
     }
-
-
-def _show(result: Result, output: Path) -> None:
-    metadata, phase2 = result.sft.metadata, result.phase2
-    seconds = "  ".join(f"{part} {value:,.1f} s" for part, value in result.seconds.items())
-    _render.table(
-        "",
-        [_render.Column("SFT"), _render.Column(str(output))],
-        [
-            ("objective, method", f"{metadata.objective}, {metadata.method}"),
-            ("K", f"{metadata.k:,} ({_render.share(metadata.density)} of the backbone)"),
-            ("best step", f"{phase2.best_step:,} of {phase2.steps:,}: {result.best_metric} {phase2.best_value:.4f}"),
-            ("time", seconds),
-        ],
-    )

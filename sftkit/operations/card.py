@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sftkit.hub import looks_like_hub_id
-from sftkit.operations.facts import facts, share, training_rows
+from sftkit.operations.facts import facts, share
+from sftkit.operations.training_facts import training_facts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +65,7 @@ def card(summary: DiffSummary, repo: str, file: str, revision: str | None = None
         _usage(summary, repo, file, revision, named if on_hub else "BASE"),
     ]
     if summary.metadata.training:
-        parts += ["## Training", _table(training_rows(summary.metadata.training))]
+        parts += ["## Training", _table(training_facts(summary.metadata.training, summary.metadata.method))]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 

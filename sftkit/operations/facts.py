@@ -65,29 +65,6 @@ def _parent(parent: Any) -> str:
     return f"{name} × {parent['weight']}" if "weight" in parent else str(name)
 
 
-def training_rows(training: Any, prefix: str = "") -> list[tuple[str, str]]:
-    """A training record as rows for people: what was not asked for is left out. ``--json`` has all of it."""
-    rows: list[tuple[str, str]] = []
-    for key, value in training.items():
-        if isinstance(value, dict) and "name" not in value:
-            rows += training_rows(value, f"{prefix}{key} ")
-        elif prefix == "history ":
-            rows += [(f"{prefix}{key}", f"{len(value)} evaluations")] if isinstance(value, list) and value else []
-        elif value not in (None, "", False, [], ()):
-            rows.append((f"{prefix}{key}".replace("_", " "), _said(value)))
-    return rows
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, dict):
-        return str(value["name"])
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(_said, value))
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
-    return str(value)
-
-
 def shown_shape(shape: Sequence[int]) -> str:
     """A shape for people: 768 × 3,072."""
     return " × ".join(f"{size:,}" for size in shape) or "scalar"

@@ -19,6 +19,8 @@ Keys = NDArray[np.uint32]
 Block = tuple[str, int, Keys]
 #: Elements a block should have: its temporaries then stay in the processor's cache.
 BLOCK = 1 << 18
+#: How often the blocks are gone through.
+PASSES = 3
 
 _BINS = 1 << 16
 _HALF = 16

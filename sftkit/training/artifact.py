@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+import transformers
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
@@ -24,6 +26,7 @@ from sftkit.modeling.backbone import backbone_parameters, head_names
 from sftkit.tasks.base import Objective
 from sftkit.tasks.sources import digest
 from sftkit.training.judge import Outcome
+from sftkit.training.ranks import world
 from sftkit.training.settings import Settings
 
 
@@ -34,6 +37,7 @@ class Trained:
     Attributes:
         settings, objective, checkpoint, model: the run's.
         untied: the names of the untied matrices, or None.
+        frozen: what was frozen, in words.
         trained_with: digests of the SFTs that were applied while training.
         max_length: as it was in force.
         phase1, phase2: what the phases did.
@@ -44,6 +48,7 @@ class Trained:
     checkpoint: Checkpoint
     model: PreTrainedModel
     untied: Untied | None
+    frozen: str
     trained_with: tuple[str, ...]
     max_length: int
     phase1: Outcome | None
@@ -105,7 +110,9 @@ def _record(trained: Trained, k: int, share: float) -> dict[str, Any]:
         "best": {"step": phase2.best_step, "metric": trained.objective.best_metric, "value": phase2.best_value},
         "history": {"phase1": phase1.history if phase1 else [], "phase2": phase2.history},
         "losses": {"phase1": phase1.losses if phase1 else [], "phase2": phase2.losses},
-        "sftkit": __version__,
+        "frozen": trained.frozen,
+        "processes": world(),
+        "versions": {"sftkit": __version__, "torch": torch.__version__, "transformers": transformers.__version__},
     }
 
 

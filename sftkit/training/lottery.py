@@ -21,6 +21,7 @@ from sftkit.errors import SettingsError
 from sftkit.format.encoding import Values
 from sftkit.format.sft import SFT
 from sftkit.modeling.sparse import sparse_parameters
+from sftkit.operations.topk import PASSES
 from sftkit.training.artifact import Trained, make_sft
 from sftkit.training.checkpoints import claim
 from sftkit.training.clock import Clock
@@ -32,7 +33,7 @@ from sftkit.training.phase import Phase, run_phase
 from sftkit.training.prepared import Prepared
 from sftkit.training.ranks import is_first, world
 from sftkit.training.regularisers import both, l1_on, l1_towards
-from sftkit.training.selection import Selection, at_random, check_finite, counted, highest, largest_of
+from sftkit.training.selection import Scores, Selection, at_random, check_finite, counted, highest, largest_of, watched
 from sftkit.training.settings import Settings
 from sftkit.training.snapshot import Snapshot
 from sftkit.training.streaming import GradientSums
@@ -164,7 +165,7 @@ class _Run:
         with clock("select"):
             check_finite(maskable)
             narrowed = [self._rounds(k)[0] for k in sizes]
-            selections = [highest(maskable, criterion.scores(), k, self.ready.avoided) for k in narrowed]
+            selections = self._highest(maskable, criterion.scores(), narrowed)
             self.start.restore(self._changed())
         if settings.iterations > 1:
             with clock("phase1"):
@@ -182,11 +183,16 @@ class _Run:
         with clock("select"):
             check_finite(moved)
             sizes_of = counted(lambda name: moved[name].abs())
-            selections = [highest(moved, sizes_of, k, self.ready.avoided) for k in sizes]
+            selections = self._highest(moved, sizes_of, sizes)
             self.rewound = Snapshot(self.folder / "rewind.safetensors", shared=self.lasting)
             begin = {name: tensor.add_(self.ready.movable.maskable[name].detach()) for name, tensor in moved.items()}
             self.rewound.save(begin | self.ready.head())
         return outcome, selections
+
+    def _highest(self, among: Mapping[str, torch.Tensor], scores: Scores, sizes: Sequence[int]) -> list[Selection]:
+        total = PASSES * len(sizes) * sum(tensor.numel() for tensor in among.values())
+        scores = watched(scores, total, self.observer.selecting)
+        return [highest(among, scores, k, self.ready.avoided) for k in sizes]
 
     def _rounds(self, k: int) -> list[int]:
         """How many entries are left after each round: from all to K by equal factors."""
@@ -275,6 +281,7 @@ class _Run:
             checkpoint=self.ready.checkpoint,
             model=self.ready.model,
             untied=self.ready.movable.untied,
+            frozen=self.ready.movable.frozen,
             trained_with=(self.ready.source.digest,) if self.ready.source is not None else (),
             max_length=self.ready.max_length,
             phase1=phase1,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,11 @@ class Plan:
         frozen: what is frozen, in words.
         train, dev: examples to learn from, and to choose the best step on.
         steps1, steps2: optimizer steps of the two phases; steps1 is 0 where a method has no phase 1.
-        batch_size: sequences an optimizer step.
+        batch_size: sequences an optimizer step, in all processes.
+        device: where it is computed.
+        processes: how many compute it.
+        memory: phase -> what for -> bytes that a process should need beside activations.
+        reduced: phase -> bytes that the processes sum over each other at an optimizer step; empty for one process.
     """
 
     objective: str
@@ -37,6 +42,10 @@ class Plan:
     steps1: int
     steps2: int
     batch_size: int
+    device: str = "cpu"
+    processes: int = 1
+    memory: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    reduced: Mapping[str, int] = field(default_factory=dict)
 
 
 class Observer:
@@ -50,6 +59,9 @@ class Observer:
 
     def phase(self, name: str, steps: int) -> None:
         """A phase of so many steps begins: "phase 1", "phase 2", or "select" with 0 steps."""
+
+    def selecting(self, done: int, total: int) -> None:
+        """So many of the elements that selection looks at were looked at."""
 
     def step(self, step: int, loss: float | None) -> None:
         """A step was done; the training loss (regulariser apart) where it was just measured."""

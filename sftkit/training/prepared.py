@@ -17,6 +17,7 @@ from sftkit.operations.bases import check_belongs
 from sftkit.tasks.base import Objective
 from sftkit.tasks.registry import objective_of
 from sftkit.tasks.sources import held_out
+from sftkit.training import memory
 from sftkit.training.callbacks import check_loggers
 from sftkit.training.masks import avoided_by, biases, positions_of
 from sftkit.training.movable import Movable, freeze
@@ -145,7 +146,27 @@ class Prepared:
             steps1=self.steps(settings.phase1.total) if settings.method in TWO_PHASES else 0,
             steps2=self.steps(settings.phase2.total),
             batch_size=settings.batch_size * settings.accumulate * world(),
+            device=str(self.model.device),
+            processes=world(),
+            **self._costs(k),
         )
+
+    def _costs(self, k: int) -> dict[str, Any]:
+        """Expected memory, and what processes send each other."""
+        settings = self.settings
+        sizes = memory.Sizes(
+            weights=sum(parameter.nbytes for parameter in self.model.parameters()),
+            maskable=self.movable.size,
+            largest=max(parameter.numel() for parameter in self.movable.maskable.values()),
+            head=sum(tensor.numel() for tensor in self.head().values()),
+            k=k,
+            processes=world(),
+        )
+        needed, reduced = {"phase 2": memory.phase2(sizes)}, {"phase 2": memory.reduced2(sizes)}
+        if settings.method in TWO_PHASES:
+            needed = {"phase 1": memory.phase1(sizes, settings)} | needed
+            reduced = {"phase 1": memory.reduced1(sizes, settings)} | reduced
+        return {"memory": needed, "reduced": reduced if world() > 1 else {}}
 
     def steps(self, total: Any) -> int:
         """Optimizer steps of a phase, given what turns an epoch's into them."""

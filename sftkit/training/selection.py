@@ -93,6 +93,19 @@ def highest(maskable: Mapping[str, torch.Tensor], scores: Scores, k: int, avoide
     return Selection(chosen.positions, chosen.tied if chosen.threshold == _KEY_OF_0 else 0)
 
 
+def watched(scores: Scores, total: int, watch: Callable[[int, int], None]) -> Scores:
+    """The same scores, with word of how many of the elements that will be asked for were asked for."""
+    done = 0
+
+    def score(name: str, begin: int, end: int) -> NDArray[np.float32]:
+        nonlocal done
+        done += end - begin
+        watch(done, total)
+        return scores(name, begin, end)
+
+    return score
+
+
 def most_changed(maskable: Mapping[str, nn.Parameter], before: Snapshot, k: int) -> Selection:
     """The K entries of greatest |θ(1) - θ(0)|.
 

@@ -12,13 +12,19 @@ from tests.cli.run import sftkit
 
 KEYS = {"k", "density", "objective", "method", "base", "parameters", "layers", "head", "training", "parents"}
 
+TRAINING = {
+    "seed": 7, "phase1": {"steps": 40}, "data": [{"name": "mt.txt", "xxh3_128": "e" * 32}], "lr": 5e-5, "l1": 0.1,
+    "frozen": "layer norms", "versions": {"sftkit": "9.9"}, "steps": {"phase1": 40, "phase2": 40},
+    "best": {"step": 20, "metric": "loss", "value": 3.25},
+    "history": {"phase1": [[20, 3.5], [40, 3.125]], "phase2": [[20, 3.25], [40, 3.375]]},
+    "losses": {"phase1": [[20, 4.5], [40, 4.25]], "phase2": []},
+}  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def sft(pico_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sfts")
-    return save_sft(
-        folder / "mt.sft", pico_base, training={"seed": 7, "phase1": {"steps": 40}}, trained_with=("d" * 32,)
-    )
+    return save_sft(folder / "mt.sft", pico_base, training=TRAINING, trained_with=("d" * 32,))
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +52,39 @@ def test_json_of_several_files_is_a_list(sft: Path, task: Path) -> None:
 def test_one_file_is_shown_with_kinds_layers_and_provenance(sft: Path, pico_base: Path) -> None:
     shown = sftkit("inspect", sft)
     assert shown.status == 0
-    for expected in ("200", "feed-forward in", "encoder.layer.1", "mlm", "lottery", "phase1 steps", "d" * 32):
+    for expected in ("200", "feed-forward in", "encoder.layer.1", "mlm", "lottery", "d" * 32):
         assert expected in shown.stdout
     assert str(pico_base) in shown.stdout
     assert "encoder.layer.1.output.dense.weight" not in shown.stdout
+
+
+def test_the_training_record_is_shown_in_words_and_its_curves_as_numbers(sft: Path) -> None:
+    shown = sftkit("inspect", sft).stdout
+    cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in shown.splitlines() if "│" in line]
+    for row in (
+        ["data", f"mt.txt  {'e' * 32}"], ["steps", "40 + 40"], ["best step", "20: loss 3.25"], ["learning rate", "5e-05"],
+        ["λ (L1)", "0.1"], ["frozen", "layer norms"], ["seed", "7"], ["made with", "sftkit 9.9"],
+        ["20", "3.5", "4.5", "3.25", ""], ["40", "3.125", "4.25", "3.375", ""],
+    ):  # fmt: skip
+        assert row in cells
+
+
+def test_a_record_that_another_program_wrote_is_shown_as_it_is(tmp_path: Path, pico_base: Path) -> None:
+    odd = {"best": 3, "steps": "many", "history": [1, 2], "losses": {"phase1": "none"}, "data": [7], "held_out": "some"}
+    shown = sftkit("inspect", save_sft(tmp_path / "x.sft", pico_base, training=odd))
+    assert shown.status == 0
+    assert "many" in shown.stdout
+
+
+def test_curves_are_drawn_from_the_record(sft: Path, tmp_path: Path) -> None:
+    assert sftkit("inspect", sft, "--curves", tmp_path / "curves.png").status == 0
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_curves_without_a_record_are_one_line(task: Path, tmp_path: Path) -> None:
+    done = sftkit("inspect", task, "--curves", tmp_path / "curves.png")
+    assert (done.status, done.stderr.count("\n")) == (1, 1)
+    assert "no learning curves" in done.stderr
 
 
 def test_layers_shows_every_parameter(sft: Path) -> None:

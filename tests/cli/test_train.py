@@ -112,6 +112,26 @@ def test_a_run_that_goes_on_does_not_replace_another_file(tmp_path: Path, pico_b
     assert "--overwrite" in refused.stderr
 
 
+def test_the_header_says_what_a_run_takes_and_each_part_what_it_took(
+    tmp_path: Path, pico_base: Path, corpus: Path
+) -> None:
+    said = train("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft").stderr
+    for part in ("mlm on", "K = 50", "frozen: layer norms", "2 + 2 steps of 8", "on cpu", "memory, phase 1: ", "phase 2: ",
+                 "φ 800 B", "and activations", "phase 1  2 steps", "selection  ", "phase 2  2 steps"):  # fmt: skip
+        assert part in said
+
+
+def test_the_closing_table_has_a_column_for_each_sft(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
+    done = sftkit(
+        "train", "--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--steps", "1", "--device", "cpu",
+        "--density", "0.01,0.05",
+    )  # fmt: skip
+    head, *rows = (line for line in done.stdout.splitlines() if "│" in line or "┃" in line)
+    assert "x-0.01.sft" in head
+    assert "x-0.05.sft" in head
+    assert [row.split("│")[1].strip() for row in rows] == ["objective, method", "K", "phase 1", "phase 2", "time"]
+
+
 def test_resume_without_a_directory_is_a_usage_error(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
     assert train("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--resume").status == 2
 

@@ -1,0 +1,87 @@
+"""How much memory a run's phases should take, by arithmetic alone: what it says in the run's header. No torch.
+
+Covers what is there all the time. Activations, which depend on the batch, and short-lived temporaries come on top. With
+several processes the figures are each one's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sftkit.training.settings import Settings
+
+#: What it is for -> bytes.
+Bytes = Mapping[str, int]
+#: Bytes of a float32: gradients, moments, φ and scores are that.
+_F32 = 4
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Numbers of parameters, but for the weights, which are bytes.
+
+    Attributes:
+        weights: bytes of all the model's parameters.
+        maskable: those that φ may touch.
+        largest: the largest single one of these.
+        head: those that are tuned in full.
+        k: entries of φ.
+        processes: how many train together.
+    """
+
+    weights: int
+    maskable: int
+    largest: int
+    head: int
+    k: int
+    processes: int = 1
+
+
+def phase1(sizes: Sizes, settings: Settings) -> Bytes:
+    """Of phase 1: everything that may move has a gradient and AdamW's two moments.
+
+    θ(0) is mapped from disk on a CPU, and counted all the same: it is read at every step.
+    """
+    moving = sizes.maskable + sizes.head
+    needed = {"weights": sizes.weights}
+    if settings.method == "diff":  # w, log α, their gradients and moments, and the weight that they make
+        needed |= {"w and log α": 9 * _F32 * sizes.maskable, "head": 3 * _F32 * sizes.head}
+    else:
+        needed |= {"gradients": _F32 * moving, "moments": 2 * _F32 * moving}
+    if settings.criterion in ("movement", "fisher"):
+        needed["scores"] = _F32 * sizes.maskable
+    if settings.l1 or settings.criterion == "movement":
+        needed["θ(0)"] = _F32 * sizes.maskable
+    return needed | _buckets(sizes, reduced1(sizes, settings))
+
+
+def phase2(sizes: Sizes) -> Bytes:
+    """Of phase 2: 16 bytes an entry for φ, its gradient and its moments; 12 for its position and θ there.
+
+    The dense gradient of one weight at a time lives while it is gathered.
+    """
+    needed = {
+        "weights": sizes.weights,
+        "φ": 4 * _F32 * sizes.k,
+        "positions": (8 + _F32) * sizes.k,
+        "head": 3 * _F32 * sizes.head,
+        "one gradient": _F32 * sizes.largest,
+    }
+    return needed | _buckets(sizes, reduced2(sizes))
+
+
+def reduced1(sizes: Sizes, settings: Settings) -> int:
+    """Bytes that an optimizer step of phase 1 sums over processes: every gradient."""
+    each = 2 if settings.method == "diff" else 1
+    return _F32 * (each * sizes.maskable + sizes.head)
+
+
+def reduced2(sizes: Sizes) -> int:
+    """Bytes that an optimizer step of phase 2 sums over processes: the gradients of φ and of the head."""
+    return _F32 * (sizes.k + sizes.head)
+
+
+def _buckets(sizes: Sizes, reduced: int) -> dict[str, int]:
+    """Copies of the gradients in which DistributedDataParallel sums them."""
+    return {"reduction": reduced} if sizes.processes > 1 else {}

@@ -1,0 +1,91 @@
+"""The memory and the traffic that a run's header promises are what training takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from sftkit.modeling.backbone import backbone_parameters
+from sftkit.modeling.sparse import sparse_parameters
+from sftkit.training import memory
+from sftkit.training.lottery import learn
+from sftkit.training.movable import freeze
+from sftkit.training.observer import Observer, Plan
+from sftkit.training.selection import at_random
+from sftkit.training.settings import settings_for
+from tests import pico
+
+K = 300
+
+
+@pytest.fixture
+def sizes() -> memory.Sizes:
+    return memory.Sizes(weights=4000, maskable=900, largest=500, head=50, k=K)
+
+
+def bytes_of(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> tuple[int, int]:
+    """Bytes of gradients and of moments."""
+    moments = sum(t.nbytes for state in optimizer.state.values() for t in state.values() if t.numel() > 1)
+    return sum(p.grad.nbytes for p in parameters if p.grad is not None), moments
+
+
+def test_phi_takes_16_bytes_an_entry_and_its_positions_12() -> None:
+    model = pico.make_model()
+    maskable = freeze(model, is_task=True, patterns=()).maskable
+    chosen = at_random(maskable, K, 0).positions
+    with sparse_parameters(model, {name: torch.from_numpy(at) for name, at in chosen.items()}) as deltas:
+        phis = [delta.phi for delta in deltas.values()]
+        optimizer = torch.optim.AdamW(phis)
+        model(input_ids=torch.arange(5, 100)[None, :60], labels=torch.arange(5, 65)[None]).loss.backward()
+        optimizer.step()
+        gradients, moments = bytes_of(optimizer, phis)
+        needed = memory.phase2(memory.Sizes(0, 0, 0, head=0, k=K))
+        assert sum(phi.nbytes for phi in phis) + gradients + moments == needed["φ"] == 16 * K
+        assert sum(d.positions.nbytes + d.theta.nbytes for d in deltas.values()) == needed["positions"] == 12 * K
+
+
+def test_phase_1_takes_a_gradient_and_two_moments_of_all_that_moves() -> None:
+    model = pico.make_model()
+    freeze(model, is_task=True, patterns=())
+    moving = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    maskable = sum(parameter.numel() for parameter in backbone_parameters(model).values())
+    optimizer = torch.optim.AdamW(moving)
+    model(input_ids=torch.arange(5, 100)[None, :60], labels=torch.arange(5, 65)[None]).loss.backward()
+    optimizer.step()
+    head = sum(parameter.numel() for parameter in moving) - maskable
+    needed = memory.phase1(memory.Sizes(0, maskable, 0, head, K), settings_for("pos"))
+    assert bytes_of(optimizer, moving) == (needed["gradients"], needed["moments"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "more"), [({}, set()), ({"l1": 0.1}, {"θ(0)"}), ({"criterion": "fisher"}, {"scores"})]
+)
+def test_what_else_phase_1_keeps_is_named(changes: dict[str, object], more: set[str], sizes: memory.Sizes) -> None:
+    plain = memory.phase1(sizes, settings_for("pos"))
+    assert set(memory.phase1(sizes, settings_for("pos", **changes))) - set(plain) == more
+
+
+def test_phase_2_sums_the_gradients_of_phi_and_the_head_over_processes(sizes: memory.Sizes) -> None:
+    assert memory.reduced1(sizes, settings_for("pos")) == 4 * (900 + 50)
+    assert memory.reduced2(sizes) == 4 * (K + 50)
+
+
+class _Plans(Observer):
+    def __init__(self) -> None:
+        self.plans: list[Plan] = []
+
+    def planned(self, plan: Plan) -> None:
+        self.plans.append(plan)
+
+
+@pytest.mark.parametrize(("method", "phases"), [("lottery", ["phase 1", "phase 2"]), ("random", ["phase 2"])])
+def test_a_run_promises_the_memory_of_its_phases(method: str, phases: list[str], pico_base: Path, corpus: Path) -> None:
+    plans = _Plans()
+    given = {"steps": 1, "k": K, "device": "cpu", "method": method}
+    learn(settings_for("mlm", data=(str(corpus),), base=pico_base, base_name="pico", **given), plans)  # type: ignore[arg-type]
+    (plan,) = plans.plans
+    assert list(plan.memory) == phases
+    assert (plan.device, plan.processes, plan.reduced) == ("cpu", 1, {})
