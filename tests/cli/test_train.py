@@ -116,8 +116,10 @@ def test_the_header_says_what_a_run_takes_and_each_part_what_it_took(
     tmp_path: Path, pico_base: Path, corpus: Path
 ) -> None:
     said = train("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft").stderr
-    for part in ("mlm on", "K = 50", "frozen: layer norms", "2 + 2 steps of 8", "on cpu", "memory, phase 1: ", "phase 2: ",
-                 "φ 800 B", "and activations", "phase 1  2 steps", "selection  ", "phase 2  2 steps"):  # fmt: skip
+    for part in (
+        "mlm on", "K = 50", "frozen: layer norms", "2 + 2 steps of 8", "on cpu", "memory, phase 1: ", "φ 800 B",
+        "and activations", "phase 1  2 steps", "selection  ", "phase 2  2 steps",
+    ):  # fmt: skip
         assert part in said
 
 
