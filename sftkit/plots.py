@@ -1,8 +1,8 @@
 """Pictures: where an SFT's entries lie, how much SFTs overlap, how they were learned.
 
-The only module that imports matplotlib. Draws to files without any display. Colours are one hue from light to dark (two,
-meeting at the value of no effect, for metrics that have one), and every number that decides anything is written into
-its cell where there is room.
+The only module that imports matplotlib. Draws to files without any display. Colours are one hue from light to dark
+(two, meeting at the value of no effect, for metrics that have one), and every number that decides anything is written
+into its cell where there is room.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ class Sizes:
         largest: the largest single one of these.
         head: those that are tuned in full.
         k: entries of φ.
+        width: bytes of one weight of the backbone.
         processes: how many train together.
     """
 
@@ -35,16 +36,21 @@ class Sizes:
     largest: int
     head: int
     k: int
+    width: int = _F32
     processes: int = 1
 
 
 def phase1(sizes: Sizes, settings: Settings) -> Bytes:
     """Of phase 1: everything that may move has a gradient and AdamW's two moments.
 
-    θ(0) is mapped from disk on a CPU, and counted all the same: it is read at every step.
+    With ``selection`` "streaming" only the head has, and one gradient at a time goes into the scores. θ(0) is mapped
+    from disk on a CPU, and counted all the same: it is read at every step.
     """
     moving = sizes.maskable + sizes.head
     needed = {"weights": sizes.weights}
+    if settings.selection == "streaming":
+        scores, gradient = _F32 * sizes.maskable, sizes.width * sizes.largest
+        return needed | {"scores": scores, "one gradient": gradient, "head": 3 * _F32 * sizes.head}
     if settings.method == "diff":  # w, log α, their gradients and moments, and the weight that they make
         needed |= {"w and log α": 9 * _F32 * sizes.maskable, "head": 3 * _F32 * sizes.head}
     else:
@@ -57,16 +63,16 @@ def phase1(sizes: Sizes, settings: Settings) -> Bytes:
 
 
 def phase2(sizes: Sizes) -> Bytes:
-    """Of phase 2: 16 bytes an entry for φ, its gradient and its moments; 12 for its position and θ there.
+    """Of phase 2: 16 bytes an entry for φ, its gradient and its moments; 8 for its position, and θ there.
 
     The dense gradient of one weight at a time lives while it is gathered.
     """
     needed = {
         "weights": sizes.weights,
         "φ": 4 * _F32 * sizes.k,
-        "positions": (8 + _F32) * sizes.k,
+        "positions": (8 + sizes.width) * sizes.k,
         "head": 3 * _F32 * sizes.head,
-        "one gradient": _F32 * sizes.largest,
+        "one gradient": sizes.width * sizes.largest,
     }
     return needed | _buckets(sizes, reduced2(sizes))
 

@@ -160,6 +160,7 @@ class Prepared:
             largest=max(parameter.numel() for parameter in self.movable.maskable.values()),
             head=sum(tensor.numel() for tensor in self.head().values()),
             k=k,
+            width=_DTYPES[settings.base_dtype].itemsize,
             processes=world(),
         )
         needed, reduced = {"phase 2": memory.phase2(sizes)}, {"phase 2": memory.reduced2(sizes)}

@@ -63,7 +63,8 @@ def test_the_training_record_is_shown_in_words_and_its_curves_as_numbers(sft: Pa
     cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in shown.splitlines() if "│" in line]
     for row in (
         ["data", f"mt.txt  {'e' * 32}"], ["steps", "40 + 40"], ["best step", "20: loss 3.25"],
-        ["learning rate", "5e-05"], ["λ (L1)", "0.1"], ["frozen", "layer norms"], ["seed", "7"], ["made with", "sftkit 9.9"],
+        ["learning rate", "5e-05"], ["λ (L1)", "0.1"], ["frozen", "layer norms"], ["seed", "7"],
+        ["made with", "sftkit 9.9"],
         ["20", "3.5", "4.5", "3.25", ""], ["40", "3.125", "4.25", "3.375", ""],
     ):  # fmt: skip
         assert row in cells

@@ -69,6 +69,13 @@ def test_what_else_phase_1_keeps_is_named(changes: dict[str, Any], more: set[str
     assert set(memory.phase1(sizes, settings_for("pos", **changes))) - set(plain) == more
 
 
+def test_streaming_takes_weights_a_score_a_parameter_and_one_gradient() -> None:
+    sizes = memory.Sizes(weights=2000, maskable=900, largest=500, head=50, k=K, width=2)
+    made = settings_for("mlm", selection="streaming", base_dtype="bf16")
+    assert memory.phase1(sizes, made) == {"weights": 2000, "scores": 3600, "one gradient": 1000, "head": 600}
+    assert memory.phase2(sizes)["positions"] == 10 * K
+
+
 def test_phase_2_sums_the_gradients_of_phi_and_the_head_over_processes(sizes: memory.Sizes) -> None:
     assert memory.reduced1(sizes, settings_for("pos")) == 4 * (900 + 50)
     assert memory.reduced2(sizes) == 4 * (K + 50)
