@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,28 +28,37 @@ if TYPE_CHECKING:
     from sftkit.modeling.apply import Kept
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class SFT(sft.SFT):
     """A sparse fine-tuning in memory: ``a + b``, ``a - b``, ``0.5 * a`` and ``-a`` are SFTs again.
 
     ``parameters`` maps canonical names to CSR arrays of shape (rows, everything else), float32; ``metadata`` and
-    ``head`` are what the file holds besides.
+    ``head`` are what the file holds besides, and ``name`` the file's name, if it was read from one. Two are equal if
+    they would become the same file.
+
+    What arithmetic makes remembers what it was made of: ``a + 0.5 * b`` is summed in float64 and rounded once, as
+    ``sftkit compose a.sft b.sft:0.5`` does, with the same parents on record, and ``a + b - b`` has the entries of
+    ``a``, to the bit.
     """
+
+    name: str = ""
+    _terms: tuple[Weighted, ...] = field(default=(), init=False)
 
     def __add__(self, other: sft.SFT) -> SFT:
         """φ + φ', taken in float64; as ``sftkit compose a.sft b.sft``."""
         if not isinstance(other, sft.SFT):
             return NotImplemented
-        return _sum([Weighted(self, 1.0, "left"), Weighted(other, 1.0, "right")])
+        return _sum(_times(self, 1.0), _times(other, 1.0))
 
     def __sub__(self, other: sft.SFT) -> SFT:
         """φ - φ'; as ``sftkit subtract a.sft b.sft``."""
         if not isinstance(other, sft.SFT):
             return NotImplemented
-        return _sum([Weighted(self, 1.0, "left"), Weighted(other, -1.0, "right")])
+        return _sum(_times(self, 1.0), _times(other, -1.0))
 
     def __mul__(self, weight: float) -> SFT:
         """Every entry times a number; as ``a.sft:weight``."""
-        return _sum([Weighted(self, float(weight), "it")])
+        return _sum(_times(self, float(weight)))
 
     __rmul__ = __mul__
 
@@ -84,7 +93,7 @@ class SFT(sft.SFT):
         Raises:
             MismatchError: if the model lacks a parameter or has it in another shape; nothing was changed then.
         """
-        return Applied(model, [Weighted(self, weight, "the SFT")])
+        return Applied(model, [Weighted(self, weight, self.name or "the SFT")])
 
     @contextmanager
     def applied_to(self, model: PreTrainedModel, weight: float = 1.0) -> Iterator[PreTrainedModel]:
@@ -140,15 +149,27 @@ def read(path: str | Path) -> SFT:
         FormatError: if anything in it is not what the format asks for.
     """
     stored = files.read(path)
-    return SFT(stored.parameters, stored.metadata, stored.head)
+    return SFT(stored.parameters, stored.metadata, stored.head, Path(path).name)
 
 
-def _sum(weighted: list[Weighted]) -> SFT:
-    total = Sum(weighted)
+def _times(one: sft.SFT, weight: float) -> tuple[Weighted, ...]:
+    """What an SFT is made of, each with its weight."""
+    if isinstance(one, SFT) and one._terms:
+        return tuple(Weighted(term.sft, term.weight * weight, term.path) for term in one._terms)
+    name = one.name if isinstance(one, SFT) else ""
+    return (Weighted(one, weight, name or f"{one.metadata.objective or 'sft'}-{one.digest[:8]}"),)
+
+
+def _sum(*parts: tuple[Weighted, ...]) -> SFT:
+    terms = tuple(term for part in parts for term in part)
+    total = Sum(terms)
     parameters: dict[str, Any] = {}
     for name in total.names:
         positions, values = total.entries(name)
         if len(positions):
             parameters[name] = sft.to_csr(positions, values, total.metadata.parameters[name], name)
-    made = SFT(parameters, total.metadata, dict(total.head))
-    return replace(made, metadata=replace(total.metadata, k=made.k, density=made.density))
+    k = sum(matrix.nnz for matrix in parameters.values())
+    metadata = replace(total.metadata, k=k, density=sft.density(k, total.metadata.parameters.values()))
+    made = SFT(parameters, metadata, dict(total.head))
+    object.__setattr__(made, "_terms", terms)  # no argument: what is replaced in a sum is no sum any more
+    return made

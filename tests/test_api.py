@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from sftkit import api
 from sftkit.errors import FormatError, MismatchError
 from sftkit.format.files import SftFile
 from sftkit.modeling import apply
+from sftkit.operations.add import add
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.compose import compose
 from tests import pico
@@ -54,6 +56,48 @@ def test_a_weight_multiplies_every_entry_from_either_side(pair: tuple[api.SFT, a
 
 def test_what_is_subtracted_from_itself_is_empty(pair: tuple[api.SFT, api.SFT]) -> None:
     assert (pair[0] - pair[0]).k == 0
+
+
+def test_a_sum_is_the_file_that_compose_writes(tmp_path: Path, pair: tuple[api.SFT, api.SFT]) -> None:
+    files = [SftFile(sft.save(tmp_path / f"{name}.sft")) for name, sft in zip("ab", pair, strict=True)]
+    weighted = [Weighted(file, weight, file.path.name) for file, weight in zip(files, (1.0, 0.3), strict=True)]
+    add(weighted, tmp_path / "composed.sft")
+    a, b = (sftkit.read(file.path) for file in files)
+    total = a + 0.3 * b
+    assert total.save(tmp_path / "sum.sft").read_bytes() == (tmp_path / "composed.sft").read_bytes()
+    assert {parent["name"] for parent in total.metadata.parents} == {"a.sft", "b.sft"}
+
+
+def test_what_was_never_a_file_is_named_by_its_objective_and_digest(pair: tuple[api.SFT, api.SFT]) -> None:
+    unnamed = dataclasses.replace(pair[0], name="")
+    (parent,) = (2 * unnamed).metadata.parents
+    assert parent["name"] == f"mlm-{unnamed.digest[:8]}"
+
+
+def test_an_sft_added_and_taken_away_leaves_the_other_to_the_bit(pair: tuple[api.SFT, api.SFT]) -> None:
+    a, b = pair
+    back = a + 3 * b - 3 * b
+    assert all((back.parameters[name] != a.parameters[name]).nnz == 0 for name in a.names)
+    assert back.k == a.k
+
+
+def test_a_sum_that_is_changed_is_what_further_sums_are_made_of(pair: tuple[api.SFT, api.SFT]) -> None:
+    total = pair[0] + pair[1]
+    name = total.names[0]
+    less = dataclasses.replace(total, parameters={name: total.parameters[name]})
+    assert (1 * less).names == (name,)
+
+
+def test_sfts_are_equal_if_they_would_become_the_same_file(tmp_path: Path, pair: tuple[api.SFT, api.SFT]) -> None:
+    a, b = pair
+    again = sftkit.read(a.save(tmp_path / "other name.sft"))
+    assert again == a
+    assert hash(again) == hash(a)
+    assert a + b == b + a
+    assert a != b
+    assert a != dataclasses.replace(a, head={})
+    assert a != dataclasses.replace(a, metadata=dataclasses.replace(a.metadata, objective="clm"))
+    assert a != "a.sft"
 
 
 def test_a_saved_sum_is_read_back_as_it_was(tmp_path: Path, pair: tuple[api.SFT, api.SFT]) -> None:

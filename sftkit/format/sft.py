@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -55,7 +56,9 @@ class Difference(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class SFT:
-    """A sparse fine-tuning in memory.
+    """A sparse fine-tuning in memory; not to be changed in place (``dataclasses.replace`` makes another).
+
+    Two are equal if they would become the same file: same entries, head and metadata, to the bit.
 
     Attributes:
         parameters: canonical name -> CSR array of shape (rows, everything else), float32.
@@ -82,12 +85,18 @@ class SFT:
         """Entries as a share of the backbone's parameters."""
         return density(self.k, self.metadata.parameters.values())
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """128-bit hash of the file that this SFT would become."""
+        """128-bit hash of the f32 file that this SFT would become."""
         from sftkit.format.files import digest_of  # the file layer is above this one
 
         return digest_of(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or self.digest == other.digest if isinstance(other, SFT) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
 
     def entries(self, name: str) -> tuple[Positions, Values]:
         """Flat row-major positions and values of one parameter."""

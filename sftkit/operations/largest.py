@@ -2,7 +2,7 @@
 
 Beside :mod:`sftkit.operations.topk`, which ranks what lies in memory and gives positions only, this keeps the signed
 values of what may be chosen, so that nothing has to be read again. A sample says from which magnitude on entries are
-kept; where it misled, histograms of the bit patterns say it exactly. The order is the same: by the bit pattern of the
+kept; where it misled, topk's histograms say it exactly. The order is the same: by the bit pattern of the
 magnitude, ties to what comes first. Zeros are never chosen. Values must be finite.
 """
 
@@ -16,14 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sftkit.format.encoding import Positions, Values
+from sftkit.operations.topk import threshold
 
 #: One block of differences: parameter, position of its first element, float32 ``[n]``. Parameters come sorted by name.
 Block = tuple[str, int, Values]
 
-_SHIFT = 15  # 2^17 bins: a bin is 1/256 of an octave
-_BINS = 1 << (32 - _SHIFT)
 _SIGNLESS = np.uint32(0x7FFFFFFF)
-#: Entries beyond K that may be kept in memory: what a sample overestimates, or what shares the deciding bin.
+#: Entries beyond K that may be kept in memory: what a sample overestimates.
 _MOST_SURPLUS = 1 << 22
 
 
@@ -46,8 +45,8 @@ def choose_largest(blocks: Callable[[], Iterable[Block]], k: int, sample: Values
     """
     kept = _collect(blocks(), k, _guess(sample, k, total))
     if kept is None or kept.found < min(k, kept.moved):
-        floor, ties = _count(blocks, k)
-        kept = _collect(blocks(), k, floor, ties, most=None)
+        floor, ties = threshold(lambda: (_keys(values) for _, _, values in blocks()), k)
+        kept = _collect(blocks(), k, max(floor, 1), ties if floor else None, most=None)
     assert kept is not None
     return Chosen(_cut(kept.join(), k), kept.moved)
 
@@ -98,34 +97,6 @@ def _collect(
             if most is not None and kept.found > 2 * k + most:
                 return None
     return kept
-
-
-def _count(blocks: Callable[[], Iterable[Block]], k: int) -> tuple[int, int | None]:
-    """The floor by histograms, and, where very many entries share its bin, how many exactly at it are to be taken."""
-    coarse, moved = np.zeros(_BINS, np.int64), 0
-    for _, _, values in blocks():
-        keys = _keys(values)
-        coarse += np.bincount(keys >> np.uint32(_SHIFT), minlength=_BINS)
-        moved += int(np.count_nonzero(keys))
-    if moved <= k:
-        return 1, None
-    upper, above = _deciding_bin(coarse, k)
-    if int(coarse[upper]) - (k - above) <= _MOST_SURPLUS:
-        return max(upper << _SHIFT, 1), None
-    fine = np.zeros(1 << _SHIFT, np.int64)
-    for _, _, values in blocks():
-        keys = _keys(values)
-        inside = keys[(keys >> np.uint32(_SHIFT)) == upper]
-        fine += np.bincount(inside & np.uint32((1 << _SHIFT) - 1), minlength=1 << _SHIFT)
-    lower, inside_above = _deciding_bin(fine, k - above)
-    return upper << _SHIFT | lower, k - above - inside_above
-
-
-def _deciding_bin(histogram: NDArray[np.int64], k: int) -> tuple[int, int]:
-    """The bin that holds the K-th largest key, and how many keys lie above it."""
-    from_top = np.cumsum(histogram[::-1])
-    at = min(int(np.searchsorted(from_top, k)), len(histogram) - 1)
-    return len(histogram) - 1 - at, int(from_top[at] - histogram[::-1][at])
 
 
 def _cut(entries: dict[str, tuple[Positions, Values]], k: int) -> dict[str, tuple[Positions, Values]]:

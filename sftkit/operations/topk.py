@@ -55,18 +55,28 @@ def select(blocks: Callable[[], Iterable[Block]], k: int) -> Selection:
     """
     if k <= 0:
         return Selection({}, 0, 0)
+    floor, ties = threshold(lambda: (keys for _, _, keys in blocks()), k)
+    return _collect(blocks(), floor, ties)
+
+
+def threshold(blocks: Callable[[], Iterable[Keys]], k: int) -> tuple[int, int]:
+    """The K-th largest key (the smallest if there are fewer), and how many with that very key are among the K largest.
+
+    Args:
+        blocks: gives the same keys in the same blocks; it is called twice.
+        k: at least 1.
+    """
     coarse = np.zeros(_BINS, np.int64)
-    for _, _, keys in blocks():
+    for keys in blocks():
         coarse += np.bincount(keys >> np.uint32(_HALF), minlength=_BINS)
     upper, above = _deciding_bin(coarse, k)
     fine = np.zeros(_BINS, np.int64)
-    for _, _, keys in blocks():
+    for keys in blocks():
         inside = keys[(keys >> np.uint32(_HALF)) == upper]
         if len(inside):
             fine += np.bincount(inside & np.uint32(_BINS - 1), minlength=_BINS)
     lower, above_inside = _deciding_bin(fine, k - above)
-    threshold = (upper << _HALF) | lower
-    return _collect(blocks(), threshold, k - above - above_inside)
+    return (upper << _HALF) | lower, k - above - above_inside
 
 
 def _deciding_bin(histogram: NDArray[np.int64], k: int) -> tuple[int, int]:
