@@ -128,7 +128,7 @@ def test_a_dry_run_shows_the_card_and_asks_nothing_of_the_hub(sft: Path, monkeyp
     front, text = re.fullmatch(r"---\n(.*?)\n---\n(.*)", done.stdout, re.DOTALL).groups()  # type: ignore[union-attr]
     assert "library_name: sftkit" in front
     assert "base_model" not in front  # a directory here is no model there
-    for said in ("K | 200", "masked language modelling", "seed | 3", "settings lr | 5e-05", f"hf://{REPO}/mt.sft"):
+    for said in ("K | 200", "masked language modelling", "seed | 3", "settings | lr 5e-05", f"hf://{REPO}/mt.sft"):
         assert said in text
     document = json.loads(sftkit("push", sft, REPO, "--dry-run", "--json").stdout)
     assert (document["repo"], document["file"], document["k"], document["url"]) == (REPO, "mt.sft", 200, None)
