@@ -17,7 +17,7 @@ from sftkit.errors import SettingsError
 from sftkit.evaluation.bootstrap import Draws, Interval, draws, intervals, p_values
 from sftkit.evaluation.stage import Stage
 from sftkit.format.atomic import atomic_file, check_output
-from sftkit.modeling.load import check_vocabulary, load_tokenizer, longest
+from sftkit.modeling.load import fit_tokenizer, load_tokenizer, longest
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.bases import check_belongs
 from sftkit.operations.heads import brings_task_head
@@ -174,7 +174,7 @@ class Judge:
         return evaluator.scores(predicted), predicted
 
     def _evaluator(self, objective: Objective, rows: Dataset, data: Sequence[str], model: PreTrainedModel) -> Evaluator:
-        check_vocabulary(model, self._tokenizer, self._base)
+        fit_tokenizer(self._tokenizer, model, self._base)
         objective = objective.for_model(model)
         objective.check_labels(rows, data)
         length = min(self._scoring.max_length, longest(model, self._tokenizer))

@@ -118,11 +118,14 @@ def load_tokenizer(path: Path, *, words: bool = False) -> PreTrainedTokenizerBas
     return tokenizer
 
 
-def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
-    """Refuse a tokenizer that has tokens for which the model has no embedding.
+def fit_tokenizer(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, path: Path) -> None:
+    """Make a tokenizer give what the model takes, and both agree on what padding is.
+
+    Batches are padded on the right. Most causal models come without a padding token: they get the end-of-text token.
+    Token types are only given to models that tell two of them apart, whatever class the tokenizer is of.
 
     Raises:
-        CheckpointError: with both sizes.
+        CheckpointError: if the tokenizer has tokens for which the model has no embedding; with both sizes.
     """
     table: torch.Tensor = model.get_input_embeddings().weight  # type: ignore[assignment]
     rows = table.shape[0]
@@ -131,6 +134,12 @@ def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase,
             f"{path}: its tokenizer has {len(tokenizer):,} tokens and its embedding {rows:,} rows. "
             "They belong to different models."
         )
+    tokenizer.padding_side = "right"
+    if (getattr(model.config, "type_vocab_size", None) or 0) < 2:
+        tokenizer.model_input_names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
+    model.config.pad_token_id = tokenizer.pad_token_id  # causal classifiers look for the last token before padding
 
 
 def device_of(name: str) -> str:
@@ -151,7 +160,8 @@ def longest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
     """The longest sequence, special tokens included, that model and tokenizer take."""
     positions = getattr(model.config, "max_position_embeddings", None) or 1 << 30
     if model.config.model_type in ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "xmod"):
-        positions -= (model.config.pad_token_id or 0) + 1  # these count positions from pad_token_id + 1
+        padding: int | None = getattr(model.get_input_embeddings(), "padding_idx", None)
+        positions -= (padding or 0) + 1  # these count positions from the padding token's id + 1
     return int(min(positions, tokenizer.model_max_length))
 
 

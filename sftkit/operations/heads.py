@@ -148,6 +148,9 @@ def label_config(metadata: Metadata, architecture: str) -> dict[str, Any]:
         changes["label2id"] = {label: i for i, label in enumerate(metadata.labels)}
     if "SequenceClassification" in architecture:
         changes["problem_type"] = "single_label_classification"
+        padding = metadata.training.get("pad_token_id")
+        if isinstance(padding, int):  # causal models' own configs often have none, and then take no batches
+            changes["pad_token_id"] = padding
     return changes
 
 

@@ -157,6 +157,11 @@ class Objective(ABC):
     def features(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
         """What training feeds to the model."""
 
+    def remarks(self, rows: Dataset, features: Dataset) -> tuple[str, ...]:
+        """What the user may want to know of features that were made of rows; nothing by default."""
+        del rows, features
+        return ()
+
     @abstractmethod
     def collator(self, tokenizer: PreTrainedTokenizerBase, seed: int) -> Collator:
         """Turns a list of training features into a batch of tensors."""

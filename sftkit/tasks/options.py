@@ -15,6 +15,8 @@ _ABOUT = {
     "paper_compat": ("dep",),
     "stride": ("qa",),
 }
+#: What the columns of a table hold, in the order of ``columns``.
+COLUMNS = {"nli": ("premise", "hypothesis", "label"), "classify": ("text", "label")}
 #: How a parser's scores become heads: the best tree, or each word's best head by itself.
 DECODERS = ("tree", "greedy")
 
@@ -26,7 +28,8 @@ class TaskOptions:
     Attributes:
         map_label: (label in the data, what it is taken for), for both training and scoring. In named entity
             recognition the labels are entity types, and "O" stands for no entity.
-        columns: the columns of a table that hold the texts and the label, in this order; none: found by their names.
+        columns: the columns of a table that hold the texts and the label, in this order: their names, or their numbers
+            from 1 in a file that has no header; none: found by their names.
         subtypes: keep the language-specific part of relations ("nmod:poss").
         decode: one of ``DECODERS``.
         paper_compat: score as the paper's code does.
@@ -59,6 +62,14 @@ def check_options(options: TaskOptions, objective: str) -> None:
         if getattr(options, field.name) != field.default and objective not in _ABOUT[field.name]:
             named = " and ".join(f"--{name}" for name in _ABOUT[field.name])
             raise SettingsError(f"--{field.name.replace('_', '-')} is about {named}, not --{objective}.")
+    if options.columns and len(options.columns) != len(COLUMNS[objective]):
+        raise SettingsError(
+            f"--columns {','.join(options.columns)}: name {len(COLUMNS[objective])} columns, those of "
+            f"{', '.join(COLUMNS[objective])}."
+        )
+    for label in (label for pair in options.map_label for label in pair if objective == "ner"):
+        if label[:2] in ("B-", "I-"):
+            raise SettingsError(f"--map-label: {label} is a tag; name entity types, such as {label[2:]}=O.")
     if options.decode not in DECODERS:
         raise SettingsError(f"--decode is {options.decode!r}; known are {', '.join(DECODERS)}.")
     if options.stride < 0:

@@ -53,6 +53,17 @@ def precision_recall_f1(sums: Counts) -> dict[str, Counts]:
     }
 
 
+def accuracy_and_macro_f1(sums: Counts) -> dict[str, Counts]:
+    """Of sums (right, predicted, gold) of each class, ``[..., 3 x classes]``: first right of all classes, and so on.
+
+    Macro F1 is the mean of the F1 of the classes that are gold or predicted at all, as scikit-learn has it by default.
+    """
+    right, predicted, gold = np.moveaxis(sums.reshape(*sums.shape[:-1], 3, -1), -2, 0)
+    f1 = precision_recall_f1(np.stack([right, predicted, gold], -1))["f1"]
+    there = (predicted + gold > 0).sum(-1)
+    return {"accuracy": ratio(right.sum(-1), gold.sum(-1)), "macro_f1": ratio(f1.sum(-1), there)}
+
+
 def mean_loss(sums: Counts) -> dict[str, Counts]:
     """Of sums (loss in nats, predicted tokens): loss a token, and its exponential, the perplexity."""
     loss = ratio(sums[..., 0], sums[..., 1])

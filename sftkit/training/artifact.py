@@ -106,6 +106,7 @@ def _record(trained: Trained, k: int, share: float) -> dict[str, Any]:
         "mask_from": _digest(trained.settings.mask_from),
         "avoid": [_digest(path) for path in trained.settings.avoid],
         "max_length": trained.max_length,
+        "pad_token_id": trained.model.config.pad_token_id,
         "steps": {"phase1": phase1.steps if phase1 else 0, "phase2": phase2.steps},
         "best": {"step": phase2.best_step, "metric": trained.objective.best_metric, "value": phase2.best_value},
         "history": {"phase1": phase1.history if phase1 else [], "phase2": phase2.history},

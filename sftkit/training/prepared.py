@@ -11,7 +11,7 @@ from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.files import SftFile
 from sftkit.modeling.apply import add_differences
 from sftkit.modeling.backbone import backbone_parameters, widen_head
-from sftkit.modeling.load import check_vocabulary, device_of, load_model, load_tokenizer, longest
+from sftkit.modeling.load import device_of, fit_tokenizer, load_model, load_tokenizer, longest
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.bases import check_belongs
 from sftkit.tasks.base import Objective
@@ -66,7 +66,7 @@ class Prepared:
         loaded = load_model(settings.base, objective.auto_class, seed=settings.seed, dtype=dtype, **objective.config())
         self.model = loaded.model
         self.max_length = min(settings.max_length, longest(self.model, self.tokenizer))
-        check_vocabulary(self.model, self.tokenizer, settings.base)
+        fit_tokenizer(self.tokenizer, self.model, settings.base)
         self.source = SftFile(settings.source_sft) if settings.source_sft else None
         if self.source is not None:
             source = [Weighted(self.source, 1.0, str(settings.source_sft))]
@@ -83,6 +83,10 @@ class Prepared:
         self.observer.loading("features")
         self.features = objective.features(self.train_rows, self.tokenizer, self.max_length)
         self.evaluator = objective.evaluator(self.dev_rows, self.tokenizer, self.max_length, settings.seed)
+        for text in objective.remarks(self.train_rows, self.features):
+            self.observer.note(f"training data: {text}")
+        for text in self.evaluator.notes:
+            self.observer.note(f"held-out data: {text}")
 
     def trainable(self) -> dict[str, torch.Tensor]:
         """Everything that may move before φ is put on: maskable parameters by canonical name, the head by its own."""

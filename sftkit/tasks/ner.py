@@ -1,0 +1,147 @@
+"""``--ner``: named entity recognition, a tag of IOB2 a word.
+
+Entities are found and compared as ``seqeval`` does in strict mode: an entity begins with B- and goes on with I- of the
+same type, and only a whole entity of the right type is right. A model's I- that continues nothing is therefore no
+entity, and neither is such a slip in the data.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from datasets import Dataset
+from seqeval.scheme import IOB2, Tokens
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from sftkit.errors import DataError, MismatchError
+from sftkit.tasks.base import Evaluator, shortened
+from sftkit.tasks.conll_files import OUTSIDE, is_tag, tagged_sentences, to_iob2, write_tags
+from sftkit.tasks.sources import HUB, hub_table, joined
+from sftkit.tasks.tally import Tally, precision_recall_f1
+from sftkit.tasks.token_labels import TokenEvaluator, TokenLabels
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+#: Type, first word, and the word after the last.
+Entity = tuple[str, int, int]
+
+
+class NamedEntities(TokenLabels):
+    """Named entity recognition; precision, recall and F1 over entities.
+
+    ``map_label`` is about entity types. The labels are "O", and B- and I- of every type in the training data.
+    """
+
+    name: ClassVar[str] = "ner"
+    title: ClassVar[str] = "named entity recognition"
+    best_metric: ClassVar[str] = "f1"
+    greater_is_better: ClassVar[bool] = True
+
+    def read(self, sources: Sequence[str]) -> Dataset:
+        """One row a sentence: ``words`` and ``tags``."""
+        return joined([self._rows(source) for source in sources])
+
+    def _rows(self, source: str) -> Dataset:
+        found = _from_hub(source) if source.startswith(HUB) else tagged_sentences(source)
+        types = self.options.labels
+        return Dataset.from_list(
+            [{"words": words, "tags": [_mapped(tag, types) for tag in tags]} for words, tags in found]
+        )
+
+    def labels_in(self, rows: Dataset) -> tuple[str, ...]:
+        """O, then B- and I- of each entity type, in the order of the alphabet."""
+        types = sorted({tag[2:] for tags in rows["tags"][:] for tag in tags if tag != OUTSIDE})
+        return (OUTSIDE, *(f"{prefix}-{kind}" for kind in types for prefix in "BI"))
+
+    def features(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
+        """As for all token labels.
+
+        Raises:
+            DataError: if there are no entities to learn.
+        """
+        if len(self.labels) < 2:
+            raise DataError("The training data hold no entity: all tags are O.")
+        return super().features(rows, tokenizer, max_length)
+
+    def for_model(self, model: PreTrainedModel) -> Self:
+        """The same objective with a model's own tags.
+
+        Raises:
+            MismatchError: if the model's labels are no IOB2 tags.
+        """
+        made = super().for_model(model)
+        if OUTSIDE not in made.labels or any(label[:2] not in (OUTSIDE, "B-", "I-") for label in made.labels):
+            raise MismatchError(
+                f"The model's head has the labels {shortened(made.labels)}, which are no IOB2 tags. "
+                f"Was it trained with --{self.name}?"
+            )
+        return made
+
+    def mending(self, label: str) -> str:
+        """What to do about an entity type that was not learned."""
+        return f"Leave it out with --map-label {label[2:]}=O, or take it for another type with {label[2:]}=TYPE."
+
+    def evaluator(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, seed: int) -> Evaluator:
+        """Scores entities."""
+        del seed
+        return EntityEvaluator(rows, self.labels, tokenizer, max_length)
+
+    def write_predictions(self, source: str, predicted: Sequence[Any], path: Path) -> None:
+        """The file with the predicted tags, IOB2, in its last column."""
+        write_tags(source, path, predicted)
+
+
+class EntityEvaluator(TokenEvaluator):
+    """Precision, recall and F1 over all entities of all sentences."""
+
+    def __init__(
+        self, rows: Dataset, labels: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int
+    ) -> None:
+        super().__init__(rows, labels, tokenizer, max_length)
+        self._entities = [entities(tags) for tags in self.gold]
+
+    def tally(self, predicted: Sequence[Any]) -> Tally:
+        """(right, predicted, gold) entities of each sentence."""
+        found = [entities(tags) for tags in predicted]
+        counts = [(len(p & g), len(p), len(g)) for p, g in zip(found, self._entities, strict=True)]
+        return Tally(np.array(counts, np.float64).reshape(-1, 3), precision_recall_f1)
+
+    def details(self, predicted: Sequence[Any]) -> dict[str, Any]:
+        """``types``: precision, recall, F1 and support (gold entities) of each type."""
+        right, found, gold = Counter[str](), Counter[str](), Counter[str]()
+        for tags, own in zip(predicted, self._entities, strict=True):
+            said = entities(tags)
+            right.update(kind for kind, _, _ in said & own)
+            found.update(kind for kind, _, _ in said)
+            gold.update(kind for kind, _, _ in own)
+        types = {}
+        for kind in sorted(found | gold):
+            metrics = precision_recall_f1(np.array([right[kind], found[kind], gold[kind]], np.float64))
+            types[kind] = {name: float(value) for name, value in metrics.items()} | {"support": gold[kind]}
+        return {"types": types}
+
+
+def entities(tags: Sequence[str]) -> set[Entity]:
+    """The entities of a sentence, as ``seqeval`` finds them in strict mode."""
+    return {(found.tag, found.start, found.end) for found in Tokens(list(tags), IOB2).entities}
+
+
+def _mapped(tag: str, types: dict[str, str]) -> str:
+    kind = types.get(tag[2:], tag[2:])
+    return tag if tag == OUTSIDE else OUTSIDE if kind == OUTSIDE else tag[:2] + kind
+
+
+def _from_hub(source: str) -> list[tuple[list[str], list[str]]]:
+    rows = hub_table(source, {"words": ("tokens", "words"), "tags": ("ner_tags", "tags", "labels")})
+    words, tags = rows["words"][:], rows["tags"][:]
+    for number, (own, marks) in enumerate(zip(words, tags, strict=True), start=1):
+        wrong = [mark for mark in marks if not isinstance(mark, str) or not is_tag(mark)]
+        if wrong or len(own) != len(marks):
+            problem = f"{wrong[0]!r} is no BIO tag" if wrong else f"{len(own)} words and {len(marks)} tags"
+            raise DataError(f"{source}, row {number}: {problem}.")
+    return list(zip(words, to_iob2(tags), strict=True))

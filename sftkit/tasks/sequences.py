@@ -1,0 +1,248 @@
+"""``--nli`` and ``--classify``: a label for a pair of texts, or for one.
+
+The head is the one that transformers has for sequence classification. For encoders that is the paper's, two layers over
+the first token's vector (BERT, XLM-R, DistilBERT, ELECTRA, DeBERTa; ModernBERT's config may ask for the mean of all
+tokens instead); for causal models (GPT-2, Llama) it is one layer over the last token's.
+
+A text or pair that is longer than the window is cut at its end, the longer of two texts first, and how many were is
+said. Labels are words, whatever they are in the data; regression and several labels a text are not covered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from datasets import Dataset, Features, List, Value
+from transformers import (
+    AutoModelForSequenceClassification,
+    DataCollatorWithPadding,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from sftkit.errors import DataError
+from sftkit.tasks.base import IGNORED, Collator, Evaluator, Objective, to_device
+from sftkit.tasks.options import COLUMNS
+from sftkit.tasks.sources import HUB, hub_table, joined, quiet_datasets
+from sftkit.tasks.tables import Column, Table, cell, find_columns, read_table, write_table
+from sftkit.tasks.tally import Tally, accuracy_and_macro_f1
+
+_FEATURES = Features({"texts": List(Value("string")), "label": Value("string")})
+_LABELS = ("label", "gold_label", "labels", "class", "category", "target")
+#: What a column may be called by what it holds, in lower case, the likeliest first.
+_NAMES = {
+    "premise": ("premise", "sentence1", "sentence_1", "text1"),
+    "hypothesis": ("hypothesis", "sentence2", "sentence_2", "text2"),
+    "text": ("text", "sentence", "review", "content", "document", "tweet", "utterance", "headline"),
+    "label": (*_LABELS, "sentiment", "intent", "topic"),
+}  # fmt: skip
+
+
+class SequenceLabels(Objective):
+    """A label for a text or a pair; accuracy and macro F1. Rows have ``texts``, a list, and ``label`` or None."""
+
+    best_metric: ClassVar[str] = "accuracy"
+    greater_is_better: ClassVar[bool] = True
+    is_task: ClassVar[bool] = True
+    labelled: ClassVar[bool] = True
+    auto_class: ClassVar[Any] = AutoModelForSequenceClassification
+    #: What stands for a label where annotators did not agree.
+    undecided: ClassVar[str | None] = None
+
+    def read(self, sources: Sequence[str]) -> Dataset:
+        """One row an example.
+
+        Raises:
+            DataError: also if no example has a label.
+        """
+        rows = joined([self._rows(source) for source in sources])
+        if not any(rows["label"]):
+            raise DataError(f"{', '.join(sources)}: no example has a label.")
+        return rows
+
+    def _rows(self, source: str) -> Dataset:
+        columns = self._hub_columns(source) if source.startswith(HUB) else self._file_columns(source)
+        texts = [list(each) for each in zip(*columns[:-1], strict=True)]
+        return Dataset.from_dict({"texts": texts, "label": columns[-1]}, features=_FEATURES)
+
+    def _wanted(self) -> dict[str, Sequence[str]]:
+        """What the columns hold -> what they may be called, or what the user says."""
+        held, given = COLUMNS[self.name], self.options.columns
+        return {name: (given[i],) if given else _NAMES[name] for i, name in enumerate(held)}
+
+    def _table(self, source: str) -> tuple[Table, list[Column]]:
+        """A file, and where its texts and labels are."""
+        given = self.options.columns
+        table = read_table(source, header=not given or not all(name.isdecimal() for name in given))
+        return table, find_columns(table, self._wanted())
+
+    def _file_columns(self, source: str) -> list[list[Any]]:
+        table, places = self._table(source)
+        *texts, labels = ([cell(table, line, row, place) for line, row in table.rows] for place in places)
+        for (line, _), label in zip(table.rows, labels, strict=True):
+            if not label.strip():
+                raise DataError(f"{source}, line {line}: the label is empty.")
+        return [*texts, [self._label(label.strip()) for label in labels]]
+
+    def _hub_columns(self, source: str) -> list[list[Any]]:
+        rows = hub_table(source, self._wanted())
+        *texts, labels = (rows[name][:] for name in COLUMNS[self.name])
+        if not all(isinstance(value, str) for values in texts for value in values):
+            raise DataError(f"{source}: a column of texts holds something else. Name the right ones with --columns.")
+        return [*texts, [None if label is None else self._label(str(label)) for label in labels]]
+
+    def _label(self, label: str) -> str | None:
+        label = self.options.labels.get(label, label)
+        return None if label == self.undecided else label
+
+    def labels_in(self, rows: Dataset) -> tuple[str, ...]:
+        """All labels, sorted; whole numbers by their size."""
+        found = {label for label in rows["label"][:] if label is not None}
+        numbers = all(label.removeprefix("-").isdecimal() for label in found)
+        return tuple(sorted(found, key=int if numbers else None))
+
+    def mending(self, label: str) -> str:
+        """What to do about a label that was not learned."""
+        return f"Say which of them it means with --map-label {label}=LABEL, or take it out of the data."
+
+    def features(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
+        """What :func:`encoded` gives, of the rows that have a label.
+
+        Raises:
+            DataError: if all have the same.
+        """
+        if len(self.labels) < 2:
+            raise DataError(f"The training data hold only the label {self.labels[0]!r}; there must be two.")
+        with quiet_datasets():
+            rows = rows.filter(lambda batch: [label is not None for label in batch["label"]], batched=True)
+        return encoded(rows, self.labels, tokenizer, max_length)
+
+    def remarks(self, rows: Dataset, features: Dataset) -> tuple[str, ...]:
+        """How many rows were left out, and how many texts cut."""
+        return _remarks(len(rows) - len(features), features)
+
+    def collator(self, tokenizer: PreTrainedTokenizerBase, seed: int) -> Collator:
+        """Pads."""
+        del seed
+        pad = DataCollatorWithPadding(tokenizer)
+        return lambda features: dict(pad([{k: v for k, v in each.items() if k != "cut"} for each in features]))
+
+    def evaluator(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, seed: int) -> Evaluator:
+        """Scores labels."""
+        del seed
+        return SequenceEvaluator(rows, self.labels, tokenizer, max_length)
+
+    def write_predictions(self, source: str, predicted: Sequence[Any], path: Path) -> None:
+        """The table with the predictions in its label column."""
+        table, places = self._table(source)
+        write_table(table, path, places[-1], predicted)
+
+
+class NaturalLanguageInference(SequenceLabels):
+    """Whether a premise entails a hypothesis. Pairs on which annotators did not agree, "-" in SNLI, are left out."""
+
+    name: ClassVar[str] = "nli"
+    title: ClassVar[str] = "natural language inference"
+    undecided: ClassVar[str | None] = "-"
+
+
+class Classification(SequenceLabels):
+    """Classification of texts."""
+
+    name: ClassVar[str] = "classify"
+    title: ClassVar[str] = "classification"
+
+
+class SequenceEvaluator(Evaluator):
+    """Predicts a label for every row, and scores those that have one: accuracy, macro F1, confusion matrix."""
+
+    def __init__(
+        self, rows: Dataset, labels: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int
+    ) -> None:
+        self.labels = tuple(labels)
+        self._inputs = encoded(rows, labels, tokenizer, max_length)
+        self._gold = np.array(self._inputs["labels"][:], np.int64)
+        self._pad: Any = DataCollatorWithPadding(tokenizer)  # its type wants a list of examples; it takes columns, too
+        self._names = [name for name in self._inputs.column_names if name not in ("labels", "cut")]
+        self.examples = int((self._gold != IGNORED).sum())
+        self.notes = _remarks(len(rows) - self.examples, self._inputs)
+
+    def predict(self, model: PreTrainedModel, batch_size: int) -> list[str]:
+        """The model's label for every row."""
+        result = [""] * len(self._inputs)
+        for indices in self.batches([len(ids) for ids in self._inputs["input_ids"]], batch_size):
+            rows = self._inputs[indices]
+            batch = dict(self._pad({name: rows[name] for name in self._names}))
+            with torch.no_grad():
+                best = model(**to_device(batch, model)).logits.argmax(-1).tolist()
+            for i, label in zip(indices, best, strict=True):
+                result[i] = self.labels[label]
+        return result
+
+    def tally(self, predicted: Sequence[Any]) -> Tally:
+        """(right, predicted, gold) of each class for each example that has a label."""
+        said, gold = self._pairs(predicted)
+        one_hot = np.eye(len(self.labels))
+        counts = np.concatenate([one_hot[gold] * (said == gold)[:, None], one_hot[said], one_hot[gold]], axis=1)
+        return Tally(counts, accuracy_and_macro_f1)
+
+    def details(self, predicted: Sequence[Any]) -> dict[str, Any]:
+        """``confusion``: how many examples of each label (row) got each label (column); ``labels`` names them."""
+        said, gold = self._pairs(predicted)
+        confusion = np.zeros((len(self.labels), len(self.labels)), np.int64)
+        np.add.at(confusion, (gold, said), 1)
+        return {"labels": list(self.labels), "confusion": confusion.tolist()}
+
+    def _pairs(self, predicted: Sequence[str]) -> Any:
+        """(predicted, gold), as numbers, of the rows that have a label."""
+        number = {label: i for i, label in enumerate(self.labels)}
+        known = self._gold != IGNORED
+        return np.array([number[label] for label in predicted], np.int64)[known], self._gold[known]
+
+
+def encoded(rows: Dataset, labels: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
+    """What the model is fed (``input_ids``, token types if it takes them), ``labels``, and whether texts were ``cut``.
+
+    A label is its number, or -100 where there is none. Where the tokenizer puts nothing between two texts, as those of
+    most causal models, there is a line break; where it has nothing for a text, padding stands for it.
+    """
+    number = {label: i for i, label in enumerate(labels)}
+    between = "" if _parts_texts(tokenizer) else "\n"
+    empty = [tokenizer.pad_token_id]
+
+    def encode(batch: dict[str, list[Any]]) -> dict[str, Any]:
+        first, *second = zip(*batch["texts"], strict=True)
+        texts = [list(first), *([between + text for text in other] for other in second)]
+        found = dict(tokenizer(*texts, return_attention_mask=False, verbose=False))
+        lengths = [len(ids) for ids in found["input_ids"]]
+        long = [i for i, length in enumerate(lengths) if length > max_length]
+        if long:
+            chosen = [[text[i] for i in long] for text in texts]
+            cut = tokenizer(*chosen, return_attention_mask=False, truncation=True, max_length=max_length)
+            for key, values in found.items():
+                for i, value in zip(long, cut[key], strict=True):
+                    values[i] = value
+        found["input_ids"] = [ids or empty for ids in found["input_ids"]]
+        found["labels"] = [IGNORED if label is None else number[label] for label in batch["label"]]
+        return found | {"cut": [length > max_length for length in lengths]}
+
+    with quiet_datasets():
+        return rows.map(encode, batched=True, remove_columns=rows.column_names)
+
+
+def _parts_texts(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether a pair has a special token more than its two texts have before and after them."""
+    return tokenizer.num_special_tokens_to_add(pair=True) > tokenizer.num_special_tokens_to_add(pair=False)
+
+
+def _remarks(left_out: int, examples: Dataset) -> tuple[str, ...]:
+    cut, notes = sum(examples["cut"][:]), []
+    if left_out:
+        notes.append(f"{left_out:,} examples have no label and are left out.")
+    if cut:
+        notes.append(f"{cut:,} of {len(examples):,} texts are longer than the window and were cut (--max-length).")
+    return tuple(notes)

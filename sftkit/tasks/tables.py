@@ -1,0 +1,193 @@
+"""Tables of texts and labels: TSV, CSV and JSONL, told apart by the ending of the file's name.
+
+A file of another ending is a TSV if its first line holds a tab. The first line names the columns. Quotation marks in a
+TSV are text, as in GLUE, XNLI and AmericasNLI, unless every name in its first line stands in them; in a CSV they are
+CSV's. JSON lists and files with other separators are not covered.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from sftkit.errors import DataError
+from sftkit.tasks.sources import read_text
+
+Kind = Literal["tsv", "quoted", "csv", "jsonl"]
+#: A column: its place in a row, or its key in a JSON object.
+Column = int | str
+_KINDS: dict[str, Kind] = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl"}
+
+
+class _Csv(csv.excel):
+    lineterminator = "\n"
+    strict = True
+
+
+class _QuotedTsv(_Csv):
+    delimiter = "\t"
+    quoting = csv.QUOTE_ALL
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file's rows.
+
+    Attributes:
+        source: the file.
+        kind: how it is written; "quoted" is a TSV with quotes.
+        header: the columns' names; none in a file without a header.
+        rows: (line, cells by column) of each.
+    """
+
+    source: str
+    kind: Kind
+    header: tuple[str, ...]
+    rows: list[tuple[int, Any]]
+
+
+def read_table(source: str, *, header: bool = True) -> Table:
+    """All of a file.
+
+    Args:
+        source: the file.
+        header: whether the first line names the columns. JSONL has names in every line.
+
+    Raises:
+        DataError: if it is no table, or a row is malformed; names the line.
+    """
+    text = read_text(source)
+    kind = _kind_of(source, text)
+    rows = list(_objects(source, text) if kind == "jsonl" else _cells(source, text, kind))
+    if kind == "jsonl":
+        names = tuple(dict.fromkeys(name for _, row in rows for name in row))
+    else:
+        names = tuple(name.strip() for name in rows.pop(0)[1]) if header and rows else ()
+    if not rows:
+        raise DataError(f"{source}: holds no row{' below its header' if names else ''}.")
+    return Table(source, kind, names, rows)
+
+
+def find_columns(table: Table, wanted: Mapping[str, Sequence[str]]) -> list[Column]:
+    """Where the columns are that are wanted.
+
+    Args:
+        table: the table.
+        wanted: what each holds -> the names that it may have, the likeliest first; upper and lower case are the same
+            where no name fits exactly. For a file without a header, its number from 1.
+
+    Raises:
+        DataError: if one is not there.
+    """
+    if table.header:
+        return [_find(table, names, ",".join(wanted)) for names in wanted.values()]
+    width = len(table.rows[0][1])
+    for (number,) in wanted.values():
+        if not 0 < int(number) <= width:
+            raise DataError(f"{table.source}: has {width} columns, none with the number {number} (--columns).")
+    return [int(number) - 1 for (number,) in wanted.values()]
+
+
+def cell(table: Table, line: int, row: Any, column: Column) -> str:
+    """A cell as text: numbers and JSON's true and false as they are written.
+
+    Raises:
+        DataError: if it is missing, or a list or object.
+    """
+    value = row.get(column) if isinstance(row, dict) else row[column]
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    if not isinstance(value, str):
+        name = repr(column) if isinstance(column, str) else f"column {column + 1}"
+        raise DataError(f"{table.source}, line {line}: {name} is {json.dumps(value)}, which is no text.")
+    return value
+
+
+def write_table(table: Table, path: Path, column: Column, values: Sequence[str]) -> None:
+    """Write a table again with a column replaced; a JSON number by a number, where the value is one."""
+    rows = [_replaced(row, column, value) for (_, row), value in zip(table.rows, values, strict=True)]
+    lines = [list(table.header), *rows] if table.header else rows
+    with path.open("w", encoding="utf-8", newline="") as file:
+        if table.kind == "jsonl":
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        elif table.kind == "tsv":
+            file.writelines("\t".join(line) + "\n" for line in lines)
+        else:
+            csv.writer(file, _Csv if table.kind == "csv" else _QuotedTsv).writerows(lines)
+
+
+def _replaced(row: Any, column: Column, value: str) -> Any:
+    if isinstance(row, dict):
+        is_number = isinstance(row[column], int) and value.removeprefix("-").isdecimal()
+        return row | {column: int(value) if is_number else value}
+    return [value if place == column else old for place, old in enumerate(row)]
+
+
+def _kind_of(source: str, text: str) -> Kind:
+    first = text.lstrip("\r\n").split("\n", 1)[0].strip()
+    kind = _KINDS.get(Path(source).suffix.lower())
+    if kind is None and "\t" not in first:
+        raise DataError(f"{source}: no table. Tables end in .tsv, .csv or .jsonl, or have tabs in their first line.")
+    if kind in (None, "tsv"):
+        quoted = all(len(name) > 1 and name[0] == name[-1] == '"' for name in first.split("\t"))
+        return "quoted" if quoted else "tsv"
+    return kind
+
+
+def _cells(source: str, text: str, kind: Kind) -> Iterator[tuple[int, list[str]]]:
+    """(line, cells) of every row that is not blank, all of the same length."""
+    width: int | None = None
+    for number, cells in _split(source, text, kind):
+        if not any(part.strip() for part in cells):
+            continue
+        width = len(cells) if width is None else width
+        if len(cells) != width:
+            raise DataError(f"{source}, line {number}: {len(cells)} columns; the first line has {width}.")
+        yield number, cells
+
+
+def _split(source: str, text: str, kind: Kind) -> Iterator[tuple[int, list[str]]]:
+    if kind == "tsv":
+        for number, line in enumerate(text.split("\n"), start=1):
+            yield number, line.rstrip("\r").split("\t")
+        return
+    reader = csv.reader(io.StringIO(text, newline=""), _Csv if kind == "csv" else _QuotedTsv)
+    start = 1
+    try:
+        for cells in reader:
+            yield start, cells
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{source}, line {start}: not valid {'CSV' if kind == 'csv' else 'TSV'} ({error}).") from None
+
+
+def _objects(source: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line, object) of every line that is not blank."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        if not isinstance(row, dict):
+            raise DataError(f"{source}, line {number}: no JSON object; JSONL has one a line.")
+        yield number, row
+
+
+def _find(table: Table, choices: Sequence[str], wanted: str) -> Column:
+    lowered = [name.lower() for name in table.header]
+    for name in choices:
+        if name in table.header or name.lower() in lowered:
+            place = table.header.index(name) if name in table.header else lowered.index(name.lower())
+            return table.header[place] if table.kind == "jsonl" else place
+    have = ", ".join(name if len(name) < 30 else f"{name[:30]}…" for name in table.header[:12])
+    raise DataError(
+        f"{table.source}: has no column {' or '.join(choices[:3])}, only {have}. Name the columns of {wanted} with "
+        "--columns A,B,…; of a file without a header give their numbers."
+    )
