@@ -1,0 +1,124 @@
+"""Entities are counted as seqeval counts them, and every word is predicted."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from seqeval.metrics import classification_report
+from seqeval.scheme import IOB2
+from transformers import AutoModelForTokenClassification, BertConfig, PreTrainedModel
+
+from sftkit.errors import DataError, MismatchError
+from sftkit.tasks.base import Scores
+from sftkit.tasks.ner import EntityEvaluator, NamedEntities
+from sftkit.tasks.options import TaskOptions
+from tests import pico
+
+LABELS = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
+FILE = "ta B-PER\nmi I-PER\nlo O\n\nka B-LOC\nsu O\nra B-DATE\n\n"
+
+
+def _scores(gold: Sequence[list[str]], predicted: Sequence[list[str]]) -> Scores:
+    rows = Dataset.from_list([{"words": ["ta"] * len(tags), "tags": tags} for tags in gold])
+    return EntityEvaluator(rows, LABELS, pico.make_tokenizer(), 64).scores(predicted)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_scores_are_seqevals_in_strict_mode_whatever_the_tags(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    gold = [draw.choice(LABELS[: 1 + 2 * (seed % 3)], length).tolist() for length in draw.integers(1, 12, 40)]
+    said = [[tag if draw.random() < 0.7 else str(draw.choice(LABELS)) for tag in tags] for tags in gold]
+    found = _scores(gold, said)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # seqeval warns where nothing is gold or predicted
+        strict: dict[str, Any] = {"mode": "strict", "scheme": IOB2, "zero_division": 0}
+        report = classification_report(gold, said, output_dict=True, **strict)
+    wanted = report.pop("micro avg")
+    assert found.metrics == pytest.approx(
+        {"precision": wanted["precision"], "recall": wanted["recall"], "f1": wanted["f1-score"]}
+    )
+    types = {kind: {"f1" if key == "f1-score" else key: value for key, value in row.items()}
+             for kind, row in report.items() if not kind.endswith(" avg")}  # fmt: skip
+    assert found.details["types"].keys() == types.keys()
+    for kind, row in types.items():
+        assert found.details["types"][kind] == pytest.approx(row)
+
+
+def test_a_predicted_entity_that_begins_with_i_counts_for_nothing() -> None:
+    assert _scores([["B-PER", "I-PER"]], [["I-PER", "I-PER"]]).tally.counts.tolist() == [[0, 0, 1]]
+
+
+def test_labels_are_o_and_then_both_tags_of_every_type(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text(FILE)
+    objective = NamedEntities()
+    assert objective.labels_in(objective.read([str(tmp_path / "x.txt")])) == (
+        "O", "B-DATE", "I-DATE", "B-LOC", "I-LOC", "B-PER", "I-PER",
+    )  # fmt: skip
+
+
+def test_types_are_left_out_or_taken_for_others_as_the_user_says(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text(FILE)
+    objective = NamedEntities(TaskOptions(map_label=(("DATE", "O"), ("PER", "LOC"))))
+    rows = objective.read([str(tmp_path / "x.txt")])
+    assert rows["tags"][:] == [["B-LOC", "I-LOC", "O"], ["B-LOC", "O", "O"]]
+
+
+def test_a_type_that_was_not_learned_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text(FILE)
+    objective = NamedEntities().with_labels(LABELS)
+    with pytest.raises(MismatchError, match=r"x.txt: holds the label B-DATE, .*--map-label DATE=O"):
+        objective.check_labels(objective.read([str(tmp_path / "x.txt")]), ["x.txt"])
+
+
+def test_data_without_entities_teach_nothing(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("ta O\nmi O\n")
+    rows = NamedEntities().read([str(tmp_path / "x.txt")])
+    objective = NamedEntities().with_labels(NamedEntities().labels_in(rows))
+    with pytest.raises(DataError, match="no entity"):
+        objective.features(rows, pico.make_tokenizer(), 32)
+
+
+@pytest.mark.parametrize("labels", [("NOUN", "VERB"), ("O", "PER"), ("B-PER", "I-PER")])
+def test_a_model_with_other_labels_is_no_model_for_it(labels: tuple[str, ...]) -> None:
+    with pytest.raises(MismatchError, match=r"no IOB2 tags. Was it trained with --ner"):
+        NamedEntities().for_model(_model(labels))
+
+
+def test_every_word_of_a_sentence_of_2000_words_is_predicted_and_its_entities_found_across_windows() -> None:
+    gold = ["B-PER", "I-PER", "O", "B-LOC"] * 500
+    rows = Dataset.from_list([{"words": ["ta", "mi", "lo", "ka"] * 500, "tags": gold}])
+    evaluator = EntityEvaluator(rows, LABELS, pico.make_tokenizer(), 32)
+    (predicted,) = evaluator.predict(_model(LABELS), 8)
+    assert len(predicted) == 2000
+    assert set(predicted) <= set(LABELS)
+    assert evaluator.scores([gold]).tally.counts.tolist() == [[1000, 1000, 1000]]
+
+
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_a_fixed_model_says_what_it_says_in_a_plain_loop(batch_size: int) -> None:
+    model, tokenizer = _model(LABELS), pico.make_tokenizer()
+    words = [["ta", "milo", "ka."][: 1 + i % 3] + [f"su{i}"] * (i % 4) for i in range(20)]
+    said = []
+    for sentence in words:
+        encoded = tokenizer(sentence, is_split_into_words=True, return_tensors="pt")
+        best = model(**encoded).logits[0].argmax(-1).tolist()
+        places = [encoded.word_ids().index(word) for word in range(len(sentence))]
+        said.append([LABELS[best[place]] for place in places])
+    gold = [LABELS[1:3] * len(sentence) for sentence in words]
+    rows = Dataset.from_dict({"words": words, "tags": [tags[: len(w)] for tags, w in zip(gold, words, strict=True)]})
+    assert EntityEvaluator(rows, LABELS, tokenizer, 64).predict(model, batch_size) == said
+
+
+def _model(labels: Sequence[str]) -> PreTrainedModel:
+    torch.manual_seed(5)
+    config = pico.make_model().config.to_dict() | NamedEntities().with_labels(labels).config()
+    model: PreTrainedModel = AutoModelForTokenClassification.from_config(BertConfig.from_dict(config))
+    model.eval()
+    return model
