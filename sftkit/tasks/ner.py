@@ -21,7 +21,7 @@ from sftkit.errors import DataError, MismatchError
 from sftkit.tasks.base import Evaluator, shortened
 from sftkit.tasks.conll_files import OUTSIDE, is_tag, tagged_sentences, to_iob2, write_tags
 from sftkit.tasks.sources import HUB, hub_table, joined
-from sftkit.tasks.tally import Tally, precision_recall_f1
+from sftkit.tasks.tally import Tally, by_name, precision_recall_f1
 from sftkit.tasks.token_labels import TokenEvaluator, TokenLabels
 
 if TYPE_CHECKING:
@@ -112,18 +112,16 @@ class EntityEvaluator(TokenEvaluator):
         return Tally(np.array(counts, np.float64).reshape(-1, 3), precision_recall_f1)
 
     def details(self, predicted: Sequence[Any]) -> dict[str, Any]:
-        """``types``: precision, recall, F1 and support (gold entities) of each type."""
+        """``types``: precision, recall, F1 and support (gold entities), a row a type."""
         right, found, gold = Counter[str](), Counter[str](), Counter[str]()
         for tags, own in zip(predicted, self._entities, strict=True):
             said = entities(tags)
             right.update(kind for kind, _, _ in said & own)
             found.update(kind for kind, _, _ in said)
             gold.update(kind for kind, _, _ in own)
-        types = {}
-        for kind in sorted(found | gold):
-            metrics = precision_recall_f1(np.array([right[kind], found[kind], gold[kind]], np.float64))
-            types[kind] = {name: float(value) for name, value in metrics.items()} | {"support": gold[kind]}
-        return {"types": types}
+        types = sorted(found | gold)
+        sums = np.array([(right[kind], found[kind], gold[kind]) for kind in types], np.float64).reshape(-1, 3)
+        return {"types": by_name("type", types, sums)}
 
 
 def entities(tags: Sequence[str]) -> set[Entity]:

@@ -29,7 +29,7 @@ from sftkit.tasks.base import IGNORED, Collator, Evaluator, Objective, to_device
 from sftkit.tasks.options import COLUMNS
 from sftkit.tasks.sources import HUB, hub_table, joined, quiet_datasets
 from sftkit.tasks.tables import Column, Table, cell, find_columns, read_table, write_table
-from sftkit.tasks.tally import Tally, accuracy_and_macro_f1
+from sftkit.tasks.tally import Tally, accuracy_and_macro_f1, by_name
 
 _FEATURES = Features({"texts": List(Value("string")), "label": Value("string")})
 _LABELS = ("label", "gold_label", "labels", "class", "category", "target")
@@ -191,11 +191,16 @@ class SequenceEvaluator(Evaluator):
         return Tally(counts, accuracy_and_macro_f1)
 
     def details(self, predicted: Sequence[Any]) -> dict[str, Any]:
-        """``confusion``: how many examples of each label (row) got each label (column); ``labels`` names them."""
+        """``labels``: precision, recall, F1 and support; ``confusion``: how many of each gold label got which."""
         said, gold = self._pairs(predicted)
         confusion = np.zeros((len(self.labels), len(self.labels)), np.int64)
         np.add.at(confusion, (gold, said), 1)
-        return {"labels": list(self.labels), "confusion": confusion.tolist()}
+        sums = np.stack([confusion.diagonal(), confusion.sum(0), confusion.sum(1)], axis=1)
+        rows = [
+            {"gold ↓ predicted →": label} | dict(zip(self.labels, row, strict=True))
+            for label, row in zip(self.labels, confusion.tolist(), strict=True)
+        ]
+        return {"labels": by_name("label", self.labels, sums.astype(np.float64)), "confusion": rows}
 
     def _pairs(self, predicted: Sequence[str]) -> Any:
         """(predicted, gold), as numbers, of the rows that have a label."""

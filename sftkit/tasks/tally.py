@@ -5,8 +5,9 @@ Numpy only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,21 @@ def precision_recall_f1(sums: Counts) -> dict[str, Counts]:
         "recall": ratio(right, gold),
         "f1": ratio(2 * right, predicted + gold),
     }
+
+
+def by_name(heading: str, names: Sequence[str], sums: Counts) -> list[dict[str, Any]]:
+    """A row for each name: precision, recall, F1 and support.
+
+    Args:
+        heading: what the names are.
+        names: of types or labels.
+        sums: (right, predicted, gold) of each, ``[names, 3]``.
+    """
+    found = precision_recall_f1(sums)
+    return [
+        {heading: name} | {metric: float(values[i]) for metric, values in found.items()} | {"support": int(sums[i, 2])}
+        for i, name in enumerate(names)
+    ]
 
 
 def accuracy_and_macro_f1(sums: Counts) -> dict[str, Counts]:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from datasets import ClassLabel, Dataset
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 from tokenizers import Tokenizer
 from tokenizers.models import Unigram
 from transformers import (
@@ -80,7 +80,7 @@ def test_pairs_without_agreement_are_left_out_and_still_predicted(tmp_path: Path
     predicted = evaluator.predict(model, 2)
     scores = evaluator.scores(predicted)
     assert (len(predicted), scores.examples, len(scores.tally.counts)) == (4, 3, 3)
-    assert np.sum(scores.details["confusion"]) == 3
+    assert sum(row["support"] for row in scores.details["labels"]) == 3
 
 
 def test_a_dash_is_a_label_like_others_in_classification(tmp_path: Path) -> None:
@@ -165,7 +165,13 @@ def test_scores_are_scikit_learns_whichever_labels_there_are(seed: int) -> None:
     found = SequenceEvaluator(_rows(gold), LABELS, pico.make_tokenizer(), 64).scores(said)
     wanted = {"accuracy": accuracy_score(gold, said), "macro_f1": f1_score(gold, said, average="macro")}
     assert found.metrics == pytest.approx(wanted)
-    assert found.details == {"labels": list(LABELS), "confusion": confusion_matrix(gold, said, labels=LABELS).tolist()}
+    confusion = [[row[label] for label in LABELS] for row in found.details["confusion"]]
+    assert confusion == confusion_matrix(gold, said, labels=LABELS).tolist()
+    by_label = precision_recall_fscore_support(gold, said, labels=LABELS, zero_division=0)
+    names = ("precision", "recall", "f1", "support")
+    assert [[row[name] for row in found.details["labels"]] for name in names] == [
+        pytest.approx(values) for values in by_label
+    ]
 
 
 def test_macro_f1_of_resampled_sums_is_that_of_the_resampled_examples() -> None:
