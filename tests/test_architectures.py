@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForMaskedLM, AutoModelForTokenClassification
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+)
 
 from sftkit.evaluation.run import Scoring, evaluate
 from sftkit.format.files import SftFile, write
@@ -25,9 +30,9 @@ ENCODERS = ["bert", "xlm-roberta", "distilbert", "deberta-v2", "electra", "moder
 IDS = torch.tensor([[2, 10, 20, 30, 4, 40, 3]])
 
 
-def _trained(folder: Path, base: Path, objective: str, data: Path) -> Path:
+def _trained(folder: Path, base: Path, objective: str, data: Path, **changes: Any) -> Path:
     settings = settings_for(
-        objective, data=(str(data),), base=base, base_name="pico", steps=3, lr=1e-2, k=2500, device="cpu"
+        objective, data=(str(data),), base=base, base_name="pico", steps=3, lr=1e-2, k=2500, device="cpu", **changes
     )
     return write(folder / f"{objective}.sft", learn(settings).sft)
 
@@ -73,6 +78,47 @@ def test_a_trained_and_composed_parser_opens_whole_and_parses_as_it_does_in_memo
     assert tuple(label for _, label in sorted(parser.config.id2label.items())) == RELATIONS
     scoring, data = Scoring("dep", device="cpu", resamples=0), [str(treebank)]
     assert evaluate(scoring, data, base, both) == evaluate(scoring, data, tmp_path / "parser")
+
+
+@pytest.mark.parametrize("model_type", [*pico.CONFIGS])
+def test_a_composed_classifier_of_pairs_opens_whole_and_says_in_a_padded_batch_what_it_says_in_memory(
+    tmp_path: Path, model_type: str
+) -> None:
+    base = pico.save_base(tmp_path / "base", model_type, pad_token_id=None if model_type in pico.CAUSAL else 0)
+    pairs = [("ta mi lo", "ka"), ("su ra en an", "mi " * 9), ("lo", "lo lo su ta"), ("mi.", "ka su")] * 3
+    rows = [f"{first}\t{second}\t{i % 3}\n" for i, (first, second) in enumerate(pairs)]
+    (tmp_path / "nli.tsv").write_text("premise\thypothesis\tlabel\n" + "".join(rows))
+    trained = _trained(tmp_path, base, "nli", tmp_path / "nli.tsv", method="random")
+    sft = Weighted(SftFile(trained), 1.0, "nli")
+    compose(base, [sft], tmp_path / "model")
+    model = _open(AutoModelForSequenceClassification, tmp_path / "model")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
+    encoded = tokenizer(*map(list, zip(*pairs, strict=True)), padding=True, return_tensors="pt")
+    said = [model.config.id2label[best] for best in model(**encoded).logits.argmax(-1).tolist()]
+    assert model.config.problem_type == "single_label_classification"
+    scoring, data = Scoring("nli", batch_size=5, device="cpu", resamples=0), [str(tmp_path / "nli.tsv")]
+    in_memory = evaluate(scoring, data, base, [sft], predictions=tmp_path / "said.tsv")
+    assert [line.split("\t")[2] for line in (tmp_path / "said.tsv").read_text().splitlines()[1:]] == said
+    assert in_memory == evaluate(scoring, data, tmp_path / "model")
+
+
+@pytest.mark.parametrize("model_type", [*pico.CONFIGS])
+def test_a_composed_recogniser_of_entities_opens_whole_and_says_what_it_says_in_memory(
+    tmp_path: Path, model_type: str
+) -> None:
+    base = pico.save_base(tmp_path / "base", model_type)
+    (tmp_path / "ner.txt").write_text("ta B-PER\nmi I-PER\nlo O\n\nka B-LOC\nsu O\n\n" * 8)
+    trained = _trained(tmp_path, base, "ner", tmp_path / "ner.txt", method="random")
+    sft = Weighted(SftFile(trained), 1.0, "ner")
+    compose(base, [sft], tmp_path / "model")
+    model = _open(AutoModelForTokenClassification, tmp_path / "model")
+    assert list(model.config.id2label.values()) == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+    scoring, data = Scoring("ner", device="cpu", resamples=0), [str(tmp_path / "ner.txt")]
+    in_memory = evaluate(scoring, data, base, [sft], predictions=tmp_path / "said.txt")
+    ids = AutoTokenizer.from_pretrained(tmp_path / "model")("ta mi lo", return_tensors="pt")["input_ids"]
+    said = [model.config.id2label[best] for best in model(input_ids=ids).logits[0, 1:-1].argmax(-1).tolist()]
+    assert [line.split()[1] for line in (tmp_path / "said.txt").read_text().splitlines()[:3]] == said
+    assert in_memory == evaluate(scoring, data, tmp_path / "model")
 
 
 @pytest.mark.parametrize("model_type", ["bert", "xlm-roberta", "distilbert"])

@@ -1,0 +1,37 @@
+"""A model and its tokenizer agree on padding and token types, whatever their files say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sftkit.errors import CheckpointError
+from sftkit.modeling.load import fit_tokenizer
+from tests import pico
+
+ALL = ["input_ids", "token_type_ids", "attention_mask"]
+
+
+@pytest.mark.parametrize(
+    ("model_type", "names"), [("bert", ALL), ("electra", ALL)] + [(name, ["input_ids", "attention_mask"]) for name in
+    ("xlm-roberta", "distilbert", "deberta-v2", "modernbert", "gpt2", "llama")],
+)  # fmt: skip
+def test_only_models_that_tell_token_types_apart_get_them(model_type: str, names: list[str]) -> None:
+    tokenizer = pico.make_tokenizer()
+    tokenizer.model_input_names = ALL
+    fit_tokenizer(tokenizer, pico.make_model(model_type), Path("pico"))
+    assert tokenizer.model_input_names == names
+
+
+def test_without_a_padding_token_the_end_of_the_text_stands_for_it_in_tokenizer_and_model() -> None:
+    tokenizer, model = pico.make_tokenizer(), pico.make_model("gpt2", pad_token_id=None)
+    tokenizer.padding_side, tokenizer.pad_token, tokenizer.eos_token = "left", None, "[SEP]"
+    fit_tokenizer(tokenizer, model, Path("pico"))
+    assert (tokenizer.pad_token, model.config.pad_token_id) == ("[SEP]", 3)
+    assert tokenizer(["ta", "ta mi"], padding=True)["input_ids"][0][-1] == 3
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model_is_another_models() -> None:
+    with pytest.raises(CheckpointError, match=r"its tokenizer has \d+ tokens and its embedding 40 rows"):
+        fit_tokenizer(pico.make_tokenizer(), pico.make_model(vocab_size=40), Path("pico"))
