@@ -1,7 +1,7 @@
 """What every objective offers to training and evaluation.
 
-Rows are a ``datasets.Dataset`` of raw examples; features are what a model is fed. Scores never depend on the batch
-size.
+Rows are raw examples (a ``datasets.Dataset``, or a language's text); features are what a model is fed. Scores never
+depend on the batch size.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
 from datasets import Dataset
 from torch import nn
@@ -20,6 +21,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sftkit.errors import MismatchError, SettingsError
 from sftkit.tasks.options import NO_OPTIONS, TaskOptions
+from sftkit.tasks.sources import joined, number_held_out
 from sftkit.tasks.tally import Tally
 
 if TYPE_CHECKING:
@@ -30,17 +32,6 @@ Collator = Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]
 
 #: The label of what has none, in torch's cross-entropy.
 IGNORED = -100
-
-
-@runtime_checkable
-class DrawsByEpoch(Protocol):
-    """A collator that draws something anew in each epoch, as a function of the epoch and the example alone.
-
-    So the order of the examples, the batches that they come in and the process that makes them do not matter, and a run
-    that goes on in the middle of an epoch draws what it would have drawn.
-    """
-
-    epoch: int
 
 
 @dataclass(frozen=True)
@@ -146,12 +137,25 @@ class Objective(ABC):
         self.labels = self.fixed_labels
 
     @abstractmethod
-    def read(self, sources: Sequence[str]) -> Dataset:
-        """Raw rows of all sources, one after the other.
+    def read(self, sources: Sequence[str]) -> Any:
+        """Raw rows of all sources, one after the other; something that has a length.
 
         Raises:
             DataError: if a source is missing, empty or malformed; names the line.
         """
+
+    def joined(self, parts: Sequence[Any]) -> Any:
+        """The rows of several readings, one after the other."""
+        return joined(parts)
+
+    def held_out(self, rows: Any, share: float, seed: int, source: str) -> tuple[Any, Any]:
+        """(training, held-out) rows: a random share, at least one row each, at most ``MOST_HELD_OUT``.
+
+        Raises:
+            DataError: if there are fewer than two rows.
+        """
+        parts = rows.train_test_split(test_size=number_held_out(len(rows), share, source), seed=seed, shuffle=True)
+        return parts["train"], parts["test"]
 
     @abstractmethod
     def features(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
@@ -255,9 +259,9 @@ def loss_by_row(logits: torch.Tensor, labels: torch.Tensor) -> list[tuple[float,
 
 def batches_by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
     """Indices in batches of similar length, longest first, so that little is padded and memory peaks at the start."""
-    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    order = np.argsort(-np.asarray(lengths, np.int64), kind="stable")
     for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size]
+        yield order[start : start + batch_size].tolist()
 
 
 def to_device(batch: dict[str, torch.Tensor], model: PreTrainedModel) -> dict[str, torch.Tensor]:

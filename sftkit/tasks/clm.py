@@ -12,66 +12,46 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from datasets import Dataset
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
-from sftkit.errors import DataError
-from sftkit.tasks.base import IGNORED, Collator, Evaluator, Objective, loss_by_row, to_device
-from sftkit.tasks.sources import joined, quiet_datasets
+from sftkit.tasks.base import IGNORED, Collator, Evaluator, loss_by_row, to_device
 from sftkit.tasks.tally import Tally, mean_loss
-from sftkit.tasks.text import text_rows, text_windows
+from sftkit.tasks.text import Corpus, LanguageObjective, TokenExamples
 
 
-class CausalLM(Objective):
+class CausalLM(LanguageObjective):
     """Causal language modelling; the loss is in nats a predicted token."""
 
     name: ClassVar[str] = "clm"
     title: ClassVar[str] = "causal language modelling"
     best_metric: ClassVar[str] = "loss"
     greater_is_better: ClassVar[bool] = False
-    is_task: ClassVar[bool] = False
     auto_class: ClassVar[Any] = AutoModelForCausalLM
     loss: ClassVar[None] = None
-
-    def read(self, sources: Sequence[str]) -> Dataset:
-        """One row a line that is not blank, in the column ``text``."""
-        return joined([text_rows(source) for source in sources])
-
-    def features(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
-        """``input_ids`` of windows of 2 to ``max_length`` tokens.
-
-        Raises:
-            DataError: if no line has two tokens.
-        """
-        found = text_windows(rows, tokenizer, max_length)
-        with quiet_datasets():
-            found = found.filter(lambda batch: [len(ids) > 1 for ids in batch["input_ids"]], batched=True)
-        if len(found) == 0:
-            raise DataError("No line has two tokens: there is nothing to predict.")
-        return found
+    shortest: ClassVar[int] = 2
 
     def collator(self, tokenizer: PreTrainedTokenizerBase, seed: int) -> Collator:
         """Pads on the right; nothing is drawn."""
         del tokenizer, seed
         return lambda features: _batch([feature["input_ids"] for feature in features])
 
-    def evaluator(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, seed: int) -> Evaluator:
+    def evaluator(self, rows: Corpus, tokenizer: PreTrainedTokenizerBase, max_length: int, seed: int) -> Evaluator:
         """Scores loss and perplexity."""
         del seed
-        return CausalEvaluator(self.features(rows, tokenizer, max_length)["input_ids"], len(rows))
+        return CausalEvaluator(self.features(rows, tokenizer, max_length), len(rows))
 
 
 class CausalEvaluator(Evaluator):
     """Mean loss over all predicted tokens of a text, and its exponential, the perplexity."""
 
-    def __init__(self, windows: Sequence[list[int]], examples: int) -> None:
-        self._windows, self.examples = list(windows), examples
+    def __init__(self, windows: TokenExamples, examples: int) -> None:
+        self._windows, self.examples, self._lengths = windows, examples, windows.lengths()
 
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[tuple[float, int]]:
         """(summed loss in nats, predicted tokens) of each window."""
         result = [(0.0, 0)] * len(self._windows)
-        for indices in self.batches([len(ids) for ids in self._windows], batch_size):
-            batch = to_device(_batch([self._windows[i] for i in indices]), model)
+        for indices in self.batches(self._lengths, batch_size):
+            batch = to_device(_batch([self._windows[i]["input_ids"] for i in indices]), model)
             labels = batch.pop("labels")
             with torch.no_grad():
                 found = loss_by_row(model(**batch).logits[:, :-1], labels[:, 1:])

@@ -1,8 +1,8 @@
 """``--mlm``: masked language modelling on plain text, one sentence or paragraph a line.
 
-15 % of the tokens are masked (80 % [MASK], 10 % random, 10 % kept: Devlin et al. 2019): in training anew in every
-epoch, in evaluation the same way every time. Which ones depends on the seed, the epoch and the line's place, never on
-the batch.
+15 % of the tokens are masked (80 % [MASK], 10 % random, 10 % kept: Devlin et al. 2019): in training anew each time
+that a line is drawn, in evaluation the same way every time. Which ones depends on the seed, the line's place and how
+often it was drawn before, never on the batch.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from datasets import Dataset
 from transformers import (
     AutoModelForMaskedLM,
     DataCollatorWithPadding,
@@ -21,68 +20,55 @@ from transformers import (
 )
 
 from sftkit.errors import CheckpointError
-from sftkit.tasks.base import IGNORED, Collator, Evaluator, Objective, loss_by_row, to_device
-from sftkit.tasks.sources import joined
+from sftkit.tasks.base import IGNORED, Collator, Evaluator, loss_by_row, to_device
 from sftkit.tasks.tally import Tally, mean_loss
-from sftkit.tasks.text import text_rows, text_windows
+from sftkit.tasks.text import Corpus, LanguageObjective, TokenExamples
 
 MASKED_SHARE = 0.15
 
 
-class MaskedLM(Objective):
+class MaskedLM(LanguageObjective):
     """Masked language modelling; the loss is in nats a masked token."""
 
     name: ClassVar[str] = "mlm"
     title: ClassVar[str] = "masked language modelling"
     best_metric: ClassVar[str] = "loss"
     greater_is_better: ClassVar[bool] = False
-    is_task: ClassVar[bool] = False
     auto_class: ClassVar[Any] = AutoModelForMaskedLM
-
-    def read(self, sources: Sequence[str]) -> Dataset:
-        """One row a line that is not blank, in the column ``text``."""
-        return joined([text_rows(source) for source in sources])
-
-    def features(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
-        """``input_ids`` of windows of at most ``max_length``, special tokens included, and their ``place``."""
-        found = text_windows(rows, tokenizer, max_length)
-        return found.add_column("place", np.arange(len(found)))
 
     def collator(self, tokenizer: PreTrainedTokenizerBase, seed: int) -> Collator:
         """Pads and masks."""
         return MaskingCollator(tokenizer, seed)
 
-    def evaluator(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, seed: int) -> Evaluator:
+    def evaluator(self, rows: Corpus, tokenizer: PreTrainedTokenizerBase, max_length: int, seed: int) -> Evaluator:
         """Scores loss and perplexity under masks that are fixed here."""
-        return MaskedEvaluator(rows, tokenizer, max_length, seed)
+        return MaskedEvaluator(self.features(rows, tokenizer, max_length), len(rows), tokenizer, seed)
 
 
 class MaskingCollator:
-    """Pads and masks; which tokens is drawn anew in each epoch."""
+    """Pads and masks; which tokens follows from the seed and an example's ``place``, the number of its draw."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
-        self._mask, self._seed, self.epoch = _Masker(tokenizer), seed, 0
+        self._mask, self._seed = _Masker(tokenizer), seed
         self._pad = DataCollatorWithPadding(tokenizer)
 
     def __call__(self, features: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """``input_ids``, ``attention_mask`` and ``labels``, int64 ``[windows, longest]``."""
-        seed, epoch = self._seed, self.epoch
-        return _padded([self._mask(each["input_ids"], seed, epoch, int(each["place"])) for each in features], self._pad)
+        return _padded([self._mask(each["input_ids"], self._seed, each["place"]) for each in features], self._pad)
 
 
 class MaskedEvaluator(Evaluator):
     """Mean loss over all masked tokens of a text, and its exponential, the perplexity."""
 
-    def __init__(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, seed: int) -> None:
-        self.examples, mask = len(rows), _Masker(tokenizer)
-        ids = text_windows(rows, tokenizer, max_length)["input_ids"]
-        self._features = [mask(line, seed, i) for i, line in enumerate(ids)]
-        self._pad = DataCollatorWithPadding(tokenizer)
+    def __init__(self, windows: TokenExamples, examples: int, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
+        self._windows, self.examples, self._seed = windows, examples, seed
+        self._mask, self._pad = _Masker(tokenizer), DataCollatorWithPadding(tokenizer)
+        self._lengths = windows.lengths()
 
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[tuple[float, int]]:
         """(summed loss in nats, masked tokens) of each window."""
-        result = [(0.0, 0)] * len(self._features)
-        for indices in self.batches([len(f["input_ids"]) for f in self._features], batch_size):
+        result = [(0.0, 0)] * len(self._windows)
+        for indices in self.batches(self._lengths, batch_size):
             batch = to_device(self._batch(indices), model)
             labels = batch.pop("labels")
             with torch.no_grad():
@@ -96,7 +82,7 @@ class MaskedEvaluator(Evaluator):
         return Tally(np.array(predicted, np.float64).reshape(-1, 2), mean_loss)
 
     def _batch(self, indices: list[int]) -> dict[str, torch.Tensor]:
-        return _padded([self._features[i] for i in indices], self._pad)
+        return _padded([self._mask(self._windows[i]["input_ids"], self._seed, i) for i in indices], self._pad)
 
 
 def _padded(lines: Sequence[dict[str, Any]], pad: Collator) -> dict[str, torch.Tensor]:

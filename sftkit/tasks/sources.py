@@ -108,17 +108,19 @@ def joined(parts: Sequence[Dataset]) -> Dataset:
     return parts[0] if len(parts) == 1 else concatenate_datasets(list(parts))
 
 
-def held_out(rows: Dataset, share: float, seed: int, source: str) -> tuple[Dataset, Dataset]:
-    """(training, held-out) rows: a random share, at least one row each.
+#: The most examples of a source that are held out, whatever the share: more tell little, and cost time at each scoring.
+MOST_HELD_OUT = 10_000
+
+
+def number_held_out(count: int, share: float, source: str) -> int:
+    """How many of so many examples are held out: a share of them, at least one and at most ``MOST_HELD_OUT``.
 
     Raises:
-        DataError: if there are fewer than two rows.
+        DataError: if there are fewer than two.
     """
-    if len(rows) < 2:
-        raise DataError(f"{source}: {len(rows)} example is too few to hold some out. Give more data, or --dev FILE.")
-    count = min(max(1, round(share * len(rows))), len(rows) - 1)
-    parts = rows.train_test_split(test_size=count, seed=seed, shuffle=True)
-    return parts["train"], parts["test"]
+    if count < 2:
+        raise DataError(f"{source}: {count} example is too few to hold some out. Give more data, or --dev FILE.")
+    return min(max(1, round(share * count)), count - 1, MOST_HELD_OUT)
 
 
 def digest(source: str) -> dict[str, str]:

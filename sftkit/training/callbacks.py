@@ -11,7 +11,6 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.integrations.integration_utils import get_reporting_integration_callbacks
 
 from sftkit.errors import SettingsError
-from sftkit.tasks.base import Collator, DrawsByEpoch
 from sftkit.training.checkpoints import mark_complete
 from sftkit.training.observer import Observer
 from sftkit.training.regularisers import Regulariser
@@ -57,19 +56,6 @@ class Schedule(TrainerCallback):
         barrier()
         if state.is_world_process_zero:
             mark_complete(Path(args.output_dir or "."), state.global_step)
-
-
-class Epochs(TrainerCallback):
-    """Tells a collator which epoch it is."""
-
-    def __init__(self, collator: Collator) -> None:
-        self._drawing: Any = collator if isinstance(collator, DrawsByEpoch) else None
-
-    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """An epoch begins, or is gone on with."""
-        del args, control
-        if self._drawing is not None:
-            self._drawing.epoch = int(state.epoch or 0)
 
 
 class SetAside(TrainerCallback):

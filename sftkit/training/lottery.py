@@ -261,6 +261,7 @@ class _Run:
             model=self.ready.model,
             kept=kept,
             features=self.ready.features,
+            order=self.ready.order,
             collator=objective.collator(self.ready.tokenizer, self.settings.seed),
             evaluator=self.ready.evaluator,
             metric=objective.best_metric,

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
 from torch import nn
 from transformers import (
     PreTrainedModel,
@@ -26,10 +25,11 @@ from transformers import (
 
 from sftkit.modeling.load import quiet
 from sftkit.tasks.base import Collator, Evaluator, mean_over_labels
-from sftkit.training.callbacks import Epochs, ProgressCallback, Regularise, Schedule, SetAside
+from sftkit.training.callbacks import ProgressCallback, Regularise, Schedule, SetAside
 from sftkit.training.checkpoints import drop_checkpoints, latest_checkpoint, step_of, write_json
 from sftkit.training.judge import Judge, Outcome
 from sftkit.training.observer import Observer
+from sftkit.training.order import Draws, Order
 from sftkit.training.ranks import is_first
 from sftkit.training.regularisers import Regulariser
 from sftkit.training.settings import Settings
@@ -44,7 +44,8 @@ class Phase:
         model: its trainable parameters are what moves.
         kept: the tensors to set aside at the best step, by name.
         counted: other tensors that a checkpoint must hold, by name: scores that grow while training.
-        features, collator: the training data.
+        features, collator: the training data, by index.
+        order: in which the features are drawn; by default all of them, shuffled.
         evaluator: scores the held-out data.
         metric: which of its metrics decides.
         greater: whether more of it is better.
@@ -59,7 +60,7 @@ class Phase:
 
     model: PreTrainedModel
     kept: Mapping[str, torch.Tensor]
-    features: Dataset
+    features: Any
     collator: Collator
     evaluator: Evaluator
     metric: str
@@ -72,6 +73,7 @@ class Phase:
     snapshot: tuple[int, Snapshot] | None = None
     loss: Callable[..., Any] | None = mean_over_labels
     own_lr: tuple[Sequence[nn.Parameter], float] = ((), 0.0)
+    order: Order | None = None
 
 
 def run_phase(phase: Phase, settings: Settings, observer: Observer) -> Outcome:
@@ -109,10 +111,10 @@ def _train(phase: Phase, settings: Settings, observer: Observer, outcome: Outcom
         trainer = _Trainer(
             model=phase.model,
             args=_arguments(phase, settings),
-            train_dataset=phase.features,
+            train_dataset=Draws(phase.features),
             data_collator=phase.collator,
             compute_loss_func=phase.loss,
-            callbacks=[progress, schedule, Epochs(phase.collator)],
+            callbacks=[progress, schedule],
         )
         trainer.remove_callback(PrinterCallback)
         if phase.regularise is not None:
@@ -124,6 +126,7 @@ def _train(phase: Phase, settings: Settings, observer: Observer, outcome: Outcom
             outcome,
         )  # fmt: skip
         trainer.moving, trainer.progress, trainer.schedule = {**phase.kept, **phase.counted}, progress, schedule
+        trainer.order = phase.order or Order([len(phase.features)], settings.seed)
         trainer.own_lr = phase.own_lr
         checkpoint = latest_checkpoint(phase.folder) if phase.lasting else None
         if checkpoint is not None and step_of(Path(checkpoint)) >= phase.steps:
@@ -142,6 +145,7 @@ class _Trainer(Trainer):
     own_lr: tuple[Sequence[nn.Parameter], float]
     progress: ProgressCallback
     schedule: Schedule
+    order: Order
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """The Trainer's, with a group of their own for parameters that have their own learning rate."""
@@ -153,6 +157,10 @@ class _Trainer(Trainer):
         if own:
             optimizer.add_param_group({"params": list(own), "lr": lr, "weight_decay": 0.0})
         return optimizer
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Order:
+        del train_dataset
+        return self.order
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """One batch, forwards and backwards."""

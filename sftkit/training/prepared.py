@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.utils.data import ConcatDataset
 
 from sftkit.errors import SettingsError
 from sftkit.format.checkpoint import Checkpoint
@@ -16,12 +17,12 @@ from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.bases import check_belongs
 from sftkit.tasks.base import Objective
 from sftkit.tasks.registry import objective_of
-from sftkit.tasks.sources import held_out
 from sftkit.training import memory
 from sftkit.training.callbacks import check_loggers
 from sftkit.training.masks import avoided_by, biases, positions_of
 from sftkit.training.movable import Movable, freeze
 from sftkit.training.observer import Observer, Plan
+from sftkit.training.order import Order
 from sftkit.training.ranks import world
 from sftkit.training.selection import Selection
 from sftkit.training.settings import TWO_PHASES, Settings
@@ -45,16 +46,21 @@ class Prepared:
         self._make_features()
 
     def _load_data(self) -> None:
-        settings = self.settings
+        objective, settings = self.objective, self.settings
         device_of(settings.device)  # what is not there is better told before anything is read
         check_loggers(settings.report_to)
         self.observer.loading("data")
-        rows = self.objective.read(settings.data)
+        sources = [objective.read([source]) for source in settings.data]
         if settings.dev:
-            self.train_rows, self.dev_rows = rows, self.objective.read(settings.dev)
+            self.dev_rows = objective.read(settings.dev)
         else:
-            self.train_rows, self.dev_rows = held_out(rows, settings.held_out, settings.seed, settings.data[0])
-        self.objective = self.objective.with_labels(self.objective.labels_in(self.train_rows))
+            split = [
+                objective.held_out(rows, settings.held_out, settings.seed, source)
+                for rows, source in zip(sources, settings.data, strict=True)
+            ]
+            sources, self.dev_rows = [rows for rows, _ in split], objective.joined([rows for _, rows in split])
+        self.train_rows = [rows.packed() for rows in sources] if settings.pack else sources
+        self.objective = objective.with_labels(objective.labels_in(objective.joined(self.train_rows)))
         self.objective.check_labels(self.dev_rows, settings.dev or settings.data)
 
     def _load_model(self) -> None:
@@ -81,7 +87,9 @@ class Prepared:
     def _make_features(self) -> None:
         settings, objective = self.settings, self.objective
         self.observer.loading("features")
-        self.features = objective.features(self.train_rows, self.tokenizer, self.max_length)
+        sources = [objective.features(rows, self.tokenizer, self.max_length) for rows in self.train_rows]
+        self.features: ConcatDataset[dict[str, Any]] = ConcatDataset(sources)
+        self.order = Order([len(source) for source in sources], settings.seed, settings.temperature)
         self.evaluator = objective.evaluator(self.dev_rows, self.tokenizer, self.max_length, settings.seed)
         for text in objective.remarks(self.train_rows, self.features):
             self.observer.note(f"training data: {text}")
@@ -145,7 +153,7 @@ class Prepared:
             maskable=self.movable.size,
             head=sum(tensor.numel() for tensor in self.head().values()),
             frozen=self.movable.frozen,
-            train=len(self.train_rows),
+            train=sum(len(rows) for rows in self.train_rows),
             dev=len(self.dev_rows),
             steps1=self.steps(settings.phase1.total) if settings.method in TWO_PHASES else 0,
             steps2=self.steps(settings.phase2.total),
@@ -176,5 +184,5 @@ class Prepared:
     def steps(self, total: Any) -> int:
         """Optimizer steps of a phase, given what turns an epoch's into them."""
         per_step = self.settings.batch_size * self.settings.accumulate * world()
-        steps: int = total(-(-len(self.features) // per_step))
+        steps: int = total(-(-len(self.order) // per_step))
         return steps

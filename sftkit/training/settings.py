@@ -78,7 +78,9 @@ class Settings:
         l1: λ of the regulariser λ/N · Σ|θ - θ(0)|, N being the number of parameters that may move.
         l0: λ of DiffPruning's penalty λ · Σ P(z ≠ 0) in phase 1, in which L1 has no part.
         eval_every: steps between evaluations; there is always one at the end.
-        held_out: share of the data to choose the best step on.
+        held_out: share of each source to choose the best step on, at most 10,000 examples.
+        temperature: sources of n examples are drawn in proportion to n^(1/T).
+        pack: lines of text are joined into windows, as many as fit.
         freeze: regular expressions of canonical names that must not move.
         seed: of the head, the order of the data, masks and dropout.
         device: "auto", "cpu", "cuda" or "mps".
@@ -106,6 +108,8 @@ class Settings:
     l0: float = L0
     eval_every: int = 1000
     held_out: float = 0.05
+    temperature: float = 1.0
+    pack: bool = False
     freeze: tuple[str, ...] = ()
     seed: int = 42
     device: str = "auto"
@@ -199,6 +203,7 @@ def check(made: Settings) -> None:
         "--batch-size": made.batch_size,
         "--lr": made.lr,
         "--eval-every": made.eval_every,
+        "--temperature": made.temperature,
         "--accumulate": made.accumulate,
         "--steps": made.phase2.steps,
         "--epochs": made.phase2.epochs,
@@ -217,6 +222,8 @@ def check(made: Settings) -> None:
         raise SettingsError("--min-steps must not be negative.")
     if made.max_length < 8:
         raise SettingsError(f"--max-length is {made.max_length}; it must be at least 8.")
+    if made.pack and made.objective not in ("mlm", "clm"):
+        raise SettingsError(f"--pack joins lines of text, for --mlm and --clm; this is --{made.objective}.")
     if made.method not in METHODS:
         raise SettingsError(f"--method is {made.method!r}; known are {', '.join(METHODS)}.")
     check_options(made.options, made.objective)

@@ -35,9 +35,10 @@ def test_the_masks_of_an_evaluation_follow_the_seed(corpus: Path) -> None:
 def test_lines_longer_than_the_window_are_split_and_nothing_is_lost(tmp_path: Path) -> None:
     (tmp_path / "long.txt").write_text("ta " * 100 + "\n\n  \nmi\n")
     tokenizer, objective = pico.make_tokenizer(), MaskedLM()
-    features = objective.features(objective.read([str(tmp_path / "long.txt")]), tokenizer, 16)["input_ids"]
-    pieces = [token for ids in features for token in ids if token not in tokenizer.all_special_ids]
-    assert max(len(ids) for ids in features) <= 16
+    features = objective.features(objective.read([str(tmp_path / "long.txt")]), tokenizer, 16)
+    windows = [example["input_ids"] for example in features]
+    pieces = [token for ids in windows for token in ids if token not in tokenizer.all_special_ids]
+    assert max(map(len, windows)) <= 16
     assert len(pieces) == 101 * len(tokenizer("ta", add_special_tokens=False)["input_ids"])
 
 
@@ -100,17 +101,3 @@ def test_tags_are_scored_as_a_plain_loop_would(treebank: Path) -> None:
                 right += PartOfSpeech.fixed_labels[best[i]] == row["tags"][word]
                 total += 1
     assert objective.evaluator(rows, tokenizer, 64, 0)(model, 7).metrics["accuracy"] == pytest.approx(right / total)
-
-
-@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
-def test_text_is_read_from_the_column_of_a_table(ending: str, tmp_path: Path) -> None:
-    path = tmp_path / f"text.{ending}"
-    table = Dataset.from_dict({"id": [1, 2, 3], "text": ["ta mi", " ", "lo su"]})
-    {"csv": table.to_csv, "jsonl": table.to_json, "parquet": table.to_parquet}[ending](str(path))
-    assert MaskedLM().read([str(path)])["text"][:] == ["ta mi", "lo su"]
-
-
-def test_a_table_without_text_is_an_error(tmp_path: Path) -> None:
-    Dataset.from_dict({"words": ["ta mi"]}).to_parquet(str(tmp_path / "x.parquet"))
-    with pytest.raises(DataError, match="no column 'text', only words"):
-        MaskedLM().read([str(tmp_path / "x.parquet")])

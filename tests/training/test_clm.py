@@ -45,7 +45,7 @@ def test_the_loss_is_the_mean_over_predicted_tokens_whatever_the_batch(batch_siz
     rows = objective.read([str(corpus)])
     found = objective.evaluator(rows, tokenizer, 32, seed=0)(model, batch_size).metrics["loss"]
     total, count = 0.0, 0
-    for ids in objective.features(rows, tokenizer, 32)["input_ids"]:
+    for ids in (example["input_ids"] for example in objective.features(rows, tokenizer, 32)):
         with torch.no_grad():
             logits = model(torch.tensor([ids])).logits[0, :-1]
         total += float(torch.nn.functional.cross_entropy(logits, torch.tensor(ids[1:]), reduction="sum"))
