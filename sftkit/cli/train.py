@@ -40,7 +40,9 @@ def train(
     ] = None,
     dev: Annotated[
         list[str] | None,
-        typer.Option("--dev", metavar="FILE", help="Data to choose the best step on; else 5 % are held out."),
+        typer.Option(
+            "--dev", metavar="FILE", help="Data to choose the best step on; else 5 % are held out, at most 10,000."
+        ),
     ] = None,
     with_: Annotated[
         str | None,
@@ -147,6 +149,15 @@ def train(
         list[str] | None,
         typer.Option("--freeze", metavar="REGEX", help="Parameters that must not move, by canonical name."),
     ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(
+            "--temperature", help="T: a file of n lines is drawn in proportion to n^(1/T).  Default: 1, all lines once."
+        ),
+    ] = None,
+    pack: Annotated[
+        bool, typer.Option("--pack", help="mlm, clm: join lines in training windows; scored line by line all the same.")
+    ] = False,
     accumulate: Annotated[int | None, typer.Option("--accumulate", help="Batches a step.  Default: 1.")] = None,
     precision: Annotated[str, typer.Option("--precision", metavar="f32|bf16|f16", help="Of the computation.")] = "f32",
     base_dtype: Annotated[
@@ -208,6 +219,7 @@ def train(
         "steps": steps, "epochs": epochs, "min_steps": min_steps,
         "phase1_steps": phase1_steps, "phase1_epochs": phase1_epochs, "batch_size": batch_size,
         "max_length": max_length, "lr": lr, "l1": l1, "l0": l0, "eval_every": eval_every, "accumulate": accumulate,
+        "temperature": temperature, "pack": pack,
         "precision": precision, "seed": seed, "device": _options.check_device(device),
         "options": options, "dev": tuple(dev) if dev else None, "freeze": tuple(freeze) if freeze else None,
     }  # fmt: skip
