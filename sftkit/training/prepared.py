@@ -91,8 +91,9 @@ class Prepared:
         self.features: ConcatDataset[dict[str, Any]] = ConcatDataset(sources)
         self.order = Order([len(source) for source in sources], settings.seed, settings.temperature)
         self.evaluator = objective.evaluator(self.dev_rows, self.tokenizer, self.max_length, settings.seed)
-        for text in objective.remarks(self.train_rows, self.features):
-            self.observer.note(f"training data: {text}")
+        for name, rows, source in zip(settings.data, self.train_rows, sources, strict=True):
+            for text in objective.remarks(rows, source):
+                self.observer.note(f"{name}: {text}")
         for text in self.evaluator.notes:
             self.observer.note(f"held-out data: {text}")
 
