@@ -177,9 +177,10 @@ def _hub_trees(source: str) -> Iterator[tuple[list[str], list[int], list[str]]]:
     table = hub_table(
         source, {"words": ("tokens", "words"), "heads": ("head", "heads"), "relations": ("deprel", "deprels")}
     )
-    for number, row in enumerate(table):
+    for number, row in enumerate(table, start=1):
         tokens = list(zip(row["words"], row["heads"], row["relations"], strict=True))
-        kept = [(word, int(head), relation) for word, head, relation in tokens if head not in (None, "None", "_", "")]
+        kept = [token for token in tokens if token[1] not in (None, "None", "_", "")]
         if kept:
-            words, heads, relations = map(list, zip(*kept, strict=True))
+            words, texts, relations = map(list, zip(*kept, strict=True))
+            heads = [int(text) if str(text).isdecimal() else None for text in texts]
             yield words, check_tree([f"{source}, row {number}"] * len(kept), heads, relations), relations

@@ -82,6 +82,21 @@ def test_what_is_no_tree_is_named_by_line(old: str, new: str, complaint: str, tm
         DependencyParsing().read([str(tmp_path / "bad.conllu")])
 
 
+def test_a_table_on_the_hub_is_read_as_the_file_that_it_was_made_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Dataset.from_list(
+        [
+            {"tokens": ["tami", "ta", "mi"], "head": ["None", "2", "0"], "deprel": ["_", "obj", "root"]},
+            {"tokens": ["su"], "head": ["2"], "deprel": ["root"]},
+        ]
+    )
+    monkeypatch.setattr("sftkit.tasks.sources.datasets.load_dataset", lambda *_, **__: table.select([0]))
+    (row,) = DependencyParsing().read(["hf://x/treebank:en:test"])
+    assert row == {"words": ["ta", "mi"], "heads": [2, 0], "relations": ["obj", "root"]}
+    monkeypatch.setattr("sftkit.tasks.sources.datasets.load_dataset", lambda *_, **__: table)
+    with pytest.raises(DataError, match="hf://x/treebank, row 2: HEAD is 2"):
+        DependencyParsing().read(["hf://x/treebank"])
+
+
 def test_all_words_are_scored_and_subtypes_ignored(file: str) -> None:
     found = [Parse([2, 0, 1], ["nsubj", "root", "punct"]), Parse([0], ["dep"])]
     assert scores(found, file) == {"uas": 3 / 4, "las": 2 / 4}
