@@ -35,6 +35,8 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).write_text("".join(f"ta mi lo mi{i % 7} ka{i % 5}.\n" for i in range(60)))
     for name in ("en-train", "en-dev", "mt-test"):
         (folder / f"{name}.conllu").write_text(treebank_text(20))
+    (folder / "swa.txt").write_text("ta B-PER\nmi I-PER\n\nka B-LOC\nlo B-DATE\n\n" * 10)
+    (folder / "en-nli.tsv").write_text("text_a\ttext_b\trelation\n" + "ta mi\tta\t0\nlo\tka su\t1\n" * 10)
     before = Path.cwd()
     os.chdir(folder)
     try:
