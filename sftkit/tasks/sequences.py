@@ -123,7 +123,7 @@ class SequenceLabels(Objective):
 
     def remarks(self, rows: Dataset, features: Dataset) -> tuple[str, ...]:
         """How many rows were left out, and how many texts cut."""
-        return _remarks(len(rows) - len(features), features)
+        return _remarks(len(rows), len(rows) - len(features), features)
 
     def collator(self, tokenizer: PreTrainedTokenizerBase, seed: int) -> Collator:
         """Pads."""
@@ -169,7 +169,7 @@ class SequenceEvaluator(Evaluator):
         self._pad: Any = DataCollatorWithPadding(tokenizer)  # its type wants a list of examples; it takes columns, too
         self._names = [name for name in self._inputs.column_names if name not in ("labels", "cut")]
         self.examples = int((self._gold != IGNORED).sum())
-        self.notes = _remarks(len(rows) - self.examples, self._inputs)
+        self.notes = _remarks(len(rows), len(rows) - self.examples, self._inputs)
 
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[str]:
         """The model's label for every row."""
@@ -244,10 +244,10 @@ def _parts_texts(tokenizer: PreTrainedTokenizerBase) -> bool:
     return tokenizer.num_special_tokens_to_add(pair=True) > tokenizer.num_special_tokens_to_add(pair=False)
 
 
-def _remarks(left_out: int, examples: Dataset) -> tuple[str, ...]:
+def _remarks(rows: int, left_out: int, examples: Dataset) -> tuple[str, ...]:
     cut, notes = sum(examples["cut"][:]), []
     if left_out:
-        notes.append(f"{left_out:,} examples have no label and are left out.")
+        notes.append(f"without a label and left out: {left_out:,} of {rows:,} examples.")
     if cut:
         notes.append(f"{cut:,} of {len(examples):,} texts are longer than the window and were cut (--max-length).")
     return tuple(notes)

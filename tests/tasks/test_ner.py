@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset
+from datasets import ClassLabel, Dataset, Features, List, Value
 from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
 from transformers import AutoModelForTokenClassification, BertConfig, PreTrainedModel
@@ -74,6 +74,24 @@ def test_a_type_that_was_not_learned_is_named_with_what_to_do(tmp_path: Path) ->
     objective = NamedEntities().with_labels(LABELS)
     with pytest.raises(MismatchError, match=r"x.txt: holds the label B-DATE, .*--map-label DATE=O"):
         objective.check_labels(objective.read([str(tmp_path / "x.txt")]), ["x.txt"])
+
+
+def _on_the_hub(monkeypatch: pytest.MonkeyPatch, tags: list[list[int]], kind: Any) -> NamedEntities:
+    features = Features({"tokens": List(Value("string")), "ner_tags": List(kind)})
+    found = Dataset.from_dict({"tokens": [["ta", "mi"]] * len(tags), "ner_tags": tags}, features=features)
+    monkeypatch.setattr("sftkit.tasks.sources.hub_rows", lambda _: found)
+    return NamedEntities(TaskOptions(map_label=(("PER", "LOC"),)))
+
+
+def test_data_on_the_hub_has_words_for_tags_and_is_mapped_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    objective = _on_the_hub(monkeypatch, [[3, 4], [0, 1]], ClassLabel(names=list(LABELS)))
+    assert objective.read(["hf://ner"])["tags"][:] == [["B-LOC", "I-LOC"], ["O", "B-LOC"]]
+
+
+def test_tags_on_the_hub_without_names_are_told_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    objective = _on_the_hub(monkeypatch, [[3, 4]], Value("int64"))
+    with pytest.raises(DataError, match="hf://ner, row 1: 3 is no BIO tag"):
+        objective.read(["hf://ner"])
 
 
 def test_data_without_entities_teach_nothing(tmp_path: Path) -> None:

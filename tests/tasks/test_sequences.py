@@ -74,7 +74,7 @@ def test_pairs_without_agreement_are_left_out_and_still_predicted(tmp_path: Path
     rows = objective.read([source])
     features = objective.features(rows, tokenizer, 64)
     assert (len(rows), len(features)) == (4, 3)
-    assert objective.remarks(rows, features) == ("1 examples have no label and are left out.",)
+    assert objective.remarks(rows, features) == ("without a label and left out: 1 of 4 examples.",)
     evaluator = objective.evaluator(rows, tokenizer, 64, 0)
     assert evaluator.notes == objective.remarks(rows, features)
     predicted = evaluator.predict(model, 2)
