@@ -124,6 +124,34 @@ def copy_and_flush(source: Path, target: Path) -> float:
     return seconds
 
 
+def settle(most: float = 10.0) -> None:
+    """Flush what is dirty, and wait until the disk rests, or for so many seconds.
+
+    A disk that has just been given gigabytes back, or has pages of the run before still to write, is several times
+    slower, to whoever comes next.
+    """
+    os.sync()
+    end = time.monotonic() + most
+    moved = _disk_traffic()
+    while time.monotonic() < end:
+        time.sleep(1)
+        before, moved = moved, _disk_traffic()
+        if moved - before < _RESTING:
+            return
+
+
+_RESTING = 8 << 20
+
+
+def _disk_traffic() -> int:
+    """Bytes that all disks have read, written and discarded so far; 0 where the system does not say."""
+    stats = Path("/proc/diskstats")
+    if not stats.exists():
+        return 0
+    rows = [line.split() for line in stats.read_text().splitlines()]
+    return sum(512 * int(row[at]) for row in rows for at in (5, 9, 16) if len(row) > at)
+
+
 def memory_pass(elements: int) -> float:
     """Seconds of ``a += b`` over two float32 arrays."""
     a, b = np.zeros(elements, np.float32), np.ones(elements, np.float32)
