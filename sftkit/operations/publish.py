@@ -60,9 +60,9 @@ def prepare(path: Path, address: str, revision: str | None = None) -> Publicatio
     """
     place = parse_address(address)
     file, branch = place.file or path.name, revision or place.revision
+    summary = summarise(path, path.name)
     if not file.endswith(".sft"):
         raise FormatError(f"{file}: an SFT's name on the hub ends in .sft, or it is not found there.")
-    summary = summarise(path, path.name)
     return Publication(place.repo, branch, file, summary.k, card(summary, place.repo, file, branch))
 
 
