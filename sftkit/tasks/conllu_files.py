@@ -36,7 +36,10 @@ def tagged_sentences(source: str) -> Iterator[tuple[list[str], list[str]]]:
         DataError: if the file is not CoNLL-U, or a tag is not one of the 17 universal ones; names the line.
     """
     for words in sentences(source):
-        yield [word["form"] for _, word in words], [_tag(source, line, word["upos"]) for line, word in words]
+        yield (
+            [word["form"] for _, word in words],
+            [checked_tag(f"{source}, line {line}", word["upos"]) for line, word in words],
+        )
 
 
 def parsed_sentences(source: str) -> Iterator[tuple[list[str], list[int], list[str]]]:
@@ -167,10 +170,15 @@ def _words(source: str, start: int, block: list[str]) -> list[Word]:
     return words
 
 
-def _tag(source: str, number: int, tag: str | None) -> str:
+def checked_tag(place: str, tag: str | None) -> str:
+    """A universal part-of-speech tag.
+
+    Raises:
+        DataError: if it is none; names the place.
+    """
     if tag not in UPOS:
         raise DataError(
-            f"{source}, line {number}: unknown part-of-speech tag {tag or '_'!r} in column 4; "
+            f"{place}: unknown part-of-speech tag {tag or '_'!r} (column 4 of CoNLL-U); "
             f"the universal ones are {' '.join(UPOS)}."
         )
     return tag

@@ -5,7 +5,7 @@ The labels are the 17 universal tags, whatever the file happens to hold, so a ta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from sftkit.tasks.base import Evaluator
-from sftkit.tasks.conllu_files import UPOS, tagged_sentences, write_columns
+from sftkit.tasks.conllu_files import UPOS, checked_tag, tagged_sentences, write_columns
 from sftkit.tasks.sources import HUB, hub_table, joined
 from sftkit.tasks.tally import Tally, accuracy
 from sftkit.tasks.token_labels import TokenEvaluator, TokenLabels
@@ -57,6 +57,13 @@ class TagEvaluator(TokenEvaluator):
 
 def _rows(source: str) -> Dataset:
     if source.startswith(HUB):
-        return hub_table(source, {"words": ("tokens", "words"), "tags": ("upos", "upos_tags", "pos_tags")})
+        table = hub_table(source, {"words": ("tokens", "words"), "tags": ("upos", "upos_tags", "pos_tags")})
+        return Dataset.from_list([_syntactic(f"{source}, row {number}", row) for number, row in enumerate(table)])
     sentences = [{"words": words, "tags": tags} for words, tags in tagged_sentences(source)]
     return Dataset.from_list(sentences)
+
+
+def _syntactic(place: str, row: Mapping[str, Any]) -> dict[str, list[str]]:
+    """A row without the tokens that have no tag: in Universal Dependencies' own table those are multi-word tokens."""
+    kept = [(word, tag) for word, tag in zip(row["words"], row["tags"], strict=True) if tag not in (None, "", "_")]
+    return {"words": [word for word, _ in kept], "tags": [checked_tag(place, tag) for _, tag in kept]}

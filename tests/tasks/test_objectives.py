@@ -101,3 +101,19 @@ def test_tags_are_scored_as_a_plain_loop_would(treebank: Path) -> None:
                 right += PartOfSpeech.fixed_labels[best[i]] == row["tags"][word]
                 total += 1
     assert objective.evaluator(rows, tokenizer, 64, 0)(model, 7).metrics["accuracy"] == pytest.approx(right / total)
+
+
+@pytest.mark.parametrize(
+    ("tag", "complaint"), [("_", None), ("NOUNISH", "row 0: unknown part-of-speech tag 'NOUNISH'")]
+)
+def test_hub_tokens_without_a_tag_are_multi_word_tokens_and_unknown_tags_are_told(
+    tag: str, complaint: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = Dataset.from_list([{"tokens": ["tami", "ta", "mi"], "upos": [tag, "NOUN", "VERB"]}])
+    monkeypatch.setattr("sftkit.tasks.sources.hub_rows", lambda _: table)
+    if complaint is not None:
+        with pytest.raises(DataError, match=complaint):
+            PartOfSpeech().read(["hf://some/treebank"])
+    else:
+        (row,) = PartOfSpeech().read(["hf://some/treebank"])
+        assert row == {"words": ["ta", "mi"], "tags": ["NOUN", "VERB"]}
