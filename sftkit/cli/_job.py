@@ -32,6 +32,7 @@ class Job:
     resume: bool
     rewind_to: int | None
     given: dict[str, Any]
+    sources: list[tuple[str, str, str]]
 
     def learn(self, *, overwrite: bool, quiet: bool, values: str) -> list[Result]:
         """Check what is cheap to check, learn, and write each SFT as soon as it is there."""
@@ -74,9 +75,10 @@ class Job:
 
         from sftkit.format.atomic import check_output
         from sftkit.hub import resolve_model
-        from sftkit.training.settings import RUN, check, settings_for
+        from sftkit.training.settings import RUN, Source, check, settings_for
 
         named = [*self.data, *(self.given["dev"] or ()), *([self.with_] if self.with_ else [])]
+        named += [name for _, *pair in self.sources for name in pair]
         local = [Path(name) for name in named if "://" not in name]
         files = [*(self.given["avoid"] or ()), *([self.given["mask_from"]] if self.given["mask_from"] else [])]
         begun = self.resume and self.run_dir is not None and (self.run_dir / RUN).is_file()
@@ -84,6 +86,7 @@ class Job:
             # what a run that is gone on with has written already is seen to once it is there again
             check_output(output, overwrite=overwrite or begun, inputs=[*local, *files], directory=False)
         source = local_sft(self.with_) if self.with_ else None
+        sources = tuple(Source(name, local_sft(sft), data) for name, sft, data in self.sources)
         try:
             settings = settings_for(
                 self.objective,
@@ -91,6 +94,7 @@ class Job:
                 base=Path(self.base),
                 base_name=self.base,
                 source_sft=source,
+                sources=sources,
                 **self.given,
             )
             settings = replace(settings, rewind_to=self.rewind_to)

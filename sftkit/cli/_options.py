@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -88,6 +90,17 @@ Stride = Annotated[
     int,
     typer.Option("--stride", min=0, help="qa: tokens that two windows of a passage share.", rich_help_panel=_DATA),
 ]
+Sources = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--source",
+        metavar="NAME=LANG.sft:FILE",
+        help="One of several source languages: its SFT is on while its batches are learned.",
+    ),
+]
+ObjectiveName = Annotated[
+    str | None, typer.Option("--objective", metavar="pos|dep|…", help="What --source files are for, if they are all.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else to standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
@@ -164,24 +177,43 @@ def task_options(
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
-def one_objective(given: dict[str, list[str] | None]) -> tuple[str, tuple[str, ...]]:
-    """The one objective that was named, and its data.
+def one_objective(
+    given: dict[str, list[str] | None], name: str | None = None, *, sources: Sequence[object] = ()
+) -> tuple[str, tuple[str, ...]]:
+    """The one objective that was named, and its data; with sources the name alone will do.
 
     Raises:
         typer.BadParameter: if none or several were.
     """
-    named = [(name, tuple(files)) for name, files in given.items() if files]
-    options = " or ".join(f"--{name} FILE" for name in given)
+    named = {objective: tuple(files) for objective, files in given.items() if files}
+    if name is not None and (name not in given or not sources):
+        raise typer.BadParameter(f"--objective {name}: says what --source is for: one of {', '.join(given)}.")
+    if name is not None:
+        named.setdefault(name, ())
     if not named:
+        options = " or ".join(f"--{name} FILE" for name in given)
         raise typer.BadParameter(f"Say what for: {options}.")
     if len(named) > 1:
-        raise typer.BadParameter(
-            f"One objective at a time: {' and '.join(f'--{name}' for name, _ in named)} were given."
-        )
-    name, files = named[0]
-    if "" in files:
-        raise typer.BadParameter(f"--{name}: the name of the file is empty.")
-    return name, files
+        raise typer.BadParameter(f"One objective at a time: {' and '.join(f'--{name}' for name in named)} were given.")
+    return next(iter(named.items()))
+
+
+def parse_sources(texts: list[str] | None) -> list[tuple[str, str, str]]:
+    """``en=en.sft:en.conllu`` as (name, SFT, data).
+
+    Raises:
+        typer.BadParameter: if one is written otherwise, or two have one name.
+    """
+    found = []
+    for text in texts or ():
+        match = re.fullmatch(r"([^=]+)=((?:hf://)?[^:]+):(.+)", text)
+        if match is None:
+            raise typer.BadParameter(f"--source {text}: write NAME=LANG.sft:FILE, such as en=en.sft:en.conllu.")
+        found.append((match[1], match[2], match[3]))
+    names = [name for name, *_ in found]
+    if len(set(names)) < len(names):
+        raise typer.BadParameter(f"--source: {max(names, key=names.count)} is there twice.")
+    return found
 
 
 def check_device(device: str) -> str:

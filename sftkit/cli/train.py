@@ -50,6 +50,8 @@ def train(
             "--with", metavar="LANG.sft", help="Source-language SFT, applied while training, not part of the result."
         ),
     ] = None,
+    source: _options.Sources = None,
+    objective_name: _options.ObjectiveName = None,
     method: Annotated[
         str | None,
         typer.Option(
@@ -195,9 +197,13 @@ def train(
       sftkit train --mlm corpus.txt
       sftkit train --mlm mt.txt --base mmt-small/ --steps 2000 --lr 5e-4 -o mt.sft
       sftkit train --pos train.conllu --dev dev.conllu --with en.sft -o pos.sft
+      sftkit train --objective pos --source en=en.sft:en.conllu --source de=de.sft:de.conllu -o pos.sft
     """
+    sources = _options.parse_sources(source)
     objective, data = _options.one_objective(
-        {"mlm": mlm, "clm": clm, "pos": pos, "ner": ner, "dep": dep, "nli": nli, "classify": classify, "qa": qa}
+        {"mlm": mlm, "clm": clm, "pos": pos, "ner": ner, "dep": dep, "nli": nli, "classify": classify, "qa": qa},
+        objective_name,
+        sources=sources,
     )
     options = _options.task_options(
         map_label, columns, subtypes=subtypes, decode=decode, paper_compat=paper_compat, stride=stride,
@@ -208,25 +214,34 @@ def train(
             raise typer.BadParameter(f"{option} {value}: known are f32, bf16, f16.")
     del config  # its values came in as defaults
     densities = _densities(density)
-    outputs = _outputs(output or _options.default_output(data[0]), densities)
+    outputs = _outputs(output or _options.default_output([*data, *(each[2] for each in sources)][0]), densities)
     if mask_from is not None:
         method = method or "mask"
     given = {
         "method": method, "k": k, "density": densities[0] if densities else None, "criterion": criterion,
-        "selection": selection, "base_dtype": base_dtype,
-        "mask_from": mask_from, "avoid": tuple(avoid) if avoid else None, "iterations": iterations,
+        "selection": selection, "base_dtype": base_dtype, "options": options, "iterations": iterations,
+        "mask_from": mask_from, "avoid": tuple(avoid) if avoid else None,
         "checkpoint_gradients": gradient_checkpointing, "report_to": tuple(report_to) if report_to else None,
-        "steps": steps, "epochs": epochs, "min_steps": min_steps,
-        "phase1_steps": phase1_steps, "phase1_epochs": phase1_epochs, "batch_size": batch_size,
+        "steps": steps, "epochs": epochs, "min_steps": min_steps, "batch_size": batch_size,
+        "phase1_steps": phase1_steps, "phase1_epochs": phase1_epochs, "freeze": tuple(freeze) if freeze else None,
         "max_length": max_length, "lr": lr, "l1": l1, "l0": l0, "eval_every": eval_every, "accumulate": accumulate,
-        "temperature": temperature, "pack": pack,
-        "precision": precision, "seed": seed, "device": _options.check_device(device),
-        "options": options, "dev": tuple(dev) if dev else None, "freeze": tuple(freeze) if freeze else None,
+        "temperature": temperature, "pack": pack, "precision": precision, "seed": seed,
+        "device": _options.check_device(device), "dev": tuple(dev) if dev else None,
     }  # fmt: skip
     if len(densities) > 1 and k is not None:
         raise typer.BadParameter("--k is one size and --density names several: give one of them.")
     job = Job(
-        objective, data, base or DEFAULT_BASE, with_, outputs, densities, run_dir, resume, _step(rewind_to), given
+        objective,
+        data,
+        base or DEFAULT_BASE,
+        with_,
+        outputs,
+        densities,
+        run_dir,
+        resume,
+        _step(rewind_to),
+        given,
+        sources,
     )
     _check_run_dir(run_dir, resume=resume)
     results = job.learn(overwrite=overwrite, quiet=quiet, values=values)

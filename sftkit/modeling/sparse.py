@@ -73,7 +73,7 @@ class SparseDelta(nn.Module):
             if weight.dtype == torch.float32:
                 value = self.theta + self.phi
             else:
-                value = _narrowed(self.theta.double() + self.phi.double(), weight.dtype)
+                value = narrowed(self.theta.double() + self.phi.double(), weight.dtype)
             flat(weight).index_copy_(0, self.positions, value)
         self._written, self.stale = self.phi._version, False
 
@@ -108,7 +108,7 @@ def sparse_parameters(
             delta.restore(parameters[name])
 
 
-def _narrowed(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+def narrowed(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """As :func:`sftkit.format.dtypes.narrowed`: torch takes both half precisions by way of float32."""
     if dtype not in (torch.float16, torch.bfloat16):
         return values.to(dtype)

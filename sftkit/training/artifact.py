@@ -103,6 +103,10 @@ def _record(trained: Trained, k: int, share: float) -> dict[str, Any]:
         "density": share,
         "data": [digest(source) for source in trained.settings.data],
         "dev": [digest(source) for source in trained.settings.dev],
+        "sources": [
+            {"name": each.name, "data": digest(each.data), "sft": _digest(each.sft)}
+            for each in trained.settings.sources
+        ],
         "mask_from": _digest(trained.settings.mask_from),
         "avoid": [_digest(path) for path in trained.settings.avoid],
         "max_length": trained.max_length,

@@ -57,8 +57,10 @@ def claim(folder: Path, each: Sequence[Settings]) -> None:
 
 def _described(settings: Settings) -> dict[str, Any]:
     """The settings, with what their files hold."""
-    data = {"data": [digest(source) for source in settings.data], "dev": [digest(source) for source in settings.dev]}
-    files = [path for path in (settings.source_sft, settings.mask_from, *settings.avoid) if path is not None]
+    names = [*settings.data, *(source.data for source in settings.sources)]
+    data = {"data": [digest(name) for name in names], "dev": [digest(name) for name in settings.dev]}
+    sfts = [settings.source_sft, *(source.sft for source in settings.sources)]
+    files = [path for path in (*sfts, settings.mask_from, *settings.avoid) if path is not None]
     return (
         asdict(settings)
         | data

@@ -15,6 +15,7 @@ from sftkit.tasks.base import Evaluator, Metrics
 from sftkit.training.observer import Observer
 from sftkit.training.ranks import world
 from sftkit.training.snapshot import Snapshot
+from sftkit.training.sources import SourcesEvaluator
 from sftkit.training.together import agreed, mean
 
 
@@ -50,7 +51,7 @@ class Judge:
     """
 
     model: PreTrainedModel
-    evaluator: Evaluator
+    evaluator: Evaluator | SourcesEvaluator
     batch_size: int
     metric: str
     greater: bool

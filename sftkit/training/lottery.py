@@ -20,7 +20,7 @@ import torch
 from sftkit.errors import SettingsError
 from sftkit.format.encoding import Values
 from sftkit.format.sft import SFT
-from sftkit.modeling.sparse import sparse_parameters
+from sftkit.modeling.sparse import SparseDelta, sparse_parameters
 from sftkit.operations.topk import PASSES
 from sftkit.training.artifact import Trained, make_sft
 from sftkit.training.checkpoints import claim
@@ -36,6 +36,7 @@ from sftkit.training.regularisers import both, l1_on, l1_towards
 from sftkit.training.selection import Scores, Selection, at_random, check_finite, counted, highest, largest_of, watched
 from sftkit.training.settings import Settings
 from sftkit.training.snapshot import Snapshot
+from sftkit.training.sources import NO_DELTAS, SourcesEvaluator
 from sftkit.training.streaming import GradientSums
 from sftkit.training.together import barrier, join
 
@@ -251,19 +252,28 @@ class _Run:
                     delta.phi.data.copy_(moved.float() - delta.theta.float())
             regularise = l1_on(list(phis.values()), self.settings.l1 / self.ready.movable.size)
             kept = {name: phi.detach() for name, phi in phis.items()} | self.ready.head()
-            outcome = self._run(name, steps, kept, regularise)
+            outcome = self._run(name, steps, kept, regularise, deltas)
             values = {name: phi.detach().cpu().numpy().copy() for name, phi in phis.items()}
         return outcome, values
 
-    def _run(self, name: str, steps: int, kept: dict[str, torch.Tensor], regularise: Any, **more: Any) -> Outcome:
-        objective = self.ready.objective
+    def _run(
+        self,
+        name: str,
+        steps: int,
+        kept: dict[str, torch.Tensor],
+        regularise: Any,
+        deltas: Mapping[str, SparseDelta] = NO_DELTAS,
+        **more: Any,
+    ) -> Outcome:
+        ready, objective, sfts = self.ready, self.ready.objective, self.ready.in_turns(deltas)
         phase = Phase(
-            model=self.ready.model,
+            model=ready.model,
             kept=kept,
-            features=self.ready.features,
-            order=self.ready.order,
-            collator=objective.collator(self.ready.tokenizer, self.settings.seed),
-            evaluator=self.ready.evaluator,
+            features=ready.features,
+            order=ready.order,
+            collator=objective.collator(ready.tokenizer, self.settings.seed),
+            evaluator=SourcesEvaluator(ready.evaluators, sfts) if sfts else ready.evaluators[0],
+            sources=sfts,
             metric=objective.best_metric,
             greater=objective.greater_is_better,
             steps=steps,
@@ -283,7 +293,7 @@ class _Run:
             model=self.ready.model,
             untied=self.ready.movable.untied,
             frozen=self.ready.movable.frozen,
-            trained_with=(self.ready.source.digest,) if self.ready.source is not None else (),
+            trained_with=tuple(dict.fromkeys(sft.digest for sft in self.ready.sfts if sft is not None)),
             max_length=self.ready.max_length,
             phase1=phase1,
             phase2=phase2,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from sftkit.training.ranks import is_first
 from sftkit.training.regularisers import Regulariser
 from sftkit.training.settings import Settings
 from sftkit.training.snapshot import Snapshot
+from sftkit.training.sources import SOURCE, Sourced, SourcesEvaluator, SourceSfts, marked
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Phase:
         counted: other tensors that a checkpoint must hold, by name: scores that grow while training.
         features, collator: the training data, by index.
         order: in which the features are drawn; by default all of them, shuffled.
+        sources: the SFTs that are put on in turns, each for its own source's batches.
         evaluator: scores the held-out data.
         metric: which of its metrics decides.
         greater: whether more of it is better.
@@ -62,7 +65,7 @@ class Phase:
     kept: Mapping[str, torch.Tensor]
     features: Any
     collator: Collator
-    evaluator: Evaluator
+    evaluator: Evaluator | SourcesEvaluator
     metric: str
     greater: bool
     steps: int
@@ -74,6 +77,7 @@ class Phase:
     loss: Callable[..., Any] | None = mean_over_labels
     own_lr: tuple[Sequence[nn.Parameter], float] = ((), 0.0)
     order: Order | None = None
+    sources: SourceSfts | None = None
 
 
 def run_phase(phase: Phase, settings: Settings, observer: Observer) -> Outcome:
@@ -106,13 +110,15 @@ def run_phase(phase: Phase, settings: Settings, observer: Observer) -> Outcome:
 def _train(phase: Phase, settings: Settings, observer: Observer, outcome: Outcome, best: Snapshot) -> None:
     set_seed(settings.seed)
     progress = ProgressCallback(observer, saving=phase.lasting)
+    order = phase.order or Order([len(phase.features)], settings.seed)
+    drawn, collator = Draws(phase.features), phase.collator
     schedule = Schedule(settings.eval_every, phase.steps, saving=phase.lasting)
     with quiet():
         trainer = _Trainer(
             model=phase.model,
             args=_arguments(phase, settings),
-            train_dataset=Draws(phase.features),
-            data_collator=phase.collator,
+            train_dataset=Sourced(drawn, order) if phase.sources else drawn,
+            data_collator=marked(collator) if phase.sources else collator,
             compute_loss_func=phase.loss,
             callbacks=[progress, schedule],
         )
@@ -126,7 +132,7 @@ def _train(phase: Phase, settings: Settings, observer: Observer, outcome: Outcom
             outcome,
         )  # fmt: skip
         trainer.moving, trainer.progress, trainer.schedule = {**phase.kept, **phase.counted}, progress, schedule
-        trainer.order = phase.order or Order([len(phase.features)], settings.seed)
+        trainer.order, trainer.sources = order, phase.sources
         trainer.own_lr = phase.own_lr
         checkpoint = latest_checkpoint(phase.folder) if phase.lasting else None
         if checkpoint is not None and step_of(Path(checkpoint)) >= phase.steps:
@@ -146,6 +152,7 @@ class _Trainer(Trainer):
     progress: ProgressCallback
     schedule: Schedule
     order: Order
+    sources: SourceSfts | None
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """The Trainer's, with a group of their own for parameters that have their own learning rate."""
@@ -164,7 +171,9 @@ class _Trainer(Trainer):
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """One batch, forwards and backwards."""
-        loss: torch.Tensor = super().training_step(*args, **kwargs)
+        source = args[1].pop(SOURCE, None)
+        with self.sources.on(int(source)) if self.sources is not None else nullcontext():
+            loss: torch.Tensor = super().training_step(*args, **kwargs)
         self.judge.learned(loss)
         return loss
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from sftkit.format.files import SftFile
 from sftkit.modeling.apply import add_differences
 from sftkit.modeling.backbone import backbone_parameters, widen_head
 from sftkit.modeling.load import device_of, fit_tokenizer, load_model, load_tokenizer, longest
+from sftkit.modeling.sparse import SparseDelta
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.bases import check_belongs
 from sftkit.tasks.base import Objective
@@ -26,6 +28,7 @@ from sftkit.training.order import Order
 from sftkit.training.ranks import world
 from sftkit.training.selection import Selection
 from sftkit.training.settings import TWO_PHASES, Settings
+from sftkit.training.sources import SourceSfts
 
 _DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 
@@ -50,18 +53,21 @@ class Prepared:
         device_of(settings.device)  # what is not there is better told before anything is read
         check_loggers(settings.report_to)
         self.observer.loading("data")
-        sources = [objective.read([source]) for source in settings.data]
+        self.names = [*settings.data, *(source.data for source in settings.sources)]
+        rows = [objective.read([name]) for name in self.names]
         if settings.dev:
-            self.dev_rows = objective.read(settings.dev)
+            dev = [objective.read(settings.dev)]
         else:
             split = [
-                objective.held_out(rows, settings.held_out, settings.seed, source)
-                for rows, source in zip(sources, settings.data, strict=True)
+                objective.held_out(each, settings.held_out, settings.seed, name)
+                for each, name in zip(rows, self.names, strict=True)
             ]
-            sources, self.dev_rows = [rows for rows, _ in split], objective.joined([rows for _, rows in split])
-        self.train_rows = [rows.packed() for rows in sources] if settings.pack else sources
+            rows, dev = [training for training, _ in split], [held_out for _, held_out in split]
+        # under an SFT each, sources are scored one by one
+        self.dev_rows = dev if settings.sources else [objective.joined(dev)]
+        self.train_rows = [each.packed() for each in rows] if settings.pack else rows
         self.objective = objective.with_labels(objective.labels_in(objective.joined(self.train_rows)))
-        self.objective.check_labels(self.dev_rows, settings.dev or settings.data)
+        self.objective.check_labels(objective.joined(dev), settings.dev or self.names)
 
     def _load_model(self) -> None:
         settings, objective = self.settings, self.objective
@@ -73,15 +79,13 @@ class Prepared:
         self.model = loaded.model
         self.max_length = min(settings.max_length, longest(self.model, self.tokenizer))
         fit_tokenizer(self.tokenizer, self.model, settings.base)
-        self.source = SftFile(settings.source_sft) if settings.source_sft else None
-        if self.source is not None:
-            source = [Weighted(self.source, 1.0, str(settings.source_sft))]
-            for text in check_belongs(settings.base, source):
-                self.observer.note(text)
-            add_differences(self.model, source)
+        self.sfts = self._open_sfts()
+        if not settings.sources and self.sfts[0] is not None:
+            add_differences(self.model, [Weighted(self.sfts[0], 1.0, str(settings.source_sft))])
         self.movable: Movable = freeze(self.model, is_task=objective.is_task, patterns=settings.freeze)
         widen_head(self.model, self.movable.untied)
         self.model.to(device_of(settings.device))  # type: ignore[arg-type]  # what is made beside it is made there
+        self.backbone = backbone_parameters(self.model)  # before φ is put on, which hides them
         self.avoided = avoided_by(settings.avoid, self.movable.maskable)
 
     def _make_features(self) -> None:
@@ -89,13 +93,31 @@ class Prepared:
         self.observer.loading("features")
         sources = [objective.features(rows, self.tokenizer, self.max_length) for rows in self.train_rows]
         self.features: ConcatDataset[dict[str, Any]] = ConcatDataset(sources)
-        self.order = Order([len(source) for source in sources], settings.seed, settings.temperature)
-        self.evaluator = objective.evaluator(self.dev_rows, self.tokenizer, self.max_length, settings.seed)
-        for name, rows, source in zip(settings.data, self.train_rows, sources, strict=True):
+        block = settings.batch_size if settings.sources and len(sources) > 1 else 1
+        self.order = Order([len(source) for source in sources], settings.seed, settings.temperature, block)
+        self.evaluators = [
+            objective.evaluator(rows, self.tokenizer, self.max_length, settings.seed) for rows in self.dev_rows
+        ]
+        for name, rows, source in zip(self.names, self.train_rows, sources, strict=True):
             for text in objective.remarks(rows, source):
                 self.observer.note(f"{name}: {text}")
-        for text in self.evaluator.notes:
+        for text in (text for evaluator in self.evaluators for text in evaluator.notes):
             self.observer.note(f"held-out data: {text}")
+
+    def _open_sfts(self) -> list[SftFile | None]:
+        """The SFT of each source of data, or None."""
+        settings = self.settings
+        paths = [*[settings.source_sft] * len(settings.data), *(source.sft for source in settings.sources)]
+        opened = {path: SftFile(path) for path in paths if path is not None}
+        for text in check_belongs(settings.base, [Weighted(sft, 1.0, str(path)) for path, sft in opened.items()]):
+            self.observer.note(text)
+        return [opened[path] if path is not None else None for path in paths]
+
+    def in_turns(self, deltas: Mapping[str, SparseDelta]) -> SourceSfts | None:
+        """What puts the sources' SFTs on and off, with φ on the model or not; None where no source has its own."""
+        if not self.settings.sources:
+            return None
+        return SourceSfts(self.backbone, self.sfts, deltas)
 
     def trainable(self) -> dict[str, torch.Tensor]:
         """Everything that may move before φ is put on: maskable parameters by canonical name, the head by its own."""
@@ -155,7 +177,7 @@ class Prepared:
             head=sum(tensor.numel() for tensor in self.head().values()),
             frozen=self.movable.frozen,
             train=sum(len(rows) for rows in self.train_rows),
-            dev=len(self.dev_rows),
+            dev=sum(len(rows) for rows in self.dev_rows),
             steps1=self.steps(settings.phase1.total) if settings.method in TWO_PHASES else 0,
             steps2=self.steps(settings.phase2.total),
             batch_size=settings.batch_size * settings.accumulate * world(),

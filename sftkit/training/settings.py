@@ -50,6 +50,21 @@ class Length:
 
 
 @dataclass(frozen=True)
+class Source:
+    """One of several sources of a task: data in a language, and that language's SFT.
+
+    Attributes:
+        name: the user's, for messages and the record.
+        sft: applied while this source's batches are processed.
+        data: what is trained on.
+    """
+
+    name: str
+    sft: Path
+    data: str
+
+
+@dataclass(frozen=True)
 class Settings:
     """One training run, everything in force. Make it with :func:`settings_for`, which fills in the recipe.
 
@@ -61,6 +76,7 @@ class Settings:
         base: model directory.
         base_name: what the base is called in the SFT's metadata.
         source_sft: SFT applied while training and not part of the result (``--with``).
+        sources: further sources, each under an SFT of its own; ``data`` then is a source under ``source_sft``.
         method: one of ``METHODS``.
         criterion: one of ``CRITERIA``.
         selection: "full": phase 1 is full fine-tuning; "streaming": gradients at θ(0) are added up, θ does not move.
@@ -96,6 +112,7 @@ class Settings:
     base_name: str
     dev: tuple[str, ...] = ()
     source_sft: Path | None = None
+    sources: tuple[Source, ...] = ()
     method: str = "lottery"
     k: int | None = None
     density: float = LANGUAGE_DENSITY
@@ -222,17 +239,21 @@ def check(made: Settings) -> None:
         raise SettingsError("--min-steps must not be negative.")
     if made.max_length < 8:
         raise SettingsError(f"--max-length is {made.max_length}; it must be at least 8.")
-    if made.pack and made.objective not in ("mlm", "clm"):
-        raise SettingsError(f"--pack joins lines of text, for --mlm and --clm; this is --{made.objective}.")
     if made.method not in METHODS:
         raise SettingsError(f"--method is {made.method!r}; known are {', '.join(METHODS)}.")
     check_options(made.options, made.objective)
+    if made.pack and made.objective not in ("mlm", "clm"):
+        raise SettingsError(f"--pack joins lines of text, for --mlm and --clm; this is --{made.objective}.")
     _check_method(made)
     _check_memory(made)
 
 
 def _check_method(made: Settings) -> None:
     """What goes with which method."""
+    if made.sources and made.source_sft is not None and not made.data:
+        raise SettingsError(f"--with is the SFT of --{made.objective}'s own files, and there are none. See --source.")
+    if made.sources and made.method == "diff":
+        raise SettingsError("--source: --method diff takes no SFT for each source. Choose another method.")
     if made.criterion not in CRITERIA:
         raise SettingsError(f"--criterion is {made.criterion!r}; known are {', '.join(CRITERIA)}.")
     if made.iterations < 1:
