@@ -168,6 +168,9 @@ def train(
     gradient_checkpointing: Annotated[
         bool, typer.Option("--gradient-checkpointing", help="Compute activations twice, to save memory.")
     ] = False,
+    fsdp: Annotated[
+        bool, typer.Option("--fsdp", help="Share phase 1's weights, gradients and moments out over processes (FSDP2).")
+    ] = False,
     report_to: Annotated[
         list[str] | None, typer.Option("--report-to", metavar="NAME", help="A logger, such as tensorboard or wandb.")
     ] = None,
@@ -221,7 +224,8 @@ def train(
         "method": method, "k": k, "density": densities[0] if densities else None, "criterion": criterion,
         "selection": selection, "base_dtype": base_dtype, "options": options, "iterations": iterations,
         "mask_from": mask_from, "avoid": tuple(avoid) if avoid else None,
-        "checkpoint_gradients": gradient_checkpointing, "report_to": tuple(report_to) if report_to else None,
+        "checkpoint_gradients": gradient_checkpointing, "fsdp": fsdp,
+        "report_to": tuple(report_to) if report_to else None,
         "steps": steps, "epochs": epochs, "min_steps": min_steps, "batch_size": batch_size,
         "phase1_steps": phase1_steps, "phase1_epochs": phase1_epochs, "freeze": tuple(freeze) if freeze else None,
         "max_length": max_length, "lr": lr, "l1": l1, "l0": l0, "eval_every": eval_every, "accumulate": accumulate,

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from sftkit.training.selection import Scores, changes, counted, magnitude_increases
+from sftkit.training.sharded import like
 from sftkit.training.snapshot import Snapshot
 
 
@@ -67,7 +68,7 @@ def _add_fisher(maskable: Mapping[str, nn.Parameter], sums: Mapping[str, torch.T
 def _add_movement(
     maskable: Mapping[str, nn.Parameter], sums: Mapping[str, torch.Tensor], before: Snapshot
 ) -> Callable[[], None]:
-    start = {name: before.tensor(name).to(parameter.device) for name, parameter in maskable.items()}
+    start = {name: like(before.tensor(name), parameter) for name, parameter in maskable.items()}
 
     @torch.no_grad()
     def add() -> None:

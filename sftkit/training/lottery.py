@@ -8,6 +8,7 @@ directory of its own goes on where it was after it was killed. Writes no ``.sft`
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -104,6 +105,13 @@ class _Run:
     def learn(self) -> Iterator[Result]:
         if self.settings.selection == "streaming" and world() > 1:
             raise SettingsError("--selection streaming runs in one process: start it without torchrun.")
+        if self.settings.fsdp and world() == 1:
+            raise SettingsError("--fsdp shares a model out over processes: start it with torchrun --nproc-per-node N.")
+        if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() in ("true", "1"):
+            raise SettingsError(
+                "accelerate is set to use its own FSDP. Start with torchrun, or accelerate launch --multi_gpu, "
+                "and say --fsdp to sftkit."
+            )
         join(cpu=self.settings.device == "cpu")
         if self.lasting and is_first():
             claim(self.folder, self.each)
@@ -159,14 +167,17 @@ class _Run:
             return None, [selection]
 
     def _lottery(self, sizes: Sequence[int], clock: Clock) -> tuple[Outcome, list[Selection]]:
-        settings, maskable = self.settings, self.ready.movable.maskable
+        settings = self.settings
         with clock("phase1"):
             outcome, criterion = self._phase1()
+        maskable = self.ready.movable.maskable
         self.observer.phase("select", 0)
         with clock("select"):
             check_finite(maskable)
             narrowed = [self._rounds(k)[0] for k in sizes]
             selections = self._highest(maskable, criterion.scores(), narrowed)
+            if settings.fsdp:
+                self.ready.take_back()
             self.start.restore(self._changed())
         if settings.iterations > 1:
             with clock("phase1"):
@@ -211,13 +222,16 @@ class _Run:
             with sums.listening():
                 outcome = self._run("phase1", steps, self.ready.head(), None, counted=sums.tensors)
             return outcome, Criterion(None, sums.tensors, sums.scores)
+        if settings.fsdp:
+            self.ready.share_out()
+            maskable = self.ready.movable.maskable
         criterion = criterion_of(settings.criterion, maskable, self.start)
         regularise = l1_towards(maskable, self.start, settings.l1 / self.ready.movable.size)
         if settings.rewind_to != 0:
             self.rewound = Snapshot(self.folder / "rewind.safetensors", shared=self.lasting)
         outcome = self._run(
             "phase1", steps, self.ready.trainable(), both(criterion.observe, regularise), counted=criterion.tensors,
-            snapshot=(settings.rewind_to, self.rewound) if settings.rewind_to else None,
+            sharded=settings.fsdp, snapshot=(settings.rewind_to, self.rewound) if settings.rewind_to else None,
         )  # fmt: skip
         if settings.rewind_to is None:
             self.rewound.save(self.ready.trainable())
@@ -249,7 +263,7 @@ class _Run:
             if begin is not None and begin is not self.start:
                 for key, delta in deltas.items():
                     moved = begin.tensor(key).reshape(-1)[positions[key]].to(delta.theta.device)
-                    delta.phi.data.copy_(moved.float() - delta.theta.float())
+                    delta.phi.detach().copy_(moved.float() - delta.theta.float())  # .data would not count as a change
             regularise = l1_on(list(phis.values()), self.settings.l1 / self.ready.movable.size)
             kept = {name: phi.detach() for name, phi in phis.items()} | self.ready.head()
             outcome = self._run(name, steps, kept, regularise, deltas)

@@ -29,6 +29,7 @@ class Sizes:
         k: entries of φ.
         width: bytes of one weight of the backbone.
         processes: how many train together.
+        fsdp: whether they share out phase 1.
     """
 
     weights: int
@@ -38,6 +39,7 @@ class Sizes:
     k: int
     width: int = _F32
     processes: int = 1
+    fsdp: bool = False
 
 
 def phase1(sizes: Sizes, settings: Settings) -> Bytes:
@@ -59,6 +61,8 @@ def phase1(sizes: Sizes, settings: Settings) -> Bytes:
         needed["scores"] = _F32 * sizes.maskable
     if settings.l1 or settings.criterion == "movement":
         needed["θ(0)"] = _F32 * sizes.maskable
+    if sizes.fsdp:
+        return {what: -(-count // sizes.processes) for what, count in needed.items()}
     return needed | _buckets(sizes, reduced1(sizes, settings))
 
 

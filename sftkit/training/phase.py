@@ -8,8 +8,8 @@ phase that was killed goes on from its last checkpoint, and on a CPU ends as it 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ class Phase:
         loss: the objective's; None where the model itself divides its loss by the labels of a whole step.
         regularise: called once before each optimizer step, to add the regulariser's gradient.
         lasting: whether the folder outlives the run, so that checkpoints are worth their time.
+        sharded: whether the model is; no checkpoints are made then.
         snapshot: (step, where): set what is kept aside at that step, too.
         own_lr: parameters that have another learning rate than the rest, and that rate; it falls as the others do.
     """
@@ -73,6 +74,7 @@ class Phase:
     regularise: Regulariser | None
     counted: Mapping[str, torch.Tensor] = field(default_factory=dict)
     lasting: bool = False
+    sharded: bool = False
     snapshot: tuple[int, Snapshot] | None = None
     loss: Callable[..., Any] | None = mean_over_labels
     own_lr: tuple[Sequence[nn.Parameter], float] = ((), 0.0)
@@ -109,10 +111,11 @@ def run_phase(phase: Phase, settings: Settings, observer: Observer) -> Outcome:
 
 def _train(phase: Phase, settings: Settings, observer: Observer, outcome: Outcome, best: Snapshot) -> None:
     set_seed(settings.seed)
-    progress = ProgressCallback(observer, saving=phase.lasting)
+    saving = phase.lasting and not phase.sharded
+    progress = ProgressCallback(observer, saving=saving)
     order = phase.order or Order([len(phase.features)], settings.seed)
     drawn, collator = Draws(phase.features), phase.collator
-    schedule = Schedule(settings.eval_every, phase.steps, saving=phase.lasting)
+    schedule = Schedule(settings.eval_every, phase.steps, saving=saving)
     with quiet():
         trainer = _Trainer(
             model=phase.model,
@@ -122,6 +125,7 @@ def _train(phase: Phase, settings: Settings, observer: Observer, outcome: Outcom
             compute_loss_func=phase.loss,
             callbacks=[progress, schedule],
         )
+        trainer.accelerator.device_placement = False  # see _move_model_to_device
         trainer.remove_callback(PrinterCallback)
         if phase.regularise is not None:
             trainer.add_callback(Regularise(phase.regularise))
@@ -134,7 +138,7 @@ def _train(phase: Phase, settings: Settings, observer: Observer, outcome: Outcom
         trainer.moving, trainer.progress, trainer.schedule = {**phase.kept, **phase.counted}, progress, schedule
         trainer.order, trainer.sources = order, phase.sources
         trainer.own_lr = phase.own_lr
-        checkpoint = latest_checkpoint(phase.folder) if phase.lasting else None
+        checkpoint = latest_checkpoint(phase.folder) if saving else None
         if checkpoint is not None and step_of(Path(checkpoint)) >= phase.steps:
             trainer._load_from_checkpoint(checkpoint)  # the Trainer would do one step more
         else:
@@ -153,6 +157,10 @@ class _Trainer(Trainer):
     schedule: Schedule
     order: Order
     sources: SourceSfts | None
+
+    def _move_model_to_device(self, model: nn.Module, device: torch.device) -> None:
+        """The model is there: moving it to the "cpu:0" of several processes would copy what others hold already."""
+        del model, device
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """The Trainer's, with a group of their own for parameters that have their own learning rate."""
@@ -176,6 +184,16 @@ class _Trainer(Trainer):
             loss: torch.Tensor = super().training_step(*args, **kwargs)
         self.judge.learned(loss)
         return loss
+
+    @contextmanager
+    def _defer_fsdp_gradient_reduction(self) -> Iterator[None]:
+        """Sum gradients over processes once a step; the Trainer's own asks a config that only its loader makes."""
+        model: Any = self.model
+        model.set_requires_gradient_sync(False)
+        try:
+            yield
+        finally:
+            model.set_requires_gradient_sync(True)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Score the step that was done, unless the observer asks for an end meanwhile: then once it is gone on with."""

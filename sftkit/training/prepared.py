@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils.data import ConcatDataset
 
 from sftkit.errors import SettingsError
@@ -28,7 +30,9 @@ from sftkit.training.order import Order
 from sftkit.training.ranks import world
 from sftkit.training.selection import Selection
 from sftkit.training.settings import TWO_PHASES, Settings
+from sftkit.training.sharded import shard
 from sftkit.training.sources import SourceSfts
+from sftkit.training.together import device_here
 
 _DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 
@@ -84,9 +88,24 @@ class Prepared:
             add_differences(self.model, [Weighted(self.sfts[0], 1.0, str(settings.source_sft))])
         self.movable: Movable = freeze(self.model, is_task=objective.is_task, patterns=settings.freeze)
         widen_head(self.model, self.movable.untied)
-        self.model.to(device_of(settings.device))  # type: ignore[arg-type]  # what is made beside it is made there
+        device = device_here(device_of(settings.device))
+        self.model.to(device)  # type: ignore[arg-type]  # what is made beside it is made there
         self.backbone = backbone_parameters(self.model)  # before φ is put on, which hides them
         self.avoided = avoided_by(settings.avoid, self.movable.maskable)
+
+    def share_out(self) -> None:
+        """Shard the model over the processes; ``maskable`` and ``trainable`` are DTensors from now on."""
+        shard(self.model)
+        self.movable = replace(self.movable, maskable=self._maskable())
+
+    def take_back(self) -> None:
+        """The model as it was loaded, whole in every process."""
+        del self.model, self.movable, self.backbone
+        self._load_model()
+
+    def _maskable(self) -> dict[str, nn.Parameter]:
+        parameters = backbone_parameters(self.model)
+        return {name: parameters[name] for name in self.movable.maskable}
 
     def _make_features(self) -> None:
         settings, objective = self.settings, self.objective
@@ -197,6 +216,7 @@ class Prepared:
             k=k,
             width=_DTYPES[settings.base_dtype].itemsize,
             processes=world(),
+            fsdp=settings.fsdp,
         )
         needed, reduced = {"phase 2": memory.phase2(sizes)}, {"phase 2": memory.reduced2(sizes)}
         if settings.method in TWO_PHASES:

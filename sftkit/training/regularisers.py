@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from sftkit.modeling.relaxed import l0_slope
+from sftkit.training.sharded import like
 from sftkit.training.snapshot import Snapshot
 
 #: Called once before each optimizer step.
@@ -40,7 +41,7 @@ def l1_towards(maskable: Mapping[str, nn.Parameter], before: Snapshot, strength:
     if strength == 0:
         return None
     parameters = list(maskable.values())
-    start = [before.tensor(name).to(parameter.device) for name, parameter in maskable.items()]
+    start = [like(before.tensor(name), parameter) for name, parameter in maskable.items()]
 
     @torch.no_grad()
     def regularise() -> None:

@@ -17,6 +17,7 @@ from torch import nn
 from sftkit.errors import SettingsError
 from sftkit.format.encoding import Positions
 from sftkit.operations.topk import BLOCK, Block, select
+from sftkit.training.sharded import whole
 from sftkit.training.snapshot import Snapshot
 
 #: canonical name -> bool ``[n]``, true where φ must not be; names that are missing are free.
@@ -53,7 +54,7 @@ def check_finite(maskable: Mapping[str, torch.Tensor]) -> None:
         SettingsError: if a parameter is not finite.
     """
     for name, parameter in maskable.items():
-        if not torch.isfinite(parameter).all():
+        if not torch.isfinite(whole(parameter.detach())).all():
             raise SettingsError(f"Phase 1 diverged: {name} is not finite. Try a lower --lr.")
 
 
@@ -74,7 +75,7 @@ def magnitude_increases(maskable: Mapping[str, nn.Parameter], before: Snapshot) 
 
 def counted(score: Callable[[str], torch.Tensor]) -> Scores:
     """Scores that were added up while training: by name, float32 of the parameters' shapes."""
-    stored = _read(lambda name: score(name).reshape(-1).cpu().numpy())
+    stored = _read(lambda name: whole(score(name)).reshape(-1).cpu().numpy())
     return lambda name, begin, end: stored(name, begin, end) + np.float32(0)  # a copy, in which -0 became 0
 
 
@@ -172,7 +173,7 @@ def _between(
     before: Snapshot,
     score: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]],
 ) -> Scores:
-    after = _read(lambda name: maskable[name].detach().float().cpu().reshape(-1).numpy())
+    after = _read(lambda name: whole(maskable[name].detach()).float().cpu().reshape(-1).numpy())
     start = _read(lambda name: before.tensor(name).float().reshape(-1).numpy())
     return lambda name, begin, end: score(after(name, begin, end), start(name, begin, end))
 

@@ -102,6 +102,7 @@ class Settings:
         device: "auto", "cpu", "cuda" or "mps".
         precision: "f32", "bf16" or "f16": autocast's dtype.
         accumulate: batches whose gradients are summed for one optimizer step.
+        fsdp: phase 1 with its weights, gradients and moments shared out over the processes.
         checkpoint_gradients: compute activations again in the backward pass, to save memory.
         report_to: loggers of the Trainer, such as "tensorboard".
     """
@@ -140,6 +141,7 @@ class Settings:
     iterations: int = 1
     rewind_to: int | None = 0
     checkpoint_gradients: bool = False
+    fsdp: bool = False
     report_to: tuple[str, ...] = ()
     options: TaskOptions = NO_OPTIONS
 
@@ -282,6 +284,10 @@ def _check_memory(made: Settings) -> None:
         raise SettingsError(f"--base-dtype is {made.base_dtype!r}; known are f32, bf16.")
     if made.selection == "streaming":
         _check_streaming(made)
+    if made.fsdp and (made.method != "lottery" or made.selection != "full"):
+        raise SettingsError("--fsdp shares out full fine-tuning: it goes with --method lottery and --selection full.")
+    if made.fsdp and made.sources:
+        raise SettingsError("--fsdp and --source do not go together: SFTs are put on weights that are whole.")
     if made.base_dtype == "bf16" and made.precision == "f16":
         raise SettingsError("--precision f16 and --base-dtype bf16 do not go together.")
     if made.base_dtype == "bf16" and made.method == "lottery" and made.selection == "full":

@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from sftkit.training.ranks import is_first
+from sftkit.training.sharded import like, whole
 from sftkit.training.together import barrier
 
 
@@ -31,9 +32,14 @@ class Snapshot:
 
     def save(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Write, replacing what was there only once the new file is whole. Every process calls it."""
-        if is_first() or not self._shared:
+        mine, held = is_first() or not self._shared, dict[str, torch.Tensor]()
+        for name, tensor in tensors.items():
+            gathered = whole(tensor.detach()).cpu().contiguous()
+            if mine:
+                held[name] = gathered
+        if mine:
             part = self.path.with_suffix(".part")
-            save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, part)
+            save_file(held, part)
             part.replace(self.path)
         if self._shared:
             barrier()
@@ -48,4 +54,4 @@ class Snapshot:
         """Copy the saved values back in place."""
         with safe_open(str(self.path), framework="pt") as file, torch.no_grad():
             for name, tensor in tensors.items():
-                tensor.copy_(file.get_tensor(name))
+                tensor.copy_(like(file.get_tensor(name), tensor))

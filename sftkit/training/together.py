@@ -24,6 +24,15 @@ def join(*, cpu: bool) -> None:
         PartialState(cpu=cpu)
 
 
+def device_here(asked: str) -> torch.device:
+    """Where this process computes: of several GPUs, the one that is its own.
+
+    Args:
+        asked: "cpu", "cuda" or "mps".
+    """
+    return PartialState().device if _several() and asked != "cpu" else torch.device(asked)
+
+
 def barrier() -> None:
     """Wait until every process is here."""
     if _several():

@@ -134,6 +134,27 @@ def test_the_closing_table_has_a_column_for_each_sft(tmp_path: Path, pico_base: 
     assert [row.split("│")[1].strip() for row in rows] == ["objective, method", "K", "phase 1", "phase 2", "time"]
 
 
+def test_sharing_out_to_nobody_is_one_line(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
+    done = train("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--fsdp", "--quiet")
+    assert (done.status, done.stderr.count("\n")) == (1, 1)
+    assert "torchrun" in done.stderr
+
+
+def test_sharing_out_goes_with_full_fine_tuning_only(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
+    done = train("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--fsdp", "--method", "random")
+    assert done.status == 2
+    assert "--fsdp" in done.stderr
+
+
+def test_fsdp_of_accelerate_is_refused_with_what_to_do(
+    tmp_path: Path, pico_base: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    done = train("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--quiet")
+    assert (done.status, done.stderr.count("\n")) == (1, 1)
+    assert "say --fsdp" in done.stderr
+
+
 def test_resume_without_a_directory_is_a_usage_error(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
     assert train("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--resume").status == 2
 

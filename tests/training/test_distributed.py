@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +29,15 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return pico.save_base(folder, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 
 
-def train(folder: Path, base: Path, corpus: Path, name: str, launcher: list[str], *options: str) -> api.SFT:
-    command = [
+def command_of(folder: Path, base: Path, corpus: Path, name: str, launcher: list[str], *options: str) -> list[str]:
+    return [
         sys.executable, *launcher, "-m", "sftkit", "train", "--mlm", str(corpus), "--base", str(base), "--steps", "6",
         "--eval-every", "3", "--lr", "1e-2", "--k", "200", "--device", "cpu", "-o", str(folder / name), *options,
     ]  # fmt: skip
+
+
+def train(folder: Path, base: Path, corpus: Path, name: str, launcher: list[str], *options: str) -> api.SFT:
+    command = command_of(folder, base, corpus, name, launcher, *options)
     done = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return sftkit.read(folder / name)
@@ -43,7 +51,7 @@ def two() -> list[str]:
     return ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port)]
 
 
-@pytest.mark.parametrize("options", [(), ("--l1", "0.1")], ids=["", "l1"])
+@pytest.mark.parametrize("options", [("--rewind-to", "2"), ("--l1", "0.1")], ids=["rewound", "l1"])
 def test_two_processes_learn_what_one_learns(
     options: tuple[str, ...], base: Path, corpus: Path, tmp_path: Path
 ) -> None:
@@ -57,3 +65,64 @@ def test_two_processes_learn_what_one_learns(
         for name in one.names:
             assert np.array_equal(other.entries(name)[0], one.entries(name)[0])
             np.testing.assert_allclose(other.entries(name)[1], one.entries(name)[1], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--l1", "0.1"),
+        ("--criterion", "movement", "--rewind-to", "2", "--accumulate", "2", "--run-dir", "run", "--resume"),
+    ],
+    ids=["l1", "movement"],
+)
+def test_a_phase_1_that_is_shared_out_chooses_what_one_process_chooses(
+    options: tuple[str, ...], base: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    alone = tuple(option.replace("run", "alone") if option == "run" else option for option in options)
+    one = train(tmp_path, base, corpus, "one.sft", [], "--batch-size", "8", *alone)
+    both = train(tmp_path, base, corpus, "two.sft", two(), "--batch-size", "4", "--fsdp", *options)
+    assert both.names == one.names
+    for name in one.names:
+        assert np.array_equal(both.entries(name)[0], one.entries(name)[0])
+        np.testing.assert_allclose(both.entries(name)[1], one.entries(name)[1], atol=1e-5)
+
+
+def test_the_bytes_that_a_step_sums_are_those_that_the_header_says(base: Path, corpus: Path) -> None:
+    command = [sys.executable, *two(), "-m", "tests.training.reduced", str(base), str(corpus)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["counted"] == said["promised"]
+    assert said["promised"]["phase 2"] < said["promised"]["phase 1"] / 10
+
+
+@pytest.mark.slow
+def test_processes_that_were_killed_or_ended_go_on_to_the_same_bytes(base: Path, corpus: Path, tmp_path: Path) -> None:
+    options = ["--batch-size", "4", "--steps", "40", "--eval-every", "2", "--rewind-to", "4", "--resume"]
+    train(tmp_path, base, corpus, "whole.sft", two(), *options, "--run-dir", str(tmp_path / "whole"))
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        name, run = f"{number.name}.sft", tmp_path / number.name
+        command = [*command_of(tmp_path, base, corpus, name, two(), *options), "--run-dir", str(run)]
+        process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, start_new_session=True)
+        while process.poll() is None and not list(run.glob("phase2-*/checkpoint-*/complete")):
+            time.sleep(0.05)
+        if number == signal.SIGKILL:
+            for each in processes_of(run):
+                os.kill(each, number)
+        else:
+            process.terminate()  # torchrun passes it on
+        assert process.wait(120) != 0
+        train(tmp_path, base, corpus, name, two(), *options, "--run-dir", str(run))
+        assert (tmp_path / name).read_bytes() == (tmp_path / "whole.sft").read_bytes()
+
+
+def processes_of(run: Path) -> list[int]:
+    """Those whose command line names this run directory."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if str(run).encode() in each.read_bytes().split(b"\0"):
+                found.append(int(each.parent.name))
+    return found
