@@ -203,4 +203,6 @@ def _kind(auto_class: Any) -> str:
 
 def _line(error: Exception) -> str:
     text = " ".join(str(error).split())
+    if text.startswith("Unrecognized configuration class"):  # and then a list of a hundred others
+        return "there is none of its type"
     return text if len(text) <= 200 else text[:200] + "…"

@@ -121,10 +121,10 @@ def _check_room(questions: list[str], tokenizer: PreTrainedTokenizerBase, max_le
 
 
 def _passage(encoded: BatchEncoding, i: int) -> tuple[int, int, np.ndarray[Any, Any]]:
-    """Where a window's passage begins and ends, and its tokens' characters, int64 ``[tokens, 2]``."""
+    """Where a window's passage begins and ends, and its tokens' characters, int32 ``[tokens, 2]``."""
     inside = [at for at, sequence in enumerate(encoded.sequence_ids(i)) if sequence == 1]
     first, end = (inside[0], inside[-1] + 1) if inside else (0, 0)
-    return first, end, np.array(encoded["offset_mapping"][i][first:end], np.int64).reshape(-1, 2)
+    return first, end, np.array(encoded["offset_mapping"][i][first:end], np.int32).reshape(-1, 2)
 
 
 def without_space(text: str, start: int, end: int) -> tuple[int, int]:

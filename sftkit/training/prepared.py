@@ -130,6 +130,9 @@ class Prepared:
         opened = {path: SftFile(path) for path in paths if path is not None}
         for text in check_belongs(settings.base, [Weighted(sft, 1.0, str(path)) for path, sft in opened.items()]):
             self.observer.note(text)
+        for path, sft in opened.items():
+            if sft.metadata.is_task:
+                self.observer.note(f"{path} is a task's SFT (--{sft.metadata.objective}); its head is left out.")
         return [opened[path] if path is not None else None for path in paths]
 
     def in_turns(self, deltas: Mapping[str, SparseDelta]) -> SourceSfts | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sftkit.tasks.registry import OBJECTIVES
+from tests import pico
 from tests.build import save_sft
 from tests.cli.run import Outcome, sftkit
 
@@ -66,6 +67,19 @@ def test_a_task_given_to_a_language_objective_is_an_error(tmp_path: Path, pico_b
 def test_an_encoder_is_no_causal_model(command: str, tmp_path: Path, pico_base: Path, corpus: Path) -> None:
     base = [pico_base] if command == "evaluate" else ["--base", pico_base, "-o", tmp_path / "x.sft"]
     _is_told(sftkit(command, *base, "--clm", corpus), "a bert reads in both directions", "Use --mlm")
+
+
+def test_a_base_without_the_wanted_head_is_told_in_a_line(tmp_path: Path, corpus: Path) -> None:
+    base = pico.save_base(tmp_path / "gpt", "gpt2")
+    _is_told(sftkit("evaluate", base, "--mlm", corpus), "as a model for masked lm (there is none of its type)")
+
+
+def test_a_task_given_as_source_language_is_noted(tmp_path: Path, pico_base: Path, treebank: Path) -> None:
+    task = save_sft(tmp_path / "pos.sft", pico_base, objective="pos")
+    quick = ("--steps", 1, "--k", 20, "--device", "cpu", "-o", tmp_path / "x.sft")
+    done = sftkit("train", "--pos", treebank, "--base", pico_base, "--with", task, *quick)
+    assert done.status == 0, done.stderr
+    assert "pos.sft is a task's SFT (--pos); its head is left out" in " ".join(done.stderr.split())
 
 
 def test_a_logger_that_there_is_not_is_told_before_anything_is_read(tmp_path: Path, pico_base: Path) -> None:
