@@ -183,7 +183,7 @@ def one_objective(
     """The one objective that was named, and its data; with sources the name alone will do.
 
     Raises:
-        typer.BadParameter: if none or several were.
+        typer.BadParameter: if none or several were, or a file without a name.
     """
     named = {objective: tuple(files) for objective, files in given.items() if files}
     if name is not None and (name not in given or not sources):
@@ -195,7 +195,10 @@ def one_objective(
         raise typer.BadParameter(f"Say what for: {options}.")
     if len(named) > 1:
         raise typer.BadParameter(f"One objective at a time: {' and '.join(f'--{name}' for name in named)} were given.")
-    return next(iter(named.items()))
+    found, files = next(iter(named.items()))
+    if "" in files:
+        raise typer.BadParameter(f"--{found}: the name of the file is empty.")
+    return found, files
 
 
 def parse_sources(texts: list[str] | None) -> list[tuple[str, str, str]]:
