@@ -23,7 +23,7 @@ from sftkit.training.snapshot import Snapshot
 #: canonical name -> bool ``[n]``, true where φ must not be; names that are missing are free.
 Avoided = Mapping[str, NDArray[np.bool_]]
 #: Scores of a stretch of a parameter: (name, first element, end) -> float32 ``[end - first]``, no -0 among them, an
-#: array that its reader may overwrite; higher is better.
+#: array that its reader may overwrite and the next call may fill again; higher is better.
 Scores = Callable[[str, int, int], NDArray[np.float32]]
 #: The key of score 0; key 0 itself is never chosen.
 _KEY_OF_0 = 1 << 31
@@ -54,15 +54,17 @@ def check_finite(maskable: Mapping[str, torch.Tensor]) -> None:
         SettingsError: if a parameter is not finite.
     """
     for name, parameter in maskable.items():
-        if not torch.isfinite(whole(parameter.detach())).all():
+        ends = torch.stack(torch.aminmax(whole(parameter.detach())))  # NaN if any is; no copy is made
+        if not torch.isfinite(ends).all():
             raise SettingsError(f"Phase 1 diverged: {name} is not finite. Try a lower --lr.")
 
 
 def changes(maskable: Mapping[str, nn.Parameter], before: Snapshot) -> Scores:
     """|θ(1) - θ(0)|, the paper's."""
+    buffer = np.empty(BLOCK, np.float32)  # new memory for each block would take longer than the arithmetic
 
     def score(after: NDArray[np.float32], start: NDArray[np.float32]) -> NDArray[np.float32]:
-        difference: NDArray[np.float32] = after - start
+        difference = np.subtract(after, start, out=buffer[: len(after)])
         return np.abs(difference, out=difference)
 
     return _between(maskable, before, score)
