@@ -112,7 +112,7 @@ class _Run:
                 "accelerate is set to use its own FSDP. Start with torchrun, or accelerate launch --multi_gpu, "
                 "and say --fsdp to sftkit."
             )
-        join(cpu=self.settings.device == "cpu")
+        join(self.settings.device)
         if self.lasting and is_first():
             claim(self.folder, self.each)
         barrier()

@@ -24,7 +24,7 @@ from transformers import (
     set_seed,
 )
 
-from sftkit.modeling.load import quiet
+from sftkit.modeling.load import device_of, quiet
 from sftkit.tasks.base import Collator, Evaluator, mean_over_labels
 from sftkit.training.callbacks import ProgressCallback, Regularise, Schedule, SetAside
 from sftkit.training.checkpoints import drop_checkpoints, latest_checkpoint, step_of, write_json
@@ -237,7 +237,7 @@ def _arguments(phase: Phase, settings: Settings) -> TrainingArguments:
         weight_decay=0.0,
         seed=settings.seed,
         data_seed=settings.seed,
-        use_cpu=settings.device == "cpu",
+        use_cpu=device_of(settings.device) == "cpu",
         bf16=settings.precision == "bf16",
         fp16=settings.precision == "f16",
         logging_strategy="steps",

@@ -11,17 +11,18 @@ from typing import Any
 import torch
 from accelerate import PartialState
 
+from sftkit.modeling.load import device_of
 from sftkit.training.ranks import world
 
 
-def join(*, cpu: bool) -> None:
+def join(device: str) -> None:
     """Meet the other processes, and take the GPU that is this one's.
 
     Args:
-        cpu: compute on the CPU, and talk over gloo.
+        device: "auto", "cpu", "cuda" or "mps"; processes on CPUs talk over gloo.
     """
     if world() > 1:
-        PartialState(cpu=cpu)
+        PartialState(cpu=device_of(device) == "cpu")
 
 
 def device_here(asked: str) -> torch.device:

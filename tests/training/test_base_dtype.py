@@ -94,3 +94,8 @@ def test_a_head_is_float32(corpus: Path, tmp_path: Path) -> None:
 def test_what_does_not_go_with_it_is_refused(changes: dict[str, Any], corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="--base-dtype"):
         settings(tmp_path, corpus, **changes)
+
+
+def test_the_device_that_is_found_takes_bfloat16_as_one_that_is_named(corpus: Path, tmp_path: Path) -> None:
+    base = save_bf16(tmp_path / "base", "gpt2")
+    assert learn(settings(base, corpus, device="auto", steps=2, **STREAMING)).sft.k == 200
