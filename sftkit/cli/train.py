@@ -235,18 +235,9 @@ def train(
     if len(densities) > 1 and k is not None:
         raise typer.BadParameter("--k is one size and --density names several: give one of them.")
     job = Job(
-        objective,
-        data,
-        base or DEFAULT_BASE,
-        with_,
-        outputs,
-        densities,
-        run_dir,
-        resume,
-        _step(rewind_to),
-        given,
-        sources,
-    )
+        objective, data, base or DEFAULT_BASE, with_, outputs, densities if k is None else [], run_dir, resume,
+        _step(rewind_to), given, sources,
+    )  # fmt: skip
     _check_run_dir(run_dir, resume=resume)
     results = job.learn(overwrite=overwrite, quiet=quiet, values=values)
     if not is_first():
@@ -269,7 +260,10 @@ def _outputs(path: Path, densities: list[float]) -> list[Path]:
     """``x.sft``; for several densities ``x-0.01.sft``, ``x-0.02.sft``."""
     if len(densities) < 2:
         return [path]
-    return [path.with_name(f"{path.stem}-{density:g}{path.suffix}") for density in densities]
+    paths = [path.with_name(f"{path.stem}-{density:g}{path.suffix}") for density in densities]
+    for twice in (path for path in paths if paths.count(path) > 1):
+        raise typer.BadParameter(f"--density: two shares would both be written to {twice}. Leave one of them out.")
+    return paths
 
 
 def _step(text: str | None) -> int | None:

@@ -80,6 +80,17 @@ def test_several_densities_make_a_file_each(tmp_path: Path, pico_base: Path, cor
     assert [each["k"] for each in documents] == [SftFile(each["sft"]).metadata.k for each in documents]
 
 
+def test_two_densities_of_one_file_name_are_wrong_usage(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
+    options = ("--base", pico_base, "-o", tmp_path / "x.sft", "--density", "0.1,0.2,0.1")
+    assert sftkit("train", "--mlm", corpus, *options).status == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_number_of_entries_wins_over_a_density(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
+    assert train("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--density", "0.5").status == 0
+    assert SftFile(tmp_path / "x.sft").metadata.k == 50
+
+
 def test_a_run_directory_has_the_learning_curves_and_is_not_taken_by_another_run(
     tmp_path: Path, pico_base: Path, corpus: Path
 ) -> None:
