@@ -39,8 +39,9 @@ class Request:
         from sftkit.format.atomic import check_output
 
         if self.csv is not None:
-            inputs = [Path(source) for source in self.data]
-            check_output(self.csv, overwrite=overwrite, inputs=inputs, directory=False)
+            check_output(self.csv, overwrite=overwrite, inputs=self._inputs(), directory=False)
+            if self.predictions is not None and self.csv.resolve() == self.predictions.resolve():
+                raise typer.BadParameter(f"--csv and --predictions both name {self.csv}; each is a file of its own.")
         if self.each is None:
             return
         if self.predictions is not None:
@@ -48,6 +49,17 @@ class Request:
         for what, texts in (("--each", [self.each]), (f"--{self.objective}", self.data)):
             if not any("{}" in text for text in texts):
                 raise typer.BadParameter(f"{what} {texts[0]}: has no {{}} in the place of the language's name.")
+
+    def _inputs(self) -> list[Path]:
+        """The files, on this machine or not, from which scores are made."""
+        from sftkit.evaluation.patterns import MARK, filled, names_of
+
+        sfts = [*self.sfts, *([self.each] if self.each else []), *self.against]
+        names = [*self.data, *(split_weight(text)[0] for text in sfts)]
+        found = [
+            [filled(name, each) for each in names_of(name)] if self.each and MARK in name else [name] for name in names
+        ]
+        return [Path(name) for several in found for name in several]
 
     def run(self, scoring: Scoring, *, overwrite: bool, quiet: bool) -> tuple[Evaluation | Grid, tuple[str, ...]]:
         """Score; returns what was found, and notes."""

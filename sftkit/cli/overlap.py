@@ -58,7 +58,7 @@ def overlap(
     from sftkit.operations import overlap as operation
 
     if csv:
-        check_output(csv, overwrite=overwrite)
+        check_output(csv, overwrite=overwrite, inputs=[Path(file) for file in files], directory=False)
     if plot:
         from sftkit.plots import check_picture
 

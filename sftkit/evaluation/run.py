@@ -18,7 +18,7 @@ from sftkit.evaluation.bootstrap import Draws, Interval, draws, intervals, p_val
 from sftkit.evaluation.stage import Stage
 from sftkit.format.atomic import atomic_file, check_output
 from sftkit.modeling.load import fit_tokenizer, load_tokenizer, longest
-from sftkit.operations.arithmetic import Weighted
+from sftkit.operations.arithmetic import Weighted, paths
 from sftkit.operations.bases import check_belongs
 from sftkit.operations.heads import brings_task_head
 from sftkit.tasks.base import Evaluator, Objective, Scores
@@ -124,7 +124,7 @@ def evaluate(
         SftkitError: of the kind that fits, if data, base and SFTs do not go together.
     """
     if predictions is not None:
-        _check_predictions(predictions, data, overwrite=overwrite)
+        _check_predictions(predictions, data, [*sfts, *against], overwrite=overwrite)
     objective = objective_of(scoring.objective, scoring.options)
     rows = objective.read(data)
     judge = Judge(scoring, base)
@@ -198,7 +198,7 @@ def judged(
     )  # fmt: skip
 
 
-def _check_predictions(path: Path, data: Sequence[str], *, overwrite: bool) -> None:
+def _check_predictions(path: Path, data: Sequence[str], sfts: Sequence[Weighted], *, overwrite: bool) -> None:
     if len(data) > 1 or data[0].startswith(HUB):
         raise SettingsError("--predictions takes the format of the data file: name one local file.")
-    check_output(path, overwrite=overwrite, inputs=[Path(data[0])], directory=False)
+    check_output(path, overwrite=overwrite, inputs=[Path(data[0]), *paths(sfts)], directory=False)

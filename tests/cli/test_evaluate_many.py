@@ -133,6 +133,10 @@ def test_predictions_are_the_file_with_what_the_model_said(tmp_path: Path, pico_
         (("--pos", "data/aa.conllu", "--pos", "data/bb.conllu", "--predictions", "x"), "name one local file"),
         (("--pos", "data/aa.conllu", "--predictions", "data/aa.conllu"), "exists already"),
         (("--pos", "data/aa.conllu", "--predictions", "data/aa.conllu", "--overwrite"), "would replace"),
+        (("--pos", "data/aa.conllu", "--predictions", "pos.sft", "--overwrite"), "would replace"),
+        (("--pos", "data/aa.conllu", "--csv", "pos.sft", "--overwrite"), "would replace"),
+        (("--each", "lang/{}.sft", "--pos", "data/{}.conllu", "--csv", "lang/aa.sft", "--overwrite"), "would replace"),
+        (("--pos", "data/aa.conllu", "--csv", "x", "--predictions", "x"), "each is a file of its own"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(

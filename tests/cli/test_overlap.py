@@ -80,3 +80,10 @@ def test_sfts_of_two_bases_are_an_error_in_one_line(sfts: list[Path], tmp_path: 
     assert (refused.status, refused.stdout) == (1, "")
     assert len(refused.stderr.splitlines()) == 1
     assert "another base" in refused.stderr
+
+
+def test_a_table_does_not_replace_an_sft_that_it_is_made_from(sfts: list[Path]) -> None:
+    before = sfts[0].read_bytes()
+    done = sftkit("overlap", *sfts, "--csv", sfts[0], "--overwrite")
+    assert (done.status, sfts[0].read_bytes()) == (1, before)
+    assert "would replace" in done.stderr
