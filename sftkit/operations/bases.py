@@ -15,7 +15,7 @@ from sftkit.operations.record import Record
 def check_belongs(base: Path, weighted: Sequence[Weighted], *, force: bool = False) -> tuple[str, ...]:
     """Compare names, shapes and fingerprints, as ``compose`` does. Reads the base once if there are SFTs.
 
-    A model that ``compose`` made counts as the base that it was made from, unless it was changed since.
+    A model that ``compose`` made counts as the base that it was made from, too, unless it was changed since.
 
     Returns:
         Notes for the user.
@@ -29,6 +29,5 @@ def check_belongs(base: Path, weighted: Sequence[Weighted], *, force: bool = Fal
     notes = check_shapes(checkpoint.parameters, weighted, str(base))
     found = fingerprint(checkpoint)
     record = Record.read(base)
-    if record is not None and record.fingerprint in ("", found):
-        found = str(record.base.get("fingerprint") or found)
-    return (*notes, *check_fingerprint(found, checkpoint.dtype, weighted, str(base), force=force))
+    origin = record.origin(found) if record is not None else ""
+    return (*notes, *check_fingerprint(found, checkpoint.dtype, weighted, str(base), origin=origin, force=force))

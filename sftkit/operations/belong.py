@@ -54,7 +54,7 @@ def _in_head(sft: Difference, name: str) -> bool:
 
 
 def check_fingerprint(
-    found: str, dtype: str, weighted: Sequence[Weighted], base: str, *, force: bool = False
+    found: str, dtype: str, weighted: Sequence[Weighted], base: str, *, origin: str = "", force: bool = False
 ) -> tuple[str, ...]:
     """Compare the base's fingerprint with the one that each SFT was learned on.
 
@@ -63,6 +63,7 @@ def check_fingerprint(
         dtype: of most of its backbone, such as "float16".
         weighted: the SFTs.
         base: what to call the base.
+        origin: of what the base was composed from, if it was; SFTs of that one belong, too.
         force: turn a mismatch into a note.
 
     Returns:
@@ -73,24 +74,24 @@ def check_fingerprint(
     """
     notes = []
     for item in weighted:
-        problem, certain = _differs(found, dtype, item.sft)
+        problem, certain = _differs((found, origin or found), dtype, item.sft)
         if problem and certain and not force:
             name = item.sft.metadata.base.name if item.sft.metadata.base else ""
             raise MismatchError(
                 f"{item.path} was learned on another base{f' ({name})' if name else ''}: its fingerprint is {problem}, "
-                f"{base} has {found}. Name the right base, or go on with --force."
+                f"{base} has {origin or found}. Name the right base, or go on with --force."
             )
         if problem:
             notes.append(f"{item.path}: {problem if not certain else 'learned on another base (' + problem + ')'}")
     return tuple(notes)
 
 
-def _differs(found: str, dtype: str, sft: Difference) -> tuple[str, bool]:
+def _differs(found: tuple[str, str], dtype: str, sft: Difference) -> tuple[str, bool]:
     """What is wrong or unknown, and whether it is certain; ("", True) if all is well."""
     recorded = sft.metadata.base
     if recorded is None or not recorded.fingerprint:
         return "records no fingerprint of its base; names and shapes were checked.", False
-    if found == recorded.fingerprint or found in recorded.rounded.values():
+    if not {recorded.fingerprint, *recorded.rounded.values()}.isdisjoint(found):
         return "", True
     learned = _main_dtype(sft.metadata.parameters.values())
     if learned and dtype and learned != dtype and dtype not in recorded.rounded:

@@ -111,10 +111,9 @@ def compose(
 
 
 def check_base(plan: Plan, found: str, base: str, *, force: bool) -> tuple[str, ...]:
-    """A composed model counts as the base that it was made from, as long as nobody changed it since."""
-    if plan.record is not None and plan.record.fingerprint in ("", found):
-        found = str(plan.record.base.get("fingerprint") or found)
-    return check_fingerprint(found, plan.base.dtype, plan.weighted, base, force=force)
+    """A composed model counts as the base that it was made from, too, as long as nobody changed it since."""
+    origin = plan.record.origin(found) if plan.record is not None else ""
+    return check_fingerprint(found, plan.base.dtype, plan.weighted, base, origin=origin, force=force)
 
 
 def record_of(plan: Plan, streamed: Streamed, method: Method, given: str) -> Record:

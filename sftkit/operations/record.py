@@ -73,6 +73,10 @@ class Record:
                 f"{path}: malformed ({type(error).__name__}: {error}). Delete it to use the model as a base of its own."
             ) from None
 
+    def origin(self, found: str) -> str:
+        """The fingerprint of what the model was made from; "" if the model, which has ``found``, was changed since."""
+        return str(self.base.get("fingerprint") or "") if self.fingerprint in ("", found) else ""
+
 
 def describe(weighted: Sequence[Weighted]) -> tuple[dict[str, Any], ...]:
     """What ``sftkit.json`` says of SFTs, sorted by digest."""

@@ -10,11 +10,13 @@ import pytest
 import torch
 import transformers
 
+from sftkit.errors import MismatchError
 from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.fingerprint import fingerprint
 from sftkit.format.metadata import Base, Metadata, ParameterSpec
 from sftkit.format.sft import SFT, to_csr
 from sftkit.operations.arithmetic import Weighted
+from sftkit.operations.bases import check_belongs
 from sftkit.operations.compose import compose
 from sftkit.operations.report import ArithmeticReport
 from tests.build import make_sft
@@ -172,3 +174,13 @@ def test_language_sfts_on_a_composed_tagger_keep_its_head(tmp_path: Path) -> Non
     compose(tmp_path / "tagger", weighted(make_sft(source, seed=1)), tmp_path / "mt")
     model = load(tmp_path / "mt", transformers.AutoModelForTokenClassification)
     assert torch.equal(model.classifier.weight.data, torch.from_numpy(task.head["classifier.weight"]))
+
+
+def test_an_sft_learned_on_a_composed_model_belongs_to_it(tmp_path: Path) -> None:
+    source = save_base(tmp_path / "base")
+    compose(source, weighted(make_sft(source, objective="pos")), tmp_path / "tagger")
+    later = weighted(make_sft(tmp_path / "tagger", seed=1))
+    assert check_belongs(tmp_path / "tagger", later) == ()
+    compose(tmp_path / "tagger", later, tmp_path / "mt")
+    with pytest.raises(MismatchError, match="another base"):
+        check_belongs(source, later)
