@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any, ClassVar
 
 import numpy as np
@@ -107,7 +108,7 @@ class SequenceLabels(Objective):
 
     def mending(self, label: str) -> str:
         """What to do about a label that was not learned."""
-        return f"Say which of them it means with --map-label {label}=LABEL, or take it out of the data."
+        return f"Say which of them it means with --map-label {quote(f'{label}=LABEL')}, or take it out of the data."
 
     def features(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
         """What :func:`encoded` gives, of the rows that have a label.
