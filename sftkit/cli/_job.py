@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from sftkit.cli._arguments import local_sft
+from sftkit.cli._arguments import local_sft, split_weight
 from sftkit.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -75,9 +75,11 @@ class Job:
 
         from sftkit.format.atomic import check_output
         from sftkit.hub import resolve_model
-        from sftkit.training.settings import RUN, Source, check, settings_for
+        from sftkit.training.checks import check
+        from sftkit.training.settings import RUN, Source, settings_for
 
-        named = [*self.data, *(self.given["dev"] or ()), *([self.with_] if self.with_ else [])]
+        with_, weight = split_weight(self.with_) if self.with_ else (None, None)
+        named = [*self.data, *(self.given["dev"] or ()), *([with_] if with_ else [])]
         named += [name for _, *pair in self.sources for name in pair]
         local = [Path(name) for name in named if "://" not in name]
         files = [*(self.given["avoid"] or ()), *([self.given["mask_from"]] if self.given["mask_from"] else [])]
@@ -85,7 +87,7 @@ class Job:
         for output in self.outputs:
             # what a run that is gone on with has written already is seen to once it is there again
             check_output(output, overwrite=overwrite or begun, inputs=[*local, *files], directory=False)
-        source = local_sft(self.with_) if self.with_ else None
+        source = local_sft(with_) if with_ else None
         sources = tuple(Source(name, local_sft(sft), data) for name, sft, data in self.sources)
         try:
             settings = settings_for(
@@ -94,6 +96,7 @@ class Job:
                 base=Path(self.base),
                 base_name=self.base,
                 source_sft=source,
+                source_weight=weight,
                 sources=sources,
                 **self.given,
             )

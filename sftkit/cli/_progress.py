@@ -51,6 +51,7 @@ class TrainingDisplay(Observer):
 
     def loading(self, what: str) -> None:
         """A line."""
+        _signals.check()  # an interruption can be lost while modules are imported
         if self._console.is_terminal:
             self._say(f"[dim]loading {what} …[/]")
 

@@ -47,7 +47,9 @@ def train(
     with_: Annotated[
         str | None,
         typer.Option(
-            "--with", metavar="LANG.sft", help="Source-language SFT, applied while training, not part of the result."
+            "--with",
+            metavar="LANG.sft[:WEIGHT]",
+            help="Source-language SFT, applied while training, not part of the result.",
         ),
     ] = None,
     source: _options.Sources = None,
@@ -234,6 +236,8 @@ def train(
     }  # fmt: skip
     if len(densities) > 1 and k is not None:
         raise typer.BadParameter("--k is one size and --density names several: give one of them.")
+    if densities and method in ("bitfit", "mask"):
+        raise typer.BadParameter(f"--density: --method {method} says itself which entries φ has.")
     job = Job(
         objective, data, base or DEFAULT_BASE, with_, outputs, densities if k is None else [], run_dir, resume,
         _step(rewind_to), given, sources,

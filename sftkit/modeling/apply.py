@@ -147,6 +147,7 @@ def load_head(model: PreTrainedModel, sft: Difference, what: str) -> list[str]:
             have = f"it has {list(state[name].shape)}" if name in state else "it has no such tensor"
             raise MismatchError(
                 f"{what}: brings {name} of shape {list(array.shape)} to a model for this objective; {have}."
+                + ("" if sft.metadata.labels else " It does not name its labels: convert it with --labels A,B,…")
             )
         with torch.no_grad():
             state[name].copy_(torch.from_numpy(np.array(array, dtype=np.float32)))

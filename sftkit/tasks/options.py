@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 from sftkit.errors import SettingsError
 
@@ -50,6 +51,11 @@ class TaskOptions:
 
 
 NO_OPTIONS = TaskOptions()
+
+
+def options_about(options: TaskOptions, objective: str) -> dict[str, Any]:
+    """Those options that are about an objective, by name."""
+    return {name: getattr(options, name) for name, about in _ABOUT.items() if objective in about}
 
 
 def check_options(options: TaskOptions, objective: str) -> None:

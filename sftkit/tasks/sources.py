@@ -59,6 +59,8 @@ def hub_rows(source: str) -> Dataset:
         DataError: if ``datasets`` cannot load it.
     """
     name, *rest = source.removeprefix(HUB).split(":")
+    if not name:
+        raise DataError(f"{source}: names no data set; write {HUB}owner/name[:config][:split].")
     config = rest[0] if len(rest) > 1 else None
     split = rest[-1] if rest else "train"
     try:

@@ -24,6 +24,7 @@ from sftkit.format.metadata import Metadata, ParameterSpec, Untied
 from sftkit.format.sft import SFT, density, to_csr
 from sftkit.modeling.backbone import backbone_parameters, head_names
 from sftkit.tasks.base import Objective
+from sftkit.tasks.options import options_about
 from sftkit.tasks.sources import digest
 from sftkit.training.judge import Outcome
 from sftkit.training.ranks import world
@@ -101,6 +102,7 @@ def _record(trained: Trained, k: int, share: float) -> dict[str, Any]:
     return settings | {
         "k": k,
         "density": share,
+        "options": options_about(trained.settings.options, trained.objective.name),
         "data": [digest(source) for source in trained.settings.data],
         "dev": [digest(source) for source in trained.settings.dev],
         "sources": [

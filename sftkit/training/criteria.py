@@ -42,7 +42,7 @@ def criterion_of(name: str, maskable: Mapping[str, nn.Parameter], before: Snapsh
     """Get ready to rank by ``name``.
 
     Args:
-        name: one of ``settings.CRITERIA``.
+        name: one of ``checks.CRITERIA``.
         maskable: what is ranked.
         before: θ(0).
     """

@@ -23,13 +23,14 @@ from sftkit.tasks.base import Objective
 from sftkit.tasks.registry import objective_of
 from sftkit.training import memory
 from sftkit.training.callbacks import check_loggers
+from sftkit.training.checks import TWO_PHASES
 from sftkit.training.masks import avoided_by, biases, positions_of
 from sftkit.training.movable import Movable, freeze
 from sftkit.training.observer import Observer, Plan
 from sftkit.training.order import Order
 from sftkit.training.ranks import world
 from sftkit.training.selection import Selection
-from sftkit.training.settings import TWO_PHASES, Settings
+from sftkit.training.settings import Settings
 from sftkit.training.sharded import shard
 from sftkit.training.sources import SourceSfts
 from sftkit.training.together import device_here
@@ -85,7 +86,7 @@ class Prepared:
         fit_tokenizer(self.tokenizer, self.model, settings.base)
         self.sfts = self._open_sfts()
         if not settings.sources and self.sfts[0] is not None:
-            add_differences(self.model, [Weighted(self.sfts[0], 1.0, str(settings.source_sft))])
+            add_differences(self.model, [Weighted(self.sfts[0], settings.source_weight, str(settings.source_sft))])
         self.movable: Movable = freeze(self.model, is_task=objective.is_task, patterns=settings.freeze)
         widen_head(self.model, self.movable.untied)
         device = device_here(device_of(settings.device))

@@ -6,29 +6,18 @@ No torch: the command line reads this module for its defaults. Numbers are from 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sftkit.errors import SettingsError
-from sftkit.tasks.options import NO_OPTIONS, TaskOptions, check_options
+from sftkit.tasks.options import NO_OPTIONS, TaskOptions
+from sftkit.training.checks import L0, check
 
 #: The paper's K for languages over mBERT's backbone parameters, so that mBERT gets that very K: 4.3 %.
 LANGUAGE_DENSITY = 7_667_712 / 177_262_848
 TASK_DENSITY = 0.08
 #: What a run's directory says of the run.
 RUN = "run.json"
-#: How positions are chosen. "mask" takes them from a file (``mask_from``).
-METHODS = ("lottery", "diff", "random", "bitfit", "mask")
-#: Those that have a phase 1.
-TWO_PHASES = ("lottery", "diff")
-#: λ of DiffPruning's penalty an entry, in its authors' program (Guo et al. 2021).
-L0 = 1.25e-7
-#: What phase 1 ranks entries by: see :mod:`sftkit.training.criteria`.
-CRITERIA = ("change", "magnitude-increase", "movement", "fisher")
-#: Those that gradients at θ(0) can stand in for: see :mod:`sftkit.training.streaming`.
-STREAMED = ("change", "fisher")
 
 
 @dataclass(frozen=True)
@@ -76,9 +65,10 @@ class Settings:
         base: model directory.
         base_name: what the base is called in the SFT's metadata.
         source_sft: SFT applied while training and not part of the result (``--with``).
+        source_weight: what its entries are multiplied by.
         sources: further sources, each under an SFT of its own; ``data`` then is a source under ``source_sft``.
-        method: one of ``METHODS``.
-        criterion: one of ``CRITERIA``.
+        method: one of ``checks.METHODS``.
+        criterion: one of ``checks.CRITERIA``.
         selection: "full": phase 1 is full fine-tuning; "streaming": gradients at θ(0) are added up, θ does not move.
         base_dtype: "f32" or "bf16": in what the base is held while training; its head, and φ, are float32.
         mask_from: an SFT or file of masks whose positions φ gets.
@@ -113,6 +103,7 @@ class Settings:
     base_name: str
     dev: tuple[str, ...] = ()
     source_sft: Path | None = None
+    source_weight: float = 1.0
     sources: tuple[Source, ...] = ()
     method: str = "lottery"
     k: int | None = None
@@ -209,103 +200,3 @@ def settings_for(
         )  # float32 arithmetic on such weights would have to be asked of each layer
     check(made)
     return made
-
-
-def check(made: Settings) -> None:
-    """Refuse numbers that are out of range and settings that do not go together.
-
-    Raises:
-        SettingsError: naming the option.
-    """
-    positive = {
-        "--k": made.k,
-        "--batch-size": made.batch_size,
-        "--lr": made.lr,
-        "--eval-every": made.eval_every,
-        "--temperature": made.temperature,
-        "--accumulate": made.accumulate,
-        "--steps": made.phase2.steps,
-        "--epochs": made.phase2.epochs,
-        "--phase1-steps": made.phase1.steps,
-        "--phase1-epochs": made.phase1.epochs,
-    }
-    for option, value in positive.items():
-        if value is not None and not 0 < value < math.inf:
-            raise SettingsError(f"{option} is {value}; it must be a number more than 0.")
-    if not 0 < made.density <= 1:
-        raise SettingsError(f"--density is {made.density}; it is a share, more than 0 and at most 1 (0.043 is 4.3 %).")
-    for option, strength in (("--l1", made.l1), ("--l0", made.l0)):
-        if not 0 <= strength < math.inf:
-            raise SettingsError(f"{option} is {strength}; it must be a number from 0 on.")
-    if min(made.phase1.min_steps, made.phase2.min_steps) < 0:
-        raise SettingsError("--min-steps must not be negative.")
-    if made.max_length < 8:
-        raise SettingsError(f"--max-length is {made.max_length}; it must be at least 8.")
-    if made.method not in METHODS:
-        raise SettingsError(f"--method is {made.method!r}; known are {', '.join(METHODS)}.")
-    check_options(made.options, made.objective)
-    if made.pack and made.objective not in ("mlm", "clm"):
-        raise SettingsError(f"--pack joins lines of text, for --mlm and --clm; this is --{made.objective}.")
-    _check_method(made)
-    _check_memory(made)
-
-
-def _check_method(made: Settings) -> None:
-    """What goes with which method."""
-    if made.sources and made.source_sft is not None and not made.data:
-        raise SettingsError(f"--with is the SFT of --{made.objective}'s own files, and there are none. See --source.")
-    if made.sources and made.method == "diff":
-        raise SettingsError("--source: --method diff takes no SFT for each source. Choose another method.")
-    if made.criterion not in CRITERIA:
-        raise SettingsError(f"--criterion is {made.criterion!r}; known are {', '.join(CRITERIA)}.")
-    if made.iterations < 1:
-        raise SettingsError(f"--iterations is {made.iterations}; it must be at least 1.")
-    if made.iterations > 1 and made.criterion != "change":
-        raise SettingsError("--iterations narrows the choice by how much entries changed: leave --criterion out.")
-    if (made.method == "mask") != (made.mask_from is not None):
-        raise SettingsError("--method mask and --mask-from FILE go together.")
-    if made.method in ("bitfit", "mask") and made.k is not None:
-        raise SettingsError(f"--k: --method {made.method} says itself which entries φ has.")
-    asked = {
-        "--criterion": made.criterion != "change", "--iterations": made.iterations > 1,
-        "--rewind-to": made.rewind_to != 0,
-    }  # fmt: skip
-    for option in (option for option, given in asked.items() if given and made.method != "lottery"):
-        raise SettingsError(f"{option} goes with --method lottery, not with --method {made.method}.")
-    if made.l0 != L0 and made.method != "diff":
-        raise SettingsError(f"--l0 goes with --method diff, not with --method {made.method}.")
-
-
-def _check_memory(made: Settings) -> None:
-    """What goes with which way to save memory."""
-    if made.selection not in ("full", "streaming"):
-        raise SettingsError(f"--selection is {made.selection!r}; known are full, streaming.")
-    if made.base_dtype not in ("f32", "bf16"):
-        raise SettingsError(f"--base-dtype is {made.base_dtype!r}; known are f32, bf16.")
-    if made.selection == "streaming":
-        _check_streaming(made)
-    if made.fsdp and (made.method != "lottery" or made.selection != "full"):
-        raise SettingsError("--fsdp shares out full fine-tuning: it goes with --method lottery and --selection full.")
-    if made.fsdp and made.sources:
-        raise SettingsError("--fsdp and --source do not go together: SFTs are put on weights that are whole.")
-    if made.base_dtype == "bf16" and made.precision == "f16":
-        raise SettingsError("--precision f16 and --base-dtype bf16 do not go together.")
-    if made.base_dtype == "bf16" and made.method == "lottery" and made.selection == "full":
-        raise SettingsError(
-            "--base-dtype bf16: full fine-tuning in bfloat16 loses small updates. "
-            "Add --selection streaming, or take a --method without it, or leave --base-dtype out."
-        )
-
-
-def _check_streaming(made: Settings) -> None:
-    if made.method != "lottery":
-        raise SettingsError(f"--selection streaming goes with --method lottery, not with --method {made.method}.")
-    if made.criterion not in STREAMED:
-        raise SettingsError(
-            f"--criterion {made.criterion} asks how θ moved, and --selection streaming moves nothing: "
-            f"take {' or '.join(STREAMED)}."
-        )
-    if made.rewind_to != 0:
-        raise SettingsError("--rewind-to: θ does not move in phase 1 with --selection streaming.")
-    if made.precision == "f16":
-        raise SettingsError("--precision f16 scales gradients, which --selection streaming adds up: take bf16.")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sftkit.format.files import SftFile
+from tests.build import save_sft
 from tests.cli.run import Outcome, sftkit
 
 QUICK = ("--steps", "2", "--k", "50", "--device", "cpu", "--max-length", "32")
@@ -267,3 +268,21 @@ def test_a_signal_ends_it_with_its_own_status_and_leaves_nothing(
     assert "Traceback" not in errors
     assert not list(scratch.glob("sftkit-*"))
     assert not (tmp_path / "x.sft").exists()
+
+
+def test_a_source_language_s_sft_takes_a_weight(tmp_path: Path, pico_base: Path, corpus: Path, treebank: Path) -> None:
+    lang = save_sft(tmp_path / "lang.sft", pico_base, scale=0.3)
+    task = ("--pos", treebank, "--base", pico_base, "--method", "random")
+    assert train(*task, "-o", tmp_path / "alone.sft").status == 0
+    assert train(*task, "-o", tmp_path / "none.sft", "--with", f"{lang}:0").status == 0
+    assert train(*task, "-o", tmp_path / "half.sft", "--with", f"{lang}:0.5").status == 0
+    alone, none, half = (SftFile(tmp_path / f"{name}.sft") for name in ("alone", "none", "half"))
+    values = [{name: sft.entries(name)[1].tolist() for name in sft.names} for sft in (alone, none, half)]
+    assert values[0] == values[1] != values[2]
+    assert half.metadata.training["source_weight"] == 0.5
+
+
+def test_a_density_beside_a_mask_that_has_its_own_is_wrong_usage(pico_base: Path, corpus: Path) -> None:
+    done = sftkit("train", "--mlm", corpus, "--base", pico_base, "--method", "bitfit", "--density", "0.1")
+    assert done.status == 2
+    assert "says itself which entries" in " ".join(done.stderr.replace("│", " ").split())
