@@ -55,7 +55,6 @@ def card(summary: DiffSummary, repo: str, file: str, revision: str | None = None
     """
     base = summary.metadata.base
     named = base.name if base else ""
-    named = Path(named).name if Path(named).is_absolute() else named  # whose folders these are is nobody's business
     on_hub = looks_like_hub_id(named) and not Path(named).exists()
     parts = [
         _front_matter(summary, named if on_hub else ""),
