@@ -110,7 +110,7 @@ def test_killed_at_random_moments_the_same_command_ends_with_the_same_bytes(
 def test_whatever_the_run_killed_at_many_moments_it_ends_with_the_same_bytes(
     options: list[str], outputs: list[str], pico_base: Path, corpus: Path, tmp_path: Path
 ) -> None:
-    assert killed(tmp_path, pico_base, corpus, outputs, *options, operations=25, times=15) == ""
+    assert killed(tmp_path, pico_base, corpus, outputs, *options, operations=10, times=6) == ""
 
 
 @pytest.mark.parametrize("evaluation", [1, 3, 4, 5, 8])
