@@ -24,6 +24,7 @@ from tests import pico
 from tests.build import save_sft
 from tests.cli.run import sftkit
 from tests.conftest import treebank_text
+from tests.training.observers import EndAt
 
 
 @pytest.fixture(scope="module")
@@ -151,23 +152,12 @@ def test_all_sources_are_recorded(base: Path, sources: tuple[Source, Source]) ->
     assert [each["name"] for each in sft.metadata.training["sources"]] == ["l0", "l1"]
 
 
-class _EndAt(Observer):
-    def __init__(self, step: int) -> None:
-        self.left = step
-
-    def step(self, step: int, loss: float | None) -> None:
-        del step
-        self.left -= loss is None
-        if self.left == 0:
-            raise KeyboardInterrupt
-
-
 def test_a_run_that_was_interrupted_ends_with_the_same_phi(
     base: Path, sources: tuple[Source, Source], tmp_path: Path
 ) -> None:
     whole = learned(base, *sources, temperature=2.0).sft
     with pytest.raises(KeyboardInterrupt):
-        learned(base, *sources, temperature=2.0, observer=_EndAt(8), run_dir=tmp_path / "run")
+        learned(base, *sources, temperature=2.0, observer=EndAt(8), run_dir=tmp_path / "run")
     assert learned(base, *sources, temperature=2.0, run_dir=tmp_path / "run").sft.digest == whole.digest
 
 
