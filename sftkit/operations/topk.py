@@ -1,9 +1,11 @@
-"""The K largest of very many scores: exact, in three passes over memory, without a sort or a list.
+"""The K largest of very many scores: exact, in two passes over memory, without a sort or a list of them all.
 
-A non-negative float32 read as an unsigned integer keeps its order, so a histogram of the upper 16 bits and one of the
-lower 16 bits inside the deciding bin give the K-th largest score exactly. Extra memory is two histograms, one block,
-and the result. Ties go to the lowest position in the order in which the blocks come. NaN scores are not covered: as
-bit patterns they would rank above everything.
+A non-negative float32 read as an unsigned integer keeps its order, so a histogram of the upper 16 bits says in which
+bin the K-th largest score lies. What is in that bin or above is collected in a second pass, and the bin's few scores
+decided among themselves. Where very many share the bin (most entries did not move, say), a second histogram, of the
+lower 16 bits inside it, finds the K-th largest first. Extra memory is two histograms, one block, and the result. Ties
+go to the lowest position in the order in which the blocks come. NaN scores are not covered: as bit patterns they would
+rank above everything.
 """
 
 from __future__ import annotations
@@ -19,11 +21,13 @@ Keys = NDArray[np.uint32]
 Block = tuple[str, int, Keys]
 #: Elements a block should have: its temporaries then stay in the processor's cache.
 BLOCK = 1 << 18
-#: How often the blocks are gone through.
-PASSES = 3
+#: How often the blocks are gone through, if not very many scores are nearly the same.
+PASSES = 2
 
 _BINS = 1 << 16
 _HALF = 16
+#: The most scores to decide among themselves after one histogram: some tens of MB.
+_CANDIDATES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -50,13 +54,17 @@ def select(blocks: Callable[[], Iterable[Block]], k: int) -> Selection:
     """The K entries with the largest keys.
 
     Args:
-        blocks: gives the same blocks in the same order every time it is called; it is called three times.
+        blocks: gives the same blocks in the same order every time it is called; it is called two or three times.
         k: how many; all entries if there are no more than that.
     """
     if k <= 0:
         return Selection({}, 0, 0)
-    floor, ties = threshold(lambda: (keys for _, _, keys in blocks()), k)
-    return _collect(blocks(), floor, ties)
+    coarse = _coarse(keys for _, _, keys in blocks())
+    upper, above = _deciding_bin(coarse, k)
+    if coarse[upper] <= _CANDIDATES:
+        return _decided(blocks(), upper, k - above)
+    lower, above_inside = _deciding_bin(_fine((keys for _, _, keys in blocks()), upper), k - above)
+    return _collected(blocks(), (upper << _HALF) | lower, k - above - above_inside)
 
 
 def threshold(blocks: Callable[[], Iterable[Keys]], k: int) -> tuple[int, int]:
@@ -66,17 +74,27 @@ def threshold(blocks: Callable[[], Iterable[Keys]], k: int) -> tuple[int, int]:
         blocks: gives the same keys in the same blocks; it is called twice.
         k: at least 1.
     """
-    coarse = np.zeros(_BINS, np.int64)
-    for keys in blocks():
-        coarse += np.bincount(keys >> np.uint32(_HALF), minlength=_BINS)
-    upper, above = _deciding_bin(coarse, k)
-    fine = np.zeros(_BINS, np.int64)
-    for keys in blocks():
+    upper, above = _deciding_bin(_coarse(blocks()), k)
+    lower, above_inside = _deciding_bin(_fine(blocks(), upper), k - above)
+    return (upper << _HALF) | lower, k - above - above_inside
+
+
+def _coarse(blocks: Iterable[Keys]) -> NDArray[np.int64]:
+    """How many keys have each upper half."""
+    histogram = np.zeros(_BINS, np.int64)
+    for keys in blocks:
+        histogram += np.bincount(keys >> np.uint32(_HALF), minlength=_BINS)
+    return histogram
+
+
+def _fine(blocks: Iterable[Keys], upper: int) -> NDArray[np.int64]:
+    """How many of the keys with one upper half have each lower half."""
+    histogram = np.zeros(_BINS, np.int64)
+    for keys in blocks:
         inside = keys[(keys >> np.uint32(_HALF)) == upper]
         if len(inside):
-            fine += np.bincount(inside & np.uint32(_BINS - 1), minlength=_BINS)
-    lower, above_inside = _deciding_bin(fine, k - above)
-    return (upper << _HALF) | lower, k - above - above_inside
+            histogram += np.bincount(inside & np.uint32(_BINS - 1), minlength=_BINS)
+    return histogram
 
 
 def _deciding_bin(histogram: NDArray[np.int64], k: int) -> tuple[int, int]:
@@ -86,7 +104,32 @@ def _deciding_bin(histogram: NDArray[np.int64], k: int) -> tuple[int, int]:
     return len(histogram) - 1 - at, int(from_top[at] - histogram[::-1][at])
 
 
-def _collect(blocks: Iterable[Block], threshold: int, ties: int) -> Selection:
+def _decided(blocks: Iterable[Block], upper: int, left: int) -> Selection:
+    """All keys above those with one upper half, and so many of these, the largest."""
+    floor, last = np.uint32(upper << _HALF), np.uint32((upper << _HALF) | (_BINS - 1))
+    parts, candidates = list[tuple[str, NDArray[np.int64], NDArray[np.int64]]](), list[Keys]()
+    for name, start, keys in blocks:
+        at = np.flatnonzero(keys >= floor)
+        values = keys[at]
+        open_ = np.flatnonzero(values <= last)
+        parts.append((name, at + start, open_))
+        candidates.append(values[open_])
+    among = np.concatenate(candidates)
+    left = min(left, len(among))
+    threshold = int(np.partition(among, len(among) - left)[len(among) - left])
+    stays = among > threshold
+    tied = left - int(stays.sum())
+    stays[np.flatnonzero(among == threshold)[:tied]] = True
+    ends = np.cumsum([len(open_) for _, _, open_ in parts])
+    found: dict[str, list[NDArray[np.int64]]] = {}
+    for (name, at, open_), stay in zip(parts, np.split(stays, ends[:-1]), strict=True):
+        if len(chosen := np.delete(at, open_[~stay])):
+            found.setdefault(name, []).append(chosen)
+    return Selection({name: np.concatenate(each) for name, each in found.items()}, threshold, tied)
+
+
+def _collected(blocks: Iterable[Block], threshold: int, ties: int) -> Selection:
+    """All keys above a threshold, and so many of those at it, the first."""
     found: dict[str, list[NDArray[np.int64]]] = {}
     left = ties
     for name, start, keys in blocks:

@@ -97,13 +97,13 @@ def highest(maskable: Mapping[str, torch.Tensor], scores: Scores, k: int, avoide
 
 
 def watched(scores: Scores, total: int, watch: Callable[[int, int], None]) -> Scores:
-    """The same scores, with word of how many of the elements that will be asked for were asked for."""
+    """The same scores, with word of how many of the elements that are expected to be asked for were asked for."""
     done = 0
 
     def score(name: str, begin: int, end: int) -> NDArray[np.float32]:
         nonlocal done
         done += end - begin
-        watch(done, total)
+        watch(min(done, total), total)
         return scores(name, begin, end)
 
     return score
@@ -176,7 +176,8 @@ def _between(
     score: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]],
 ) -> Scores:
     after = _read(lambda name: whole(maskable[name].detach()).float().cpu().reshape(-1).numpy())
-    start = _read(lambda name: before.tensor(name).float().reshape(-1).numpy())
+    stored = before.mapped()
+    start = _read(lambda name: stored(name).float().reshape(-1).numpy())
     return lambda name, begin, end: score(after(name, begin, end), start(name, begin, end))
 
 

@@ -6,7 +6,7 @@ share a file or have one each.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -49,6 +49,11 @@ class Snapshot:
         with safe_open(str(self.path), framework="pt") as file:
             result: torch.Tensor = file.get_tensor(name)
         return result
+
+    def mapped(self) -> Callable[[str], torch.Tensor]:
+        """What gives its tensors by name, on the CPU: opening the file for each would take time."""
+        get: Callable[[str], torch.Tensor] = safe_open(str(self.path), framework="pt").get_tensor
+        return get
 
     def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Copy the saved values back in place."""

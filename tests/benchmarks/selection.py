@@ -57,13 +57,14 @@ def one(way: str) -> None:
         def choose() -> int:
             return most_changed(maskable, start, K).k if way == "sftkit" else _topk(maskable, start)
 
+        memory = _more_memory(choose)  # first: what is freed may stay with the process
         own, floor = list[float](), list[float]()
         for _ in range(_RUNS):
             begin = time.process_time()
             assert choose() == K
             own.append(time.process_time() - begin)
             floor.append(_memory_pass(total))
-        print(statistics.median(own), statistics.median(floor), _more_memory(choose))
+        print(statistics.median(own), statistics.median(floor), memory)
 
 
 def _memory_pass(elements: int) -> float:

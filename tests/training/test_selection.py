@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from sftkit.errors import SettingsError
+from sftkit.operations import topk
 from sftkit.training.selection import at_random, most_changed
 from sftkit.training.snapshot import Snapshot
 
@@ -38,12 +39,22 @@ def test_entries_that_did_not_move_are_taken_last_and_counted(tmp_path: Path) ->
     assert (chosen.k, chosen.unmoved, chosen.positions["a"].tolist()) == (3, 2, [0, 1, 2])
 
 
-def test_is_exact_on_many_equal_values_in_many_blocks(tmp_path: Path) -> None:
-    values = np.random.default_rng(0).integers(-3, 4, 600_001).astype(np.float32)
+@pytest.mark.parametrize("candidates", [0, 1 << 22], ids=["third pass", "two passes"])
+@pytest.mark.parametrize("k", [1, 3_000, 200_000, 600_000, 600_001])
+@pytest.mark.parametrize("kind", ["equal", "close", "any"])
+def test_is_exact_in_many_blocks(
+    kind: str, k: int, candidates: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topk, "_CANDIDATES", candidates)
+    rng = np.random.default_rng(0)
+    whole = rng.integers(-3, 4, 600_001).astype(np.float32)
+    values = {"equal": whole, "close": 1 + whole * np.float32(2**-20), "any": rng.standard_normal(600_001, np.float32)}[
+        kind
+    ]
     snapshot = Snapshot(tmp_path / "start.safetensors")
     snapshot.save({"a": torch.zeros(len(values))})
-    chosen = most_changed({"a": nn.Parameter(torch.from_numpy(values.copy()))}, snapshot, 200_000)
-    wanted = np.sort(np.lexsort((np.arange(len(values)), -np.abs(values)))[:200_000])
+    chosen = most_changed({"a": nn.Parameter(torch.from_numpy(values.copy()))}, snapshot, k)
+    wanted = np.sort(np.lexsort((np.arange(len(values)), -np.abs(values)))[:k])
     assert np.array_equal(chosen.positions["a"], wanted)
 
 
