@@ -32,6 +32,9 @@ def demo(
       sftkit demo
       sftkit demo --seed 1 -o other-languages/
     """
+    from sftkit.demo.folder import check
+
+    check(output, overwrite=overwrite)  # before torch is imported
     from sftkit.cli._progress import TrainingDisplay
     from sftkit.demo.picture import draw
     from sftkit.demo.run import DemoSettings, run_demo

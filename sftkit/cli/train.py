@@ -11,6 +11,7 @@ from sftkit.cli import _options, _render
 from sftkit.cli._job import Job
 from sftkit.cli._training import show_results
 from sftkit.errors import SettingsError
+from sftkit.format.atomic import check_folder
 from sftkit.training.ranks import is_first
 
 if TYPE_CHECKING:
@@ -282,6 +283,8 @@ def _step(text: str | None) -> int | None:
 def _check_run_dir(run_dir: Path | None, *, resume: bool) -> None:
     if resume and run_dir is None:
         raise typer.BadParameter("--resume goes on with the run in a directory: name it with --run-dir.")
+    if run_dir is not None:
+        check_folder(run_dir)
     if run_dir is not None and not resume and run_dir.exists() and any(run_dir.iterdir()):
         raise SettingsError(
             f"{run_dir} is not empty. Go on with the run in it with --resume, or name another --run-dir."

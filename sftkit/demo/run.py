@@ -8,15 +8,14 @@ folder. The settings are for tiny models; the recipe for real ones is in ``train
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sftkit.demo.folder import MARKER, prepare
 from sftkit.demo.languages import Family, make_family, write_conllu, write_text
 from sftkit.demo.pretrain import pretrain_base
-from sftkit.errors import OutputExistsError
 from sftkit.evaluation.run import Scoring, evaluate
 from sftkit.format.files import SftFile, write
 from sftkit.operations.arithmetic import Weighted
@@ -27,7 +26,6 @@ from sftkit.training.lottery import learn
 from sftkit.training.observer import Observer
 from sftkit.training.settings import settings_for
 
-MARKER = "demo.json"
 _SCORING = Scoring("pos", max_length=64, device="cpu", resamples=0)
 
 
@@ -95,7 +93,7 @@ def run_demo(folder: Path, settings: DemoSettings, watch: Watch, *, overwrite: b
     Raises:
         OutputExistsError: if the folder holds something else, or ``overwrite`` was not given.
     """
-    _prepare(folder, overwrite)
+    prepare(folder, overwrite=overwrite)
     demo = _Demo(folder, settings, watch, make_family(settings.seed))
     document = {"settings": vars(settings), "sfts": [demo.sft(name).name for name in demo.names]}
     (folder / MARKER).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
@@ -103,30 +101,6 @@ def run_demo(folder: Path, settings: DemoSettings, watch: Watch, *, overwrite: b
     demo.pretrain()
     demo.learn_sfts()
     return demo.report()
-
-
-def _prepare(folder: Path, overwrite: bool) -> None:
-    if folder.is_dir() and any(folder.iterdir()):
-        if not (folder / MARKER).is_file():
-            raise OutputExistsError(f"{folder} holds other things than a demonstration. Choose another --output.")
-        if not overwrite:
-            raise OutputExistsError(
-                f"{folder} exists already. Choose another --output, or replace it with --overwrite."
-            )
-        _clear(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-
-
-def _clear(folder: Path) -> None:
-    """Remove what an earlier demonstration left, if nothing else lies there."""
-    own = {MARKER, "demo.png", "base", "text", "treebank", "model", *json.loads((folder / MARKER).read_text())["sfts"]}
-    foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in own)
-    if foreign:
-        raise OutputExistsError(
-            f"{folder} also holds {foreign[0]}, which the demonstration did not make. Move it away."
-        )
-    for entry in folder.iterdir():
-        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
 class _Demo:

@@ -43,21 +43,30 @@ def check_output(path: Path, *, overwrite: bool, inputs: Sequence[Path] = (), di
         OutputExistsError: if it exists and may not be replaced, or is of another kind than what would replace it.
     """
     final = _final(path)
+    _check_parent(path, final)
     if not final.exists():
-        _check_parent(path, final)
         return
+    if directory is True and not final.is_dir():
+        raise OutputExistsError(f"{path} is a file, and the output a directory. Choose another name.")
+    if directory is False and final.is_dir():
+        raise OutputExistsError(f"{path} is a directory, and the output a file. Choose another name.")
     if not overwrite:
         raise OutputExistsError(f"{path} exists already. Choose another name, or replace it with --overwrite.")
     for source in inputs:
         real = source.resolve()
         if real == final or final in real.parents:
             raise OutputExistsError(f"{path} would replace {source}, from which it is made. Choose another name.")
-    if directory is True and not final.is_dir():
-        raise OutputExistsError(f"{path} is a file, and the output a directory. Choose another name.")
-    if directory is False and final.is_dir():
-        raise OutputExistsError(f"{path} is a directory, and the output a file. Choose another name.")
     if final.is_dir():
         _check_replaceable(path, final)
+
+
+def check_folder(path: Path) -> None:
+    """Refuse early a folder to write into that is none, and cannot be made.
+
+    Raises:
+        OutputExistsError: naming what is in the way.
+    """
+    _check_parent(path, _final(path) / "file")
 
 
 def _final(path: Path) -> Path:
@@ -86,9 +95,9 @@ def _check_parent(path: Path, final: Path) -> None:
     while not parent.exists():
         parent = parent.parent
     if not parent.is_dir():
-        raise OutputExistsError(f"{path} cannot be made: {parent} is a file, not a directory.")
+        raise OutputExistsError(f"{path} cannot be made: {parent} is a file, not a directory. Choose another name.")
     if not os.access(parent, os.W_OK):
-        raise OutputExistsError(f"{path} cannot be made: no permission to write in {parent}.")
+        raise OutputExistsError(f"{path} cannot be written: no permission to write in {parent}. Choose another name.")
 
 
 @contextmanager

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from transformers import AutoModelForTokenClassification
 
+from sftkit.demo.folder import prepare
+from sftkit.errors import OutputExistsError
 from tests.cli.run import Outcome, sftkit
 
 
@@ -34,6 +38,34 @@ def test_another_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "precious.txt").write_text("x")
     assert sftkit("demo", "--quick", "-o", tmp_path, "--overwrite").status == 1
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
+
+
+@pytest.mark.parametrize("name", ["precious.txt", "demo.json"])
+def test_a_folder_that_is_no_demonstration_is_refused_before_torch_is_imported(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("x")
+    probe = "import sys; from sftkit.cli.app import app\ntry: app(sys.argv[1:])\nfinally: print('torch' in sys.modules)"
+    command = [sys.executable, "-c", probe, "demo", "--overwrite", "-o", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "False\n"), done.stderr
+    assert "other things" in done.stderr
+
+
+def test_what_an_earlier_demonstration_left_is_replaced_if_it_may_be(tmp_path: Path) -> None:
+    (tmp_path / "demo.json").write_text('{"sfts": ["a.sft"]}')
+    (tmp_path / "a.sft").write_text("x")
+    (tmp_path / "text").mkdir()
+    with pytest.raises(OutputExistsError, match="--overwrite"):
+        prepare(tmp_path, overwrite=False)
+    prepare(tmp_path, overwrite=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_in_the_place_of_the_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "demo"):
+        done = sftkit("demo", "-o", path)
+        assert (done.status, done.stderr.count("\n")) == (1, 1)
+        assert "is a file, not a directory" in done.stderr
 
 
 @pytest.mark.slow

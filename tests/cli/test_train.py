@@ -184,6 +184,23 @@ def test_an_existing_output_is_kept_unless_it_may_be_replaced(tmp_path: Path, pi
     assert train("--mlm", corpus, "--base", pico_base, "-o", output, "--overwrite").status == 0
 
 
+def test_an_output_or_a_run_directory_below_a_file_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    below, file = tmp_path / "file" / "x", tmp_path / "file"
+    for options in (("-o", below), ("-o", tmp_path / "x.sft", "--run-dir", below),
+                    ("-o", tmp_path / "x.sft", "--run-dir", file, "--resume")):  # fmt: skip
+        done = train("--mlm", tmp_path / "none.txt", "--base", tmp_path / "none", *options)
+        assert (done.status, done.stderr.count("\n")) == (1, 1)
+        assert "is a file, not a directory" in done.stderr
+
+
+def test_an_output_that_is_a_directory_is_refused_without_talk_of_replacing_it(tmp_path: Path) -> None:
+    for more in ((), ("--overwrite",)):
+        done = train("--mlm", tmp_path / "none.txt", "-o", tmp_path, *more)
+        assert (done.status, done.stderr.count("\n")) == (1, 1)
+        assert "is a directory, and the output a file" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [(None, "no such file"), ("", "is empty"), ("\n\n", "only blank lines"), ("one line\n", "too few")],
