@@ -30,7 +30,7 @@ from sftkit.training.criteria import Criterion, criterion_of
 from sftkit.training.diffpruning import tune_relaxed
 from sftkit.training.judge import Outcome
 from sftkit.training.observer import Observer
-from sftkit.training.phase import Phase, run_phase
+from sftkit.training.phase import DONE, Phase, run_phase
 from sftkit.training.prepared import Prepared
 from sftkit.training.ranks import is_first, world
 from sftkit.training.regularisers import both, l1_on, l1_towards
@@ -120,6 +120,8 @@ class _Run:
         self.start.save(self._changed())
         sizes = [self.ready.size_of(settings) for settings in self.each]
         self.observer.planned(self.ready.plan(sizes[0]))
+        if all((self.folder / f"phase2-{k}" / DONE).is_file() for k in sizes):
+            self.observer.note(f"the run in {self.folder} was finished already: nothing is trained again")
         clock = Clock()
         phase1, selections = self._choose(sizes, clock)
         for settings, selection in zip(self.each, selections, strict=True):

@@ -37,6 +37,9 @@ from sftkit.training.settings import Settings
 from sftkit.training.snapshot import Snapshot
 from sftkit.training.sources import SOURCE, Sourced, SourcesEvaluator, SourceSfts, marked
 
+#: What the folder of a phase that is done holds, if it lasts: the phase's outcome.
+DONE = "done.json"
+
 
 @dataclass(frozen=True)
 class Phase:
@@ -90,7 +93,7 @@ def run_phase(phase: Phase, settings: Settings, observer: Observer) -> Outcome:
         KeyboardInterrupt: if the observer asked for an end; a lasting phase has saved a checkpoint then.
     """
     phase.folder.mkdir(parents=True, exist_ok=True)
-    best, done = Snapshot(phase.folder / "best.safetensors", shared=phase.lasting), phase.folder / "done.json"
+    best, done = Snapshot(phase.folder / "best.safetensors", shared=phase.lasting), phase.folder / DONE
     if phase.lasting and done.is_file():
         if is_first():
             drop_checkpoints(phase.folder)  # a process that was killed may have left some

@@ -107,9 +107,11 @@ def test_a_run_directory_has_the_learning_curves_and_is_not_taken_by_another_run
 def test_a_run_that_is_done_gives_the_same_file_again(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
     output = tmp_path / "x.sft"
     arguments = ("--mlm", corpus, "--base", pico_base, "-o", output, "--run-dir", tmp_path / "run", "--resume")
-    assert train(*arguments).status == 0
+    assert "finished" not in train(*arguments).stderr
     before = output.read_bytes()
-    assert train(*arguments).status == 0  # it was killed just before it ended, for all that anyone knows
+    again = train(*arguments)  # it was killed just before it ended, for all that anyone knows
+    assert again.status == 0
+    assert "finished already" in again.stderr
     assert train(*arguments, "--overwrite").status == 0
     assert output.read_bytes() == before
 
