@@ -57,12 +57,12 @@ class TrainingDisplay(Observer):
 
     def planned(self, plan: Plan) -> None:
         """The run's header."""
-        steps = f"{plan.steps1:,} + {plan.steps2:,}" if plan.steps1 else f"{plan.steps2:,}"
+        steps = f"{plan.steps1:,} + {plan.steps2:,} steps" if plan.steps1 else _render.counted(plan.steps2, "step")
         lines = [
             f"[bold]{self._title}{plan.objective}[/] on {escape(plan.base)}, {plan.method}: K = {plan.k:,} "
             f"({_render.share(plan.density)} of {plan.backbone:,}), head {plan.head:,}",
-            f"  frozen: {escape(plan.frozen)}; {plan.train:,} examples, {plan.dev:,} to choose the best step on; "
-            f"{steps} steps of {plan.batch_size}",
+            f"  frozen: {escape(plan.frozen)}; {_render.counted(plan.train, 'example')}, {plan.dev:,} to choose "
+            f"the best step on; {steps} of {plan.batch_size}",
             f"  on {plan.device}{_processes(plan)}",
             *(f"  memory, {phase}: {_memory(needed)}" for phase, needed in plan.memory.items()),
         ]
@@ -127,14 +127,17 @@ class TrainingDisplay(Observer):
             seconds = time.monotonic() - self._started
             self._stop()
             self._say(
-                f"{self._title}{self._phase}  {step:,} steps in {_time(seconds)}  {metric} {value:.4f}, {self._best}"
+                f"{self._title}{self._phase}  {_render.counted(step, 'step')} in {_time(seconds)}  "
+                f"{metric} {value:.4f}, {self._best}"
             )
 
     def done(self) -> None:
         """A line for a phase that has no held-out data."""
         seconds = time.monotonic() - self._started
         self._stop()
-        self._say(f"{self._title}{self._phase}  {self._steps:,} steps in {_time(seconds)}  {self._loss}")
+        self._say(
+            f"{self._title}{self._phase}  {_render.counted(self._steps, 'step')} in {_time(seconds)}  {self._loss}"
+        )
 
     def note(self, text: str) -> None:
         """A remark."""

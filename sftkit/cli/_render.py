@@ -14,7 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from sftkit.operations.facts import share as share  # for every command's tables
+from sftkit.operations.facts import counted as counted  # for every command's tables, as is the next
+from sftkit.operations.facts import share as share
 
 
 class _Console(Console):

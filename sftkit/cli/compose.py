@@ -183,7 +183,7 @@ def show(result: ArithmeticReport, *, json: bool, quiet: bool) -> None:
         _render.note(note)
     if json or quiet:
         return
-    counts = f"{result.entries:,} entries"
+    counts = _render.counted(result.entries, "entry", "entries")
     if result.overlap:
         counts += (
             f"; {result.overlap:,} are in more than one SFT, {result.sign_conflicts:,} of those with opposite signs"

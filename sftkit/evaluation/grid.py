@@ -76,7 +76,8 @@ def evaluate_each(
         other = None
         if case.against:
             other, _ = judge.score(objective, rows, case.data, opposing(case.sfts, case.against), watch)
-        found[name] = judged(scoring, case.data, scored, other, () if found else notes)
+        told = (*(() if found else notes), *objective.reading_notes())
+        found[name] = judged(scoring, case.data, scored, other, told)
     drawn = _mean_draws([one.drawn for one in found.values()])
     average = _mean([one.metrics for one in found.values()])
     return Grid(found, average, intervals(drawn), _against(list(found.values()), drawn, average), judge.stage.loads)

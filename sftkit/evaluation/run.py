@@ -128,7 +128,7 @@ def evaluate(
     objective = objective_of(scoring.objective, scoring.options)
     rows = objective.read(data)
     judge = Judge(scoring, base)
-    notes = dict.fromkeys(check_belongs(base, [*sfts, *against], force=scoring.force))
+    notes = dict.fromkeys((*check_belongs(base, [*sfts, *against], force=scoring.force), *objective.reading_notes()))
     scored, predicted = judge.score(objective, rows, data, sfts, watch)
     if predictions is not None:
         with atomic_file(predictions, overwrite=overwrite) as part:

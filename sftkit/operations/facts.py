@@ -14,6 +14,11 @@ def share(value: float) -> str:
     return f"{100 * value:.3g} %"
 
 
+def counted(count: int, one: str, several: str = "") -> str:
+    """A number with its noun: "1 step", "2,000 steps"."""
+    return f"{count:,} {one if count == 1 else several or one + 's'}"
+
+
 def facts(summary: DiffSummary) -> list[tuple[str, str]]:
     """What an SFT is, line by line; the text is "" where there is nothing to say."""
     metadata, base = summary.metadata, summary.metadata.base

@@ -135,6 +135,8 @@ class Objective(ABC):
     def __init__(self, options: TaskOptions = NO_OPTIONS) -> None:
         self.options = options
         self.labels = self.fixed_labels
+        #: Labels in the data that was read so far, before any was taken for another.
+        self.labels_read: set[str] = set()
 
     @abstractmethod
     def read(self, sources: Sequence[str]) -> Any:
@@ -143,6 +145,15 @@ class Objective(ABC):
         Raises:
             DataError: if a source is missing, empty or malformed; names the line.
         """
+
+    def reading_notes(self) -> tuple[str, ...]:
+        """What the user may want to know of all that was read: labels to be taken for others that are not there."""
+        there = shortened(sorted(self.labels_read), 12)
+        return tuple(
+            f"--map-label {old}={new}: there is no label {old} in the data, only {there}."
+            for old, new in self.options.map_label
+            if old not in self.labels_read
+        )
 
     def joined(self, parts: Sequence[Any]) -> Any:
         """The rows of several readings, one after the other."""

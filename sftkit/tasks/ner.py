@@ -49,6 +49,7 @@ class NamedEntities(TokenLabels):
     def _rows(self, source: str) -> Dataset:
         found = _from_hub(source) if source.startswith(HUB) else tagged_sentences(source)
         types = self.options.labels
+        self.labels_read |= {tag[2:] for _, tags in found for tag in tags if tag != OUTSIDE}
         return Dataset.from_list(
             [{"words": words, "tags": [_mapped(tag, types) for tag in tags]} for words, tags in found]
         )
@@ -67,6 +68,11 @@ class NamedEntities(TokenLabels):
         if len(self.labels) < 2:
             raise DataError("The training data hold no entity: all tags are O.")
         return super().features(rows, tokenizer, max_length)
+
+    def remarks(self, rows: Dataset, features: Dataset) -> tuple[str, ...]:
+        """How many slips there are."""
+        del features
+        return _slips(rows["tags"][:])
 
     def for_model(self, model: PreTrainedModel) -> Self:
         """The same objective with a model's own tags.
@@ -104,6 +110,7 @@ class EntityEvaluator(TokenEvaluator):
     ) -> None:
         super().__init__(rows, labels, tokenizer, max_length)
         self._entities = [entities(tags) for tags in self.gold]
+        self.notes = _slips(self.gold)
 
     def tally(self, predicted: Sequence[Any]) -> Tally:
         """(right, predicted, gold) entities of each sentence."""
@@ -127,6 +134,16 @@ class EntityEvaluator(TokenEvaluator):
 def entities(tags: Sequence[str]) -> set[Entity]:
     """The entities of a sentence, as ``seqeval`` finds them in strict mode."""
     return {(found.tag, found.start, found.end) for found in Tokens(list(tags), IOB2).entities}
+
+
+def _slips(sentences: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """How many entities begin with I-, so that they are none."""
+    count = sum(
+        tag[0] == "I" and before[1:] != tag[1:]
+        for tags in sentences
+        for before, tag in zip([OUTSIDE, *tags], tags, strict=False)
+    )
+    return (f"begun with I- where B- is due, and so no entities when scored: {count:,}.",) if count else ()
 
 
 def _mapped(tag: str, types: dict[str, str]) -> str:

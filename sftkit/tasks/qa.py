@@ -60,9 +60,13 @@ class QuestionAnswering(Objective):
         return joined([question_rows(source) for source in sources])
 
     def features(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
-        """Windows with ``labels``, the answer's first and last token."""
+        """Windows with ``labels``, the answer's first and last token; whose question they are, and if that was cut."""
         found = passage_windows(rows, tokenizer, max_length, self.options.stride)
-        return found.select_columns([key for key in (*INPUTS, "labels") if key in found.column_names])
+        return found.select_columns([key for key in (*INPUTS, "labels", "row", "cut") if key in found.column_names])
+
+    def remarks(self, rows: Dataset, features: Dataset) -> tuple[str, ...]:
+        """How many questions were cut."""
+        return _remarks(len(rows), features)
 
     def collator(self, tokenizer: PreTrainedTokenizerBase, seed: int) -> Collator:
         """Pads the inputs; ``labels`` int64 ``[windows, 2]``."""
@@ -103,9 +107,7 @@ class AnswerEvaluator(Evaluator):
         self._pad = tokenizer.pad_token_id
         self._windows = passage_windows(rows, tokenizer, max_length, stride)
         self._lengths = [len(ids) for ids in self._windows["input_ids"]]
-        cut = {row for row, was in zip(self._windows["row"], self._windows["cut"], strict=True) if was}
-        if cut:
-            self.notes = (f"{len(cut)} of {self.examples} questions are longer than the window allows and were cut.",)
+        self.notes = _remarks(self.examples, self._windows)
 
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[Answer]:
         """The answer to every question, an exact stretch of its context."""
@@ -144,6 +146,11 @@ class AnswerEvaluator(Evaluator):
     def _counts(self, predicted: Sequence[Answer]) -> Counts:
         pairs = zip(predicted, self.gold, strict=True)
         return np.array([(*exact_match_and_f1(answer.text, gold), 1) for answer, gold in pairs], np.float64)
+
+
+def _remarks(questions: int, windows: Dataset) -> tuple[str, ...]:
+    cut = {row for row, was in zip(windows["row"], windows["cut"], strict=True) if was}
+    return (f"longer than the window allows and cut: {len(cut):,} of {questions:,} questions.",) if cut else ()
 
 
 def _best_spans(outputs: Any, windows: Sequence[dict[str, Any]]) -> tuple[list[Any], ...]:

@@ -97,6 +97,7 @@ class SequenceLabels(Objective):
         return [*texts, [None if label is None else self._label(str(label)) for label in labels]]
 
     def _label(self, label: str) -> str | None:
+        self.labels_read.add(label)
         label = self.options.labels.get(label, label)
         return None if label == self.undecided else label
 
@@ -250,5 +251,5 @@ def _remarks(rows: int, left_out: int, examples: Dataset) -> tuple[str, ...]:
     if left_out:
         notes.append(f"without a label and left out: {left_out:,} of {rows:,} examples.")
     if cut:
-        notes.append(f"{cut:,} of {len(examples):,} texts are longer than the window and were cut (--max-length).")
+        notes.append(f"longer than the window and cut: {cut:,} of {len(examples):,} examples (--max-length).")
     return tuple(notes)

@@ -112,6 +112,8 @@ def joined(parts: Sequence[Dataset]) -> Dataset:
 
 #: The most examples of a source that are held out, whatever the share: more tell little, and cost time at each scoring.
 MOST_HELD_OUT = 10_000
+#: Fewer than so many examples do not tell a good step from a better one.
+FEW_HELD_OUT = 50
 
 
 def number_held_out(count: int, share: float, source: str) -> int:
@@ -121,7 +123,7 @@ def number_held_out(count: int, share: float, source: str) -> int:
         DataError: if there are fewer than two.
     """
     if count < 2:
-        raise DataError(f"{source}: {count} example is too few to hold some out. Give more data, or --dev FILE.")
+        raise DataError(f"{source}: too few examples ({count}) to hold some out. Give more data, or --dev FILE.")
     return min(max(1, round(share * count)), count - 1, MOST_HELD_OUT)
 
 

@@ -21,6 +21,7 @@ from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.bases import check_belongs
 from sftkit.tasks.base import Objective
 from sftkit.tasks.registry import objective_of
+from sftkit.tasks.sources import FEW_HELD_OUT
 from sftkit.training import memory
 from sftkit.training.callbacks import check_loggers
 from sftkit.training.checks import TWO_PHASES
@@ -73,6 +74,13 @@ class Prepared:
         self.train_rows = [each.packed() for each in rows] if settings.pack else rows
         self.objective = objective.with_labels(objective.labels_in(objective.joined(self.train_rows)))
         self.objective.check_labels(objective.joined(dev), settings.dev or self.names)
+        for text in objective.reading_notes():
+            self.observer.note(text)
+        held_out = sum(len(rows) for rows in dev)
+        if not settings.dev and held_out < FEW_HELD_OUT:
+            self.observer.note(
+                f"examples held out to choose the best step on: {held_out}, too few to choose well. Give --dev FILE."
+            )
 
     def _load_model(self) -> None:
         settings, objective = self.settings, self.objective

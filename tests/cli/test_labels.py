@@ -99,12 +99,34 @@ def test_texts_that_are_cut_are_told_in_training_and_in_scoring(tmp_path: Path, 
     )  # fmt: skip
     assert trained.status == 0, trained.stderr
     told = " ".join(trained.stderr.split())
-    assert "x.tsv: 10 of 20 texts are longer than the window and were cut" in told
-    assert "held-out data: 10 of 20 texts are longer than the window and were cut" in told
+    assert "x.tsv: longer than the window and cut: 10 of 20 examples" in told
+    assert "held-out data: longer than the window and cut: 10 of 20 examples" in told
     scored = sftkit(
         "evaluate", pico_base, tmp_path / "x.sft", "--classify", tmp_path / "x.tsv", "--max-length", 16
     )  # fmt: skip
-    assert "10 of 20 texts are longer than the window and were cut" in " ".join(scored.stderr.split())
+    assert "longer than the window and cut: 10 of 20 examples" in " ".join(scored.stderr.split())
+
+
+def test_labels_to_be_mapped_that_are_not_there_are_told_in_training_and_in_scoring(
+    tmp_path: Path, pico_base: Path, folder: Path
+) -> None:
+    loud = [argument for argument in QUICK if argument != "--quiet"]
+    data = ("--classify", folder / "classify.jsonl", "--map-label", "7=1")
+    trained = sftkit("train", *data, "--base", pico_base, "-o", tmp_path / "x.sft", *loud, "--steps", 1)
+    scored = sftkit("evaluate", pico_base, tmp_path / "x.sft", *data)
+    for done in (trained, scored):
+        assert done.status == 0, done.stderr
+        assert "--map-label 7=1: there is no label 7 in the data, only 0, 1, 2." in done.stderr
+
+
+def test_few_held_out_examples_are_told_and_those_that_are_given_are_not(
+    tmp_path: Path, pico_base: Path, folder: Path
+) -> None:
+    loud = [argument for argument in QUICK if argument != "--quiet"]
+    data = ("--nli", folder / "nli.tsv")
+    common = ("--base", pico_base, "-o", tmp_path / "x.sft", "--overwrite", *loud, "--steps", 1)
+    assert "best step on: 2, too few" in sftkit("train", *data, *common).stderr
+    assert "too few" not in sftkit("train", *data, "--dev", folder / "nli.tsv", *common).stderr
 
 
 def _fails(status: int, *arguments: object) -> str:

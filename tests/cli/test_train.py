@@ -137,6 +137,14 @@ def test_the_header_says_what_a_run_takes_and_each_part_what_it_took(
         assert part in said
 
 
+def test_one_of_a_kind_is_told_in_the_singular(tmp_path: Path, pico_base: Path) -> None:
+    (tmp_path / "two.txt").write_text("ta mi\nlo ka\n")
+    options = ("--base", pico_base, "-o", tmp_path / "x.sft", "--steps", "1", "--k", "9", "--method", "random")
+    said = sftkit("train", "--mlm", tmp_path / "two.txt", *options, "--device", "cpu").stderr
+    assert "1 example, 1 to choose the best step on; 1 step of 8" in said
+    assert "phase 2  1 step in" in said
+
+
 def test_the_closing_table_has_a_column_for_each_sft(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
     done = sftkit(
         "train", "--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--steps", "1", "--device", "cpu",

@@ -69,6 +69,28 @@ def test_types_are_left_out_or_taken_for_others_as_the_user_says(tmp_path: Path)
     assert rows["tags"][:] == [["B-LOC", "I-LOC", "O"], ["B-LOC", "O", "O"]]
 
 
+def test_a_type_to_be_mapped_that_is_in_none_of_the_files_is_told_with_those_that_are(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text(FILE)
+    (tmp_path / "y.txt").write_text("ta B-ORG\n")
+    objective = NamedEntities(TaskOptions(map_label=(("DAET", "O"), ("ORG", "LOC"))))
+    for name in ("x.txt", "y.txt"):
+        objective.read([str(tmp_path / name)])
+    (told,) = objective.with_labels(LABELS).reading_notes()
+    assert told == "--map-label DAET=O: there is no label DAET in the data, only DATE, LOC, ORG, PER."
+
+
+def test_entities_that_begin_with_i_are_counted_and_told(tmp_path: Path) -> None:
+    slips = "mi I-PER\nta I-PER\nta I-LOC\nlo O\nsu I-LOC\n\nka I-LOC\n"
+    (tmp_path / "x.txt").write_text(f"{FILE}{slips}")
+    rows = NamedEntities().read([str(tmp_path / "x.txt")])
+    told = ("begun with I- where B- is due, and so no entities when scored: 4.",)
+    assert NamedEntities().remarks(rows, rows) == told
+    assert EntityEvaluator(rows, LABELS, pico.make_tokenizer(), 64).notes == told
+    (tmp_path / "x.txt").write_text(FILE)
+    rows = NamedEntities().read([str(tmp_path / "x.txt")])
+    assert NamedEntities().remarks(rows, rows) == ()
+
+
 def test_a_type_that_was_not_learned_is_named_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text(FILE)
     objective = NamedEntities().with_labels(LABELS)

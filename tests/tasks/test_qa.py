@@ -228,7 +228,9 @@ def test_a_question_too_long_for_the_window_is_cut_and_that_is_said() -> None:
     rows = _rows(("ka " * 100, "ta 42.", "42"), ("ka?", "ta 7.", "7"))
     score = _evaluator(rows, 200)
     assert [answer.text for answer in _says(NumberFinder(), score)] == ["42", "7"]
-    assert score.notes == ("1 of 2 questions are longer than the window allows and were cut.",)
+    assert score.notes == ("longer than the window allows and cut: 1 of 2 questions.",)
+    objective, tokenizer = QuestionAnswering(TaskOptions(stride=STRIDE)), pico.make_tokenizer()
+    assert objective.remarks(rows, objective.features(rows, tokenizer, 200)) == score.notes
     ids = passage_windows(rows, pico.make_tokenizer(), 200, STRIDE)["input_ids"][0]
     assert ids.index(3) == 1 + MOST_QUESTION  # [SEP]
 

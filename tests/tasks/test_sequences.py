@@ -150,9 +150,7 @@ def test_long_pairs_are_cut_the_longer_text_first_and_counted() -> None:
     tokenizer, objective = pico.make_tokenizer(), _objective()
     rows = _rows(["neutral"] * 4)
     features = objective.features(rows, tokenizer, 12)
-    assert objective.remarks(rows, features) == (
-        "2 of 4 texts are longer than the window and were cut (--max-length).",
-    )
+    assert objective.remarks(rows, features) == ("longer than the window and cut: 2 of 4 examples (--max-length).",)
     assert features["cut"][:] == [False, True, True, False]
     for ids, texts in zip(features["input_ids"][:], PAIRS, strict=True):
         assert ids == tokenizer(*texts, truncation="longest_first", max_length=12)["input_ids"]
