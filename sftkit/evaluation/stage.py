@@ -22,6 +22,8 @@ from sftkit.modeling.load import device_of, load_model
 from sftkit.operations.arithmetic import Weighted, collapse
 from sftkit.operations.heads import choose_head
 from sftkit.operations.layout import BaseView
+from sftkit.operations.lm_heads import is_task_class
+from sftkit.operations.record import Record
 from sftkit.tasks.base import Objective
 
 
@@ -75,18 +77,33 @@ class Stage:
 
     def _wanted(self, sfts: Sequence[Weighted]) -> _Head:
         view, objective = self._view, self._objective
+        self._check_language(view.architecture)
         choice = choose_head(collapse(sfts), view.architecture, view.known, base_has_lm_head=view.has_lm_head)
         owner = choice.owner
         if owner is not None and owner.sft.metadata.objective not in ("", objective.name):
             if owner.sft.metadata.is_task:
                 raise MismatchError(
-                    f"{owner.path}: was trained with --{owner.sft.metadata.objective}, not --{objective.name}."
+                    f"{owner.path}: was trained with --{owner.sft.metadata.objective}, not --{objective.name}. "
+                    f"Score it with --{owner.sft.metadata.objective}, or leave it out."
                 )
             owner = owner if not objective.is_task else None  # a language's head is of no use to a task
         untied = choice.untie is not None and not objective.is_task
         if owner is None:
             return _Head(None, (), (), untied)
         return _Head(owner, owner.sft.metadata.labels, tuple(sorted(owner.sft.head)), untied)
+
+    def _check_language(self, architecture: str) -> None:
+        """Refuse to score language modelling on a task's model: it keeps its own head, whatever is added."""
+        if self._objective.is_task or not is_task_class(architecture):
+            return
+        record = Record.read(self._base)
+        name = (
+            f" such as {record.base['name']}, from which it was composed" if record and record.base.get("name") else ""
+        )
+        raise MismatchError(
+            f"{self._base}: is a {architecture}, without a head for --{self._objective.name}. "
+            f"Name a language model in its place{name and ','}{name}."
+        )
 
     def _loaded(self, head: _Head) -> PreTrainedModel:
         objective = self._objective

@@ -17,9 +17,11 @@ from typing import Any
 
 import torch
 from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_MASKED_LM_MAPPING,
     AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForMaskedLM,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -69,9 +71,10 @@ def load_model(
 
     Raises:
         CheckpointError: if transformers cannot load it, the checkpoint lacks part of the backbone, or an encoder is
-            asked for as a causal model.
+            asked for as a causal model, or the reverse.
     """
     torch.manual_seed(seed)
+    _check_direction(auto_class, path)
     try:
         with quiet():
             model, info = auto_class.from_pretrained(
@@ -86,7 +89,6 @@ def load_model(
         raise CheckpointError(
             f"{path}: transformers cannot load it as {_kind(auto_class)} ({_line(error)})."
         ) from error
-    _check_direction(model, auto_class, path)
     _check_backbone(model, info, path)
     fresh = {*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])}
     return Loaded(model, frozenset(fresh))
@@ -169,13 +171,22 @@ def _wants_prefix_space(tokenizer: PreTrainedTokenizerBase) -> bool:
     return getattr(tokenizer, "add_prefix_space", None) is False
 
 
-def _check_direction(model: PreTrainedModel, auto_class: Any, path: Path) -> None:
-    """Refuse encoders as causal models: transformers takes them, and lets them see the tokens that they predict."""
-    encoder = type(model.config) in MODEL_FOR_MASKED_LM_MAPPING and not getattr(model.config, "is_decoder", False)
-    if auto_class is AutoModelForCausalLM and encoder:
+def _check_direction(auto_class: Any, path: Path) -> None:
+    """Refuse encoders as causal models, which transformers takes, and lets see what they predict; and the reverse."""
+    try:
+        config = AutoConfig.from_pretrained(path)
+    except (OSError, ValueError, KeyError):
+        return  # told where the model is loaded
+    masked, decoder = type(config) in MODEL_FOR_MASKED_LM_MAPPING, getattr(config, "is_decoder", False)
+    if auto_class is AutoModelForCausalLM and masked and not decoder:
         raise CheckpointError(
-            f"{path}: a {model.config.model_type} reads in both directions, so causal language modelling is not for "
-            "it. Use --mlm."
+            f"{path}: a {config.model_type} reads in both directions, so causal language modelling is not for it. "
+            "Use --mlm."
+        )
+    if auto_class is AutoModelForMaskedLM and not masked and type(config) in MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise CheckpointError(
+            f"{path}: a {config.model_type} reads from left to right, so masked language modelling is not for it. "
+            "Use --clm."
         )
 
 

@@ -28,6 +28,28 @@ def check_belongs(base: Path, weighted: Sequence[Weighted], *, force: bool = Fal
     checkpoint = Checkpoint(base)
     notes = check_shapes(checkpoint.parameters, weighted, str(base))
     found = fingerprint(checkpoint)
-    record = Record.read(base)
+    return (*notes, *check_origin(Record.read(base), found, checkpoint.dtype, weighted, str(base), force=force))
+
+
+def check_origin(
+    record: Record | None, found: str, dtype: str, weighted: Sequence[Weighted], base: str, *, force: bool
+) -> tuple[str, ...]:
+    """A composed model counts as the base that it was made from, too, as long as nobody changed it since.
+
+    Args:
+        record: what the model says of itself, if it was composed.
+        found: its fingerprint.
+        dtype: of most of its backbone.
+        weighted: the SFTs.
+        base: what to call the model.
+        force: turn a mismatch into a note.
+
+    Returns:
+        Notes, also on SFTs that the model was composed with already.
+
+    Raises:
+        MismatchError: if an SFT belongs to another base.
+    """
     origin = record.origin(found) if record is not None else ""
-    return (*notes, *check_fingerprint(found, checkpoint.dtype, weighted, str(base), origin=origin, force=force))
+    notes = check_fingerprint(found, dtype, weighted, base, origin=origin, force=force)
+    return (*notes, *record.again(weighted, base)) if record is not None and origin else notes

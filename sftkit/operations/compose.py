@@ -14,7 +14,8 @@ from typing import Any
 from sftkit.format.atomic import atomic_directory, check_output
 from sftkit.format.checkpoint import Checkpoint
 from sftkit.operations.arithmetic import SUM, Merger, Method, Weighted, collapse, paths
-from sftkit.operations.belong import check_fingerprint, check_shapes
+from sftkit.operations.bases import check_origin
+from sftkit.operations.belong import check_shapes
 from sftkit.operations.heads import HeadChoice, choose_head, head_document
 from sftkit.operations.layout import BaseView, Layout, plan_layout
 from sftkit.operations.record import Record, copy_model, copy_small_files, describe, summed, write_config
@@ -111,9 +112,8 @@ def compose(
 
 
 def check_base(plan: Plan, found: str, base: str, *, force: bool) -> tuple[str, ...]:
-    """A composed model counts as the base that it was made from, too, as long as nobody changed it since."""
-    origin = plan.record.origin(found) if plan.record is not None else ""
-    return check_fingerprint(found, plan.base.dtype, plan.weighted, base, origin=origin, force=force)
+    """Whether the SFTs belong to the base, which has this fingerprint; notes."""
+    return check_origin(plan.record, found, plan.base.dtype, plan.weighted, base, force=force)
 
 
 def record_of(plan: Plan, streamed: Streamed, method: Method, given: str) -> Record:

@@ -77,6 +77,15 @@ class Record:
         """The fingerprint of what the model was made from; "" if the model, which has ``found``, was changed since."""
         return str(self.base.get("fingerprint") or "") if self.fingerprint in ("", found) else ""
 
+    def again(self, weighted: Sequence[Weighted], model: str) -> tuple[str, ...]:
+        """Notes on SFTs that are to be added to the model, and that it was composed with already."""
+        there = {str(sft["digest"]): sft["weight"] for sft in self.sfts}
+        return tuple(
+            f"{item.path} is in {model} already, with weight {there[item.sft.digest]:g}; it is added once more."
+            for item in weighted
+            if item.weight > 0 and there.get(item.sft.digest, 0) > 0
+        )
+
 
 def describe(weighted: Sequence[Weighted]) -> tuple[dict[str, Any], ...]:
     """What ``sftkit.json`` says of SFTs, sorted by digest."""

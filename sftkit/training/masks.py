@@ -54,15 +54,23 @@ def positions_of(path: Path, maskable: Mapping[str, nn.Parameter], avoided: Avoi
     return _selection(inside, avoided, f"{path}: none of its positions may move."), outside
 
 
-def avoided_by(paths: Sequence[Path], maskable: Mapping[str, nn.Parameter]) -> dict[str, NDArray[np.bool_]]:
+def avoided_by(
+    paths: Sequence[Path], maskable: Mapping[str, nn.Parameter], backbone: Mapping[str, nn.Parameter]
+) -> dict[str, NDArray[np.bool_]]:
     """Where the SFTs, or files of masks, have their positions.
 
     Raises:
-        MismatchError: if one of their parameters has another shape in the model.
+        MismatchError: if one of their parameters has another shape in the model, or none is in its backbone.
     """
     avoided: dict[str, NDArray[np.bool_]] = {}
     for path in paths:
-        for name, (where, shape) in _read(path).items():
+        found = _read(path)
+        if backbone.keys().isdisjoint(found):
+            raise MismatchError(
+                f"{path}: the base has none of its parameters, such as {min(found, default='none at all')}, "
+                "so there is nothing to avoid. Is it of another base?"
+            )
+        for name, (where, shape) in found.items():
             if name not in maskable:
                 continue
             if tuple(maskable[name].shape) != tuple(shape):

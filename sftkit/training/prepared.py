@@ -100,7 +100,7 @@ class Prepared:
         device = device_here(device_of(settings.device))
         self.model.to(device)  # type: ignore[arg-type]  # what is made beside it is made there
         self.backbone = backbone_parameters(self.model)  # before φ is put on, which hides them
-        self.avoided = avoided_by(settings.avoid, self.movable.maskable)
+        self.avoided = avoided_by(settings.avoid, self.movable.maskable, self.backbone)
 
     def share_out(self) -> None:
         """Shard the model over the processes; ``maskable`` and ``trainable`` are DTensors from now on."""

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import pico
+from tests.build import save_sft
 from tests.cli.run import sftkit
 
 
@@ -77,9 +79,39 @@ def test_a_language_given_as_task_is_an_error(pico_base: Path, trained: Path, tr
     assert "Add an SFT trained with --pos" in done.stderr
 
 
-def test_another_base_is_an_error(tmp_path: Path, trained: Path, treebank: Path) -> None:
-    from tests import pico
+@pytest.mark.parametrize("sfts", [(), ("lang.sft",)])
+def test_a_composed_tagger_is_no_language_model_and_its_base_is_named(
+    tmp_path: Path, pico_base: Path, trained: Path, corpus: Path, sfts: tuple[str, ...]
+) -> None:
+    assert sftkit("compose", pico_base, trained / "pos.sft", "-o", tmp_path / "tagger").status == 0
+    done = sftkit("evaluate", tmp_path / "tagger", *(trained / name for name in sfts), "--mlm", corpus)
+    assert (done.status, done.stderr.count("\n")) == (1, 1)
+    assert "is a BertForTokenClassification, without a head for --mlm" in done.stderr
+    assert f"such as {pico_base.name}" in done.stderr
 
+
+def test_a_composed_causal_tagger_is_no_language_model_either(tmp_path: Path, corpus: Path) -> None:
+    base = pico.save_base(tmp_path / "gpt2", "gpt2")  # its output matrix is the embedding, which the tagger has moved
+    sft = save_sft(tmp_path / "pos.sft", base, objective="pos")
+    assert sftkit("compose", base, sft, "-o", tmp_path / "tagger").status == 0
+    done = sftkit("evaluate", tmp_path / "tagger", "--clm", corpus)
+    assert done.status == 1
+    assert "without a head for --clm" in done.stderr
+
+
+def test_an_sft_that_the_model_was_composed_with_is_added_once_more_and_that_is_said(
+    tmp_path: Path, pico_base: Path, trained: Path, treebank: Path
+) -> None:
+    assert sftkit("compose", pico_base, f"{trained / 'pos.sft'}:0.5", "-o", tmp_path / "half").status == 0
+    told = f"{trained / 'pos.sft'} is in {tmp_path / 'half'} already, with weight 0.5"
+    assert told in sftkit("evaluate", tmp_path / "half", trained / "pos.sft", "--pos", treebank).stderr
+    assert told in sftkit("compose", tmp_path / "half", trained / "pos.sft", "-o", tmp_path / "more").stderr
+    taken = sftkit("compose", tmp_path / "half", f"{trained / 'pos.sft'}:-0.25", "-o", tmp_path / "less")
+    assert taken.status == 0
+    assert "already" not in taken.stderr
+
+
+def test_another_base_is_an_error(tmp_path: Path, trained: Path, treebank: Path) -> None:
     other = pico.save_base(tmp_path / "other", seed=1)
     done = sftkit("evaluate", other, trained / "pos.sft", "--pos", treebank)
     assert done.status == 1

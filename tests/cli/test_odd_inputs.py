@@ -69,9 +69,9 @@ def test_an_encoder_is_no_causal_model(command: str, tmp_path: Path, pico_base: 
     _is_told(sftkit(command, *base, "--clm", corpus), "a bert reads in both directions", "Use --mlm")
 
 
-def test_a_base_without_the_wanted_head_is_told_in_a_line(tmp_path: Path, corpus: Path) -> None:
+def test_a_causal_model_is_no_masked_one(tmp_path: Path, corpus: Path) -> None:
     base = pico.save_base(tmp_path / "gpt", "gpt2")
-    _is_told(sftkit("evaluate", base, "--mlm", corpus), "as a model for masked lm (there is none of its type)")
+    _is_told(sftkit("evaluate", base, "--mlm", corpus), "a gpt2 reads from left to right", "Use --clm")
 
 
 def test_a_task_given_as_source_language_is_noted(tmp_path: Path, pico_base: Path, treebank: Path) -> None:

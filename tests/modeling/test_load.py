@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from transformers import AutoModelForMaskedLM
 
 from sftkit.errors import CheckpointError
-from sftkit.modeling.load import fit_tokenizer
+from sftkit.modeling.load import fit_tokenizer, load_model
 from tests import pico
 
 ALL = ["input_ids", "token_type_ids", "attention_mask"]
@@ -30,6 +31,19 @@ def test_without_a_padding_token_the_end_of_the_text_stands_for_it_in_tokenizer_
     fit_tokenizer(tokenizer, model, Path("pico"))
     assert (tokenizer.pad_token, model.config.pad_token_id) == ("[SEP]", 3)
     assert tokenizer(["ta", "ta mi"], padding=True)["input_ids"][0][-1] == 3
+
+
+@pytest.mark.parametrize("model_type", pico.CAUSAL)
+def test_a_causal_model_is_no_masked_one_and_that_is_said_with_what_to_use(model_type: str, tmp_path: Path) -> None:
+    pico.save_base(tmp_path, model_type)
+    with pytest.raises(CheckpointError, match=rf"a {model_type} reads from left to right.*Use --clm"):
+        load_model(tmp_path, AutoModelForMaskedLM)
+
+
+def test_a_model_of_a_type_that_has_no_such_head_is_told_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "clip"}')
+    with pytest.raises(CheckpointError, match=r"as a model for masked lm \(there is none of its type\)\.$"):
+        load_model(tmp_path, AutoModelForMaskedLM)
 
 
 def test_a_tokenizer_with_more_tokens_than_the_model_is_another_models() -> None:

@@ -13,6 +13,7 @@ from sftkit.errors import MismatchError, SettingsError
 from sftkit.format.files import SftFile, write
 from sftkit.training.lottery import Result, learn, learn_each
 from sftkit.training.settings import Settings, settings_for
+from tests import pico
 from tests.build import save_sft
 
 BIAS = "encoder.layer.0.output.dense.bias"
@@ -71,6 +72,21 @@ def test_avoided_positions_are_never_chosen(method: str, pico_base: Path, corpus
     for name in set(result.sft.names) & set(other.names):
         assert not set(result.sft.entries(name)[0]) & set(other.entries(name)[0])
     assert method == "bitfit" or result.sft.k == 4000
+
+
+def test_an_sft_of_which_nothing_is_in_the_base_cannot_be_avoided(
+    pico_base: Path, corpus: Path, tmp_path: Path
+) -> None:
+    other = save_sft(tmp_path / "other.sft", pico.save_base(tmp_path / "gpt2", "gpt2"), objective="clm")
+    with pytest.raises(MismatchError, match=r"other.sft: the base has none of its parameters"):
+        learn(settings(pico_base, corpus, avoid=(other,)))
+
+
+def test_an_sft_whose_positions_are_all_frozen_is_avoided_by_itself(
+    pico_base: Path, corpus: Path, tmp_path: Path
+) -> None:
+    save_file({"embeddings.LayerNorm.bias": np.ones(16, np.bool_)}, tmp_path / "norm.safetensors")
+    assert learn(settings(pico_base, corpus, avoid=(tmp_path / "norm.safetensors",))).sft.k == 150
 
 
 def test_k_may_not_be_more_than_what_is_left_to_choose_from(pico_base: Path, corpus: Path, tmp_path: Path) -> None:
