@@ -53,7 +53,7 @@ class Column:
 
 def table(title: str, columns: Sequence[Column], rows: Iterable[Sequence[object]], *, caption: str = "") -> None:
     """Print a table to standard output. Cells are shown as they are, markup included."""
-    made = Table()
+    made = Table(show_header=any(column.title for column in columns))
     for column in columns:
         # a name that is cut off says nothing
         made.add_column(Text(column.title), justify="right" if column.number else "left", overflow="fold")

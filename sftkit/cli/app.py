@@ -36,6 +36,21 @@ SUMMARIES = {
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
+class _Command(TyperCommand):
+    """Shows no type for options that take no value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The options and arguments."""
+        return _typeless(super().get_params(ctx))
+
+
+def _typeless(params: list[Any]) -> list[Any]:
+    for param in params:
+        if getattr(param, "is_flag", False):
+            param.metavar = ""
+    return params
+
+
 class _Group(TyperGroup):
     """Lists commands by summary, builds the one that is called, and turns exceptions into a line and an exit status."""
 
@@ -43,6 +58,10 @@ class _Group(TyperGroup):
         super().__init__(**settings)
         for name, summary in SUMMARIES.items():
             self.add_command(TyperCommand(name, help=summary, rich_markup_mode="rich"))
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The options."""
+        return _typeless(super().get_params(ctx))
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names in the order of ``SUMMARIES``."""
@@ -118,7 +137,7 @@ def _root(
 def built(name: str) -> TyperCommand:
     """One command with its options and arguments, from its function."""
     alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    alone.command(name, context_settings=_CONTEXT)(getattr(import_module(f"sftkit.cli.{name}"), name))
+    alone.command(name, cls=_Command, context_settings=_CONTEXT)(getattr(import_module(f"sftkit.cli.{name}"), name))
     command = typer.main.get_command(alone)
     assert isinstance(command, TyperCommand)
     return command

@@ -12,7 +12,7 @@ from sftkit.cli import _render
 from sftkit.cli._arguments import local_sft
 from sftkit.cli._render import Column
 from sftkit.cli._training import show_training
-from sftkit.operations.facts import facts, shown_shape
+from sftkit.operations.facts import brief_facts, facts, shown_shape
 
 if TYPE_CHECKING:
     from sftkit.operations.stats import Stats
@@ -139,11 +139,11 @@ def _show_tokens(summary: DiffSummary, rows: Sequence[TokenRow]) -> None:
 
 def _compare(summaries: Sequence[DiffSummary], every_parameter: bool) -> None:
     columns = [Column(""), *(Column(summary.label, number=True) for summary in summaries)]
-    columns_of = [dict(facts(summary)) for summary in summaries]
+    columns_of = [dict(brief_facts(summary)) for summary in summaries]
     names = dict.fromkeys(name for column in columns_of for name in column)
     rows = [[name, *(column.get(name, "") for column in columns_of)] for name in names]
     rows = [row for row in rows if any(row[1:])]
-    _render.table("", columns, rows)
+    _render.table("", columns, rows, caption="heads, labels and more: inspect one alone")
     _compare_groups("Density by kind of module", columns, [summary.kinds for summary in summaries])
     _compare_groups("Density by layer", columns, [summary.layers for summary in summaries])
     if every_parameter:

@@ -55,6 +55,18 @@ def facts(summary: DiffSummary) -> list[tuple[str, str]]:
     ]
 
 
+#: What takes several lines, or long ones: too much to be seen side by side.
+_LONG = (
+    "|φ| quantiles", "embedding rows touched", "head", "head class", "labels", "base fingerprint", "embeddings untied",
+    "trained with", "made from", "file",
+)  # fmt: skip
+
+
+def brief_facts(summary: DiffSummary) -> list[tuple[str, str]]:
+    """Those of them that several SFTs are compared by."""
+    return [(name, text) for name, text in facts(summary) if name not in _LONG]
+
+
 def _untied(summary: DiffSummary) -> str:
     untied = summary.metadata.tied_embeddings
     return f"{untied.output} from {untied.input}" if untied else ""

@@ -1,8 +1,11 @@
 """The application itself: what it lists is what it runs."""
 
+import re
+
 import pytest
 
 from sftkit.cli.app import SUMMARIES, built
+from tests.cli.run import sftkit
 
 
 @pytest.mark.parametrize("name", SUMMARIES)
@@ -10,3 +13,10 @@ def test_a_command_is_listed_with_the_first_line_of_its_help(name: str) -> None:
     help_text = built(name).help
     assert help_text is not None
     assert SUMMARIES[name] == help_text.splitlines()[0]
+
+
+@pytest.mark.parametrize("arguments", [("--help",), *((name, "--help") for name in SUMMARIES)], ids=" ".join)
+def test_an_option_without_a_value_is_shown_without_a_type(arguments: tuple[str, ...]) -> None:
+    shown = sftkit(*arguments).stdout
+    assert re.search("--help +-h +Show", shown)
+    assert "<bool>" not in shown

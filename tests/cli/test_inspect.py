@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import pico
 from tests.build import save_sft
 from tests.cli.run import sftkit
 
@@ -96,6 +97,20 @@ def test_two_files_are_shown_side_by_side(sft: Path, task: Path) -> None:
     lines = sftkit("inspect", sft, task, "--layers").stdout.splitlines()
     row = next(line for line in lines if line.startswith("│ K "))
     assert [cell.strip() for cell in row.strip("│").split("│")] == ["K", "200", "300"]
+
+
+def test_three_files_side_by_side_fit_into_100_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    base = pico.save_base(Path("base"))
+    names = [save_sft(Path(f"{objective}.sft"), base, objective=objective) for objective in ("mlm", "pos", "nli")]
+    shown = sftkit("inspect", *names).stdout
+    assert "nli" in shown
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+def test_what_is_shown_as_names_and_values_has_no_empty_heading(sft: Path) -> None:
+    lines = sftkit("inspect", sft).stdout.splitlines()
+    assert lines[2].startswith("│ K ")
 
 
 def test_tokens_are_named_with_the_bases_tokenizer(sft: Path) -> None:
