@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from sftkit.cli import _options, _render
 from sftkit.cli._job import Job
-from sftkit.cli._training import show_results
+from sftkit.cli._training import document, show_results
 from sftkit.errors import SettingsError
 from sftkit.format.atomic import check_folder
 from sftkit.training.ranks import is_first
-
-if TYPE_CHECKING:
-    from sftkit.training.lottery import Result
 
 DEFAULT_BASE = "bert-base-multilingual-cased"
 
@@ -248,7 +245,7 @@ def train(
     if not is_first():
         return
     if json:
-        documents = [_document(result, path) for result, path in zip(results, outputs, strict=True)]
+        documents = [document(result, path) for result, path in zip(results, outputs, strict=True)]
         _render.as_json(documents if len(densities) > 1 else documents[0])
     else:
         show_results(results, outputs)
@@ -289,17 +286,3 @@ def _check_run_dir(run_dir: Path | None, *, resume: bool) -> None:
         raise SettingsError(
             f"{run_dir} is not empty. Go on with the run in it with --resume, or name another --run-dir."
         )
-
-
-def _document(result: Result, output: Path) -> dict[str, Any]:
-    metadata, phase2 = result.sft.metadata, result.phase2
-    return {
-        "sft": str(output),
-        "objective": metadata.objective,
-        "method": metadata.method,
-        "k": metadata.k,
-        "density": metadata.density,
-        "steps": {"phase1": result.phase1.steps if result.phase1 else 0, "phase2": phase2.steps},
-        "best": {"step": phase2.best_step, "metric": result.best_metric, "value": phase2.best_value},
-        "seconds": {part: round(seconds, 3) for part, seconds in result.seconds.items()},
-    }

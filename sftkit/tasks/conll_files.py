@@ -41,10 +41,12 @@ def write_tags(source: str, path: Path, tags: Sequence[Sequence[str]]) -> None:
         path: the new file.
         tags: of every word of every sentence.
     """
-    lines = [line.rstrip() for line in read_text(source).split("\n")]
-    for sentence, own in zip(_sentences(source, "\n".join(lines)), tags, strict=True):
+    text = read_text(source)
+    lines = text.split("\n")
+    for sentence, own in zip(_sentences(source, text), tags, strict=True):
         for (number, _, old), new in zip(sentence, own, strict=True):
-            lines[number - 1] = lines[number - 1].removesuffix(old) + new
+            before, _, after = lines[number - 1].rpartition(old)
+            lines[number - 1] = before + new + after
     path.write_text("\n".join(lines), encoding="utf-8", newline="\n")
 
 

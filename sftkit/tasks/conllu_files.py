@@ -111,19 +111,16 @@ def write_columns(source: str, path: Path, changes: Sequence[Sequence[Mapping[in
     Args:
         source: a file that :func:`sentences` reads.
         path: the new file.
-        changes: for each sentence and each word of it: column (from 0) -> what stands there.
+        changes: for each sentence and each word of it: column (from 0, not the last) -> what stands there.
     """
-    left = iter(changes)
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        for line, block in _blocks(read_text(source)):
-            numbers = [number for number, _ in _words(source, line, block)]
-            if numbers:
-                for number, change in zip(numbers, next(left), strict=True):
-                    columns = block[number - line].split("\t")
-                    for column, text in change.items():
-                        columns[column] = text
-                    block[number - line] = "\t".join(columns)
-            file.write("\n".join(block) + "\n\n")
+    lines = read_text(source).split("\n")
+    for sentence, own in zip(sentences(source), changes, strict=True):
+        for (number, _), change in zip(sentence, own, strict=True):
+            columns = lines[number - 1].split("\t")
+            for column, text in change.items():
+                columns[column] = text
+            lines[number - 1] = "\t".join(columns)
+    path.write_text("\n".join(lines), encoding="utf-8", newline="\n")
 
 
 def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:

@@ -101,3 +101,10 @@ def test_tags_are_written_into_the_last_column_and_nothing_else_changes(separato
     write_tags(_write(tmp_path, text), tmp_path / "out", [["B-X", "I-X", "O", "I-Y"], ["O"]])
     wanted = "-DOCSTART- O\n\nWizara B-X\nya I-X\nafya O\n. I-Y\n\nJuma O\n\n\n".replace(" ", separator)
     assert (tmp_path / "out").read_text() == wanted
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", " \n"])
+def test_a_file_with_its_own_tags_written_into_it_is_the_same_to_the_byte(end: str, tmp_path: Path) -> None:
+    source = _write(tmp_path, TWO.replace("\n", end))
+    write_tags(source, tmp_path / "out", [tags for _, tags in tagged_sentences(source)])
+    assert (tmp_path / "out").read_bytes() == Path(source).read_bytes()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sftkit.errors import DataError
-from sftkit.tasks.conllu_files import tagged_sentences
+from sftkit.tasks.conllu_files import tagged_sentences, write_columns
 from tests.conftest import treebank_text
 
 
@@ -33,6 +34,27 @@ def test_windows_line_ends_and_a_byte_order_mark_are_read(tmp_path: Path) -> Non
 
 def test_a_last_sentence_without_a_blank_line_counts(tmp_path: Path) -> None:
     assert len(list(tagged_sentences(_write(tmp_path, treebank_text(3).rstrip("\n"))))) == 3
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        lambda text: "\n\n# newdoc\n\n" + text.replace("\n\n", "\n\n\n \n"),  # runs of blank lines, a comment alone
+        lambda text: text.rstrip("\n"),
+        lambda text: text.replace("\n", "\r\n"),
+    ],
+    ids=["blank lines", "no last line", "Windows"],
+)
+def test_a_file_with_its_own_tags_written_into_it_is_the_same_to_the_byte(
+    odd: Callable[[str], str], tmp_path: Path
+) -> None:
+    source = tmp_path / "x.conllu"
+    source.write_bytes(odd(treebank_text(4)).encode())
+    tags = [tags for _, tags in tagged_sentences(str(source))]
+    write_columns(str(source), tmp_path / "same", [[{3: tag} for tag in each] for each in tags])
+    assert (tmp_path / "same").read_bytes() == source.read_bytes()
+    write_columns(str(source), tmp_path / "other", [[{3: "X"} for _ in each] for each in tags])
+    assert {tag for _, tags in tagged_sentences(str(tmp_path / "other")) for tag in tags} == {"X"}
 
 
 @pytest.mark.parametrize(
