@@ -34,21 +34,23 @@ def check_loggers(names: Sequence[str]) -> None:
 
 
 class Schedule(TrainerCallback):
-    """Asks for an evaluation every so many steps and at the end, and for a checkpoint after each but the last."""
+    """Asks for an evaluation every so many steps and at the end, and for a checkpoint at each of these but the last.
 
-    def __init__(self, every: int, last: int, *, saving: bool) -> None:
-        self._every, self._last, self._saving = every, last, saving
+    Where nothing moves, the model is scored at the end alone: every step has the same score.
+    """
+
+    def __init__(self, every: int, last: int, *, saving: bool, moving: bool = True) -> None:
+        self._every, self._last, self._saving, self._moving = every, last, saving, moving
 
     def due(self, step: int) -> bool:
         """Whether the model is to be scored after this step."""
-        return step % self._every == 0 or step >= self._last
+        return step >= self._last or (self._moving and step % self._every == 0)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Ask for what is due."""
         del args
-        if self.due(state.global_step):
-            control.should_evaluate = True
-            control.should_save |= self._saving and state.global_step < self._last
+        control.should_evaluate |= self.due(state.global_step)
+        control.should_save |= self._saving and state.global_step < self._last and state.global_step % self._every == 0
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Mark the checkpoint, once every process has put its part there."""

@@ -118,7 +118,7 @@ def _train(phase: Phase, settings: Settings, observer: Observer, outcome: Outcom
     progress = ProgressCallback(observer, saving=saving)
     order = phase.order or Order([len(phase.features)], settings.seed)
     drawn, collator = Draws(phase.features), phase.collator
-    schedule = Schedule(settings.eval_every, phase.steps, saving=saving)
+    schedule = Schedule(settings.eval_every, phase.steps, saving=saving, moving=bool(phase.kept))
     with quiet():
         trainer = _Trainer(
             model=phase.model,
