@@ -85,6 +85,7 @@ class Forks:
 
 def main(folder: Path, options: list[str], outputs: list[str], operations: int, times: int, seed: int) -> list[str]:
     """What went wrong."""
+    folder.mkdir(exist_ok=True)
     forks, draw = Forks(options, folder / "said.txt"), random.Random(seed)
     whole = forks.run(folder / "whole")
     if whole.status != 0:

@@ -18,6 +18,8 @@ import pytest
 import sftkit
 from sftkit import api
 from tests import pico
+from tests.build import save_sft
+from tests.conftest import treebank_text
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gloo and fork as on Linux and macOS")
 
@@ -61,10 +63,7 @@ def test_two_processes_learn_what_one_learns(
     )
     accumulated = train(tmp_path, base, corpus, "acc.sft", [], "--batch-size", "4", "--accumulate", "2", *options)
     for other in (both, accumulated):
-        assert other.names == one.names
-        for name in one.names:
-            assert np.array_equal(other.entries(name)[0], one.entries(name)[0])
-            np.testing.assert_allclose(other.entries(name)[1], one.entries(name)[1], atol=1e-5)
+        assert_close(other, one)
 
 
 @pytest.mark.parametrize(
@@ -81,11 +80,7 @@ def test_a_phase_1_that_is_shared_out_chooses_what_one_process_chooses(
     monkeypatch.chdir(tmp_path)
     alone = tuple(option.replace("run", "alone") if option == "run" else option for option in options)
     one = train(tmp_path, base, corpus, "one.sft", [], "--batch-size", "8", *alone)
-    both = train(tmp_path, base, corpus, "two.sft", two(), "--batch-size", "4", "--fsdp", *options)
-    assert both.names == one.names
-    for name in one.names:
-        assert np.array_equal(both.entries(name)[0], one.entries(name)[0])
-        np.testing.assert_allclose(both.entries(name)[1], one.entries(name)[1], atol=1e-5)
+    assert_close(train(tmp_path, base, corpus, "two.sft", two(), "--batch-size", "4", "--fsdp", *options), one)
 
 
 def test_the_bytes_that_a_step_sums_are_those_that_the_header_says(base: Path, corpus: Path) -> None:
@@ -96,6 +91,23 @@ def test_the_bytes_that_a_step_sums_are_those_that_the_header_says(base: Path, c
     said = json.loads(done.stdout)
     assert said["counted"] == said["promised"]
     assert said["promised"]["phase 2"] < said["promised"]["phase 1"] / 10
+
+
+def test_two_processes_under_the_sfts_of_two_sources_learn_what_one_learns_that_accumulates(
+    base: Path, treebank: Path, tmp_path: Path
+) -> None:
+    """A batch is of one source, so what equals two processes is two batches a step, and no batch of twice the size."""
+    sfts = [save_sft(tmp_path / f"l{seed}.sft", base, seed=seed, k=3000, scale=0.1) for seed in (0, 1)]
+    (tmp_path / "few.conllu").write_text(treebank_text(20))
+    data = ["--objective", "pos", "--source", f"a={sfts[0]}:{treebank}", "--source", f"b={sfts[1]}:few.conllu"]
+    common = [*data, "--base", str(base), "--steps", "6", "--eval-every", "3", "--lr", "1e-2", "--k", "200",
+              "--batch-size", "4", "--device", "cpu"]  # fmt: skip
+    for name, launcher, more in (("one.sft", [], ["--accumulate", "2"]), ("two.sft", two(), [])):
+        command = [sys.executable, *launcher, "-m", "sftkit", "train", *common, "-o", name, *more]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert_close(sftkit.read(tmp_path / "two.sft"), sftkit.read(tmp_path / "one.sft"))
 
 
 @pytest.mark.slow
@@ -117,6 +129,14 @@ def test_processes_that_were_killed_or_ended_go_on_to_the_same_values(base: Path
         train(tmp_path, base, corpus, name, two(), *options, "--run-dir", str(run))
         # not the bytes of the file: a mean training loss that was interrupted may differ in the record's last digits
         assert_equal(sftkit.read(tmp_path / name), sftkit.read(tmp_path / "whole.sft"))
+
+
+def assert_close(one: api.SFT, other: api.SFT) -> None:
+    """The same entries, and values but for rounding."""
+    assert one.names == other.names
+    for name in one.names:
+        assert np.array_equal(one.entries(name)[0], other.entries(name)[0])
+        np.testing.assert_allclose(one.entries(name)[1], other.entries(name)[1], atol=1e-5)
 
 
 def assert_equal(one: api.SFT, other: api.SFT) -> None:

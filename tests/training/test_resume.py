@@ -15,6 +15,7 @@ from sftkit.format.files import write
 from sftkit.training.checkpoints import claim
 from sftkit.training.lottery import learn
 from sftkit.training.settings import Settings, settings_for
+from tests.build import save_sft
 from tests.training.observers import EndAt, EndWhileScoring
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks what is killed")
@@ -69,10 +70,10 @@ def test_another_run_is_refused_with_what_differs(pico_base: Path, corpus: Path,
         learn(settings(pico_base, corpus, steps=1, lr=0.1), run_dir=tmp_path / "run")
 
 
-def killed(folder: Path, base: Path, corpus: Path, outputs: list[str], *options: str, **moments: int) -> str:
+def killed(folder: Path, base: Path, data: list[str], outputs: list[str], *options: str, **moments: int) -> str:
     """What goes wrong when this run is killed; see tests/training/killing.py."""
     common = [
-        "--mlm", str(corpus), "--base", str(base), "--steps", "6", "--eval-every", "2", "--lr", "1e-2", "--device",
+        *data, "--base", str(base), "--steps", "6", "--eval-every", "2", "--lr", "1e-2", "--device",
         "cpu", "--batch-size", "4", "--max-length", "32",
     ]  # fmt: skip
     asked = {
@@ -90,7 +91,8 @@ def killed(folder: Path, base: Path, corpus: Path, outputs: list[str], *options:
 def test_killed_at_random_moments_the_same_command_ends_with_the_same_bytes(
     pico_base: Path, corpus: Path, tmp_path: Path
 ) -> None:
-    assert killed(tmp_path, pico_base, corpus, ["x.sft"], "--k", "100", operations=3, times=2) == ""
+    data = ["--mlm", str(corpus)]
+    assert killed(tmp_path, pico_base, data, ["x.sft"], "--k", "100", operations=3, times=2) == ""
 
 
 @forks
@@ -110,7 +112,19 @@ def test_killed_at_random_moments_the_same_command_ends_with_the_same_bytes(
 def test_whatever_the_run_killed_at_many_moments_it_ends_with_the_same_bytes(
     options: list[str], outputs: list[str], pico_base: Path, corpus: Path, tmp_path: Path
 ) -> None:
-    assert killed(tmp_path, pico_base, corpus, outputs, *options, operations=10, times=6) == ""
+    data = ["--mlm", str(corpus)]
+    assert killed(tmp_path, pico_base, data, outputs, *options, operations=10, times=6) == ""
+
+
+@forks
+@pytest.mark.slow
+def test_a_run_over_several_sources_killed_at_many_moments_ends_with_the_same_bytes(
+    pico_base: Path, treebank: Path, tmp_path: Path
+) -> None:
+    sfts = [save_sft(tmp_path / f"{seed}.sft", pico_base, seed=seed, k=2000, scale=0.1) for seed in (0, 1)]
+    data = ["--objective", "pos", *(f"--source={sft.stem}={sft}:{treebank}" for sft in sfts)]
+    options = ["--k", "100", "--temperature", "2", "--rewind-to", "2"]
+    assert killed(tmp_path / "runs", pico_base, data, ["x.sft"], *options, operations=8, times=4) == ""
 
 
 @pytest.mark.parametrize("evaluation", [1, 3, 4, 5, 8])

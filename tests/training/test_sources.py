@@ -18,8 +18,10 @@ from sftkit.training.lottery import Result, learn
 from sftkit.training.observer import Observer
 from sftkit.training.order import Order
 from sftkit.training.prepared import Prepared
+from sftkit.training.selection import highest
 from sftkit.training.settings import Source, settings_for
 from sftkit.training.sources import SourceSfts
+from sftkit.training.streaming import GradientSums
 from tests import pico
 from tests.build import save_sft
 from tests.cli.run import sftkit
@@ -61,6 +63,59 @@ def test_a_single_source_is_the_same_as_with(base: Path, sources: tuple[Source, 
         assert np.array_equal(ours.parameters[name].data, plain.parameters[name].data)
     for name in plain.head:
         assert np.array_equal(ours.head[name], plain.head[name])
+
+
+@pytest.mark.parametrize("how", [{"method": "random"}, {"selection": "streaming"}], ids=str)
+def test_a_single_source_is_the_same_as_with_on_a_bfloat16_base(
+    how: dict[str, Any], tmp_path: Path, treebank: Path
+) -> None:
+    pico.make_model().bfloat16().save_pretrained(tmp_path / "bf16")
+    pico.make_tokenizer().save_pretrained(tmp_path / "bf16")
+    source = Source("l", save_sft(tmp_path / "l.sft", tmp_path / "bf16", k=3000, scale=0.1), str(treebank))
+    ours = learned(tmp_path / "bf16", source, base_dtype="bf16", **how).sft
+    plain = learned(tmp_path / "bf16", data=(source.data,), source_sft=source.sft, base_dtype="bf16", **how).sft
+    for name in plain.names:
+        assert np.array_equal(ours.entries(name)[0], plain.entries(name)[0])
+        assert np.array_equal(ours.entries(name)[1], plain.entries(name)[1])
+
+
+def test_streaming_selection_adds_up_the_gradients_of_each_batch_under_its_own_sft(
+    base: Path, sources: tuple[Source, Source]
+) -> None:
+    how: dict[str, Any] = {"steps": 1, "accumulate": 4, "selection": "streaming"}
+    found = learned(base, *sources, **how).sft
+    made = settings_for("pos", base=base, base_name="pico", sources=sources, device="cpu", **how)
+    ready = Prepared(made, Observer())
+    theta = {name: parameter.detach().clone() for name, parameter in backbone_parameters(ready.model).items()}
+    composed = [{name: theta[name] + phi for name, phi in _dense(_file(source), theta).items()} for source in sources]
+    collate, sums = objective_of("pos").collator(ready.tokenizer, 42), GradientSums(ready.movable.maskable, "change")
+    draws = [ready.order.number(0, i) for i in range(32)]
+    batches = [(draws[i], collate([ready.features[n % len(ready.features)] for n in draws[i : i + 8]]))
+               for i in range(0, 32, 8)]  # fmt: skip
+    assert {ready.order.source(first) for first, _ in batches} == {0, 1}
+    labels = sum(int((batch["labels"] != -100).sum()) for _, batch in batches)
+    ready.model.train()
+    for first, batch in batches:
+        weights = {name: w.clone().requires_grad_() for name, w in composed[ready.order.source(first)].items()}
+        _loss(ready.model, weights, batch, labels).backward()
+        for name in ready.movable.maskable:
+            gradient = weights[name].grad
+            assert gradient is not None
+            sums.add(name, gradient)
+    chosen = highest(ready.movable.maskable, sums.scores(), 300).positions
+    assert {name: found.entries(name)[0].tolist() for name in found.names} == {
+        name: at.tolist() for name, at in chosen.items() if len(at)
+    }
+
+
+def _loss(model: Any, weights: dict[str, torch.Tensor], batch: dict[str, torch.Tensor], labels: int) -> torch.Tensor:
+    """A batch's share of the loss of a step with so many labels, of a model with these backbone weights."""
+    named = {f"bert.{name}": weight for name, weight in weights.items()}
+    outputs = torch.func.functional_call(model, named, kwargs=dict(batch))
+    total = torch.nn.functional.cross_entropy(
+        outputs.logits.flatten(0, -2), batch["labels"].flatten(), ignore_index=-100, reduction="sum"
+    )
+    return total / labels
 
 
 def test_an_sft_is_put_on_and_off_to_the_bit_with_phi_or_without(base: Path, sources: tuple[Source, Source]) -> None:
@@ -116,13 +171,7 @@ def test_phi_is_what_a_plain_loop_over_dense_models_learns(base: Path, sources: 
                 else theta[name] + phi_l[name]
                 for name in theta
             }
-            outputs = torch.func.functional_call(
-                model, {f"bert.{n}": w for n, w in weights.items()}, kwargs=dict(batch)
-            )
-            total = torch.nn.functional.cross_entropy(
-                outputs.logits.flatten(0, -2), batch["labels"].flatten(), ignore_index=-100, reduction="sum"
-            )
-            (total / labels).backward()
+            _loss(model, weights, batch, labels).backward()
         torch.nn.utils.clip_grad_norm_([*phi.values(), *head], 1.0)
         for group in optimizer.param_groups:
             group["lr"] = 1e-2 * (6 - step) / 6
