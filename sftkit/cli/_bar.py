@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+
 from sftkit.cli import _render, _signals
 
 if TYPE_CHECKING:
@@ -54,16 +56,30 @@ class CountingBar:
         """The turn of a language."""
         self._name = f" {name}"
         if self._progress is not None and self._task is not None:
-            self._progress.reset(self._task, description=f"scoring {name}", total=None)
+            self._progress.reset(self._task, description=escape(f"scoring {name}"), total=None)
+
+    def reading(self, what: str, lines: int, share: float | None) -> None:
+        """So many lines of a long text were read."""
+        _signals.check()
+        told = f"{what}  {lines:,} lines{'' if share is None else f', {share:.0%}'}"
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, description=escape(told))
+        else:
+            self._line(told)
 
     def watch(self, done: int, total: int) -> None:
         """So many are done of so many."""
         _signals.check()
         if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, completed=done, total=total)
-        elif not self._quiet and time.monotonic() - self._spoke > _PLAIN_EVERY:
+            told = escape(f"scoring{self._name}")
+            self._progress.update(self._task, description=told, completed=done, total=total)
+        else:
+            self._line(f"scoring{self._name}  {done:,} of {total:,}")
+
+    def _line(self, text: str) -> None:
+        if not self._quiet and time.monotonic() - self._spoke > _PLAIN_EVERY:
             self._spoke = time.monotonic()
-            _render.stderr().print(f"scoring{self._name}  {done:,} of {total:,}", soft_wrap=True)
+            _render.stderr().print(text, soft_wrap=True, markup=False)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from sftkit.errors import SettingsError
-from sftkit.tasks.options import TaskOptions, check_options, parse_map_label
+from sftkit.tasks.options import TaskOptions, check_options, check_streams, parse_map_label
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -90,6 +90,18 @@ Stride = Annotated[
     int,
     typer.Option("--stride", min=0, help="qa: tokens that two windows of a passage share.", rich_help_panel=_DATA),
 ]
+MaxLines = Annotated[
+    int | None,
+    typer.Option(
+        "--max-lines", metavar="N", min=1, help="mlm, clm: the first N lines of each text.", rich_help_panel=_DATA
+    ),
+]
+Streaming = Annotated[
+    bool,
+    typer.Option(
+        "--streaming", help="mlm, clm: read hf:// as a stream; only its tokens are kept.", rich_help_panel=_DATA
+    ),
+]
 Sources = Annotated[
     list[str] | None,
     typer.Option(
@@ -152,7 +164,10 @@ def task_options(
     decode: str,
     paper_compat: bool,
     stride: int,
+    max_lines: int | None,
+    streaming: bool,
     objective: str,
+    data: Sequence[str] = (),
 ) -> TaskOptions:
     """The options about a task's data, together.
 
@@ -167,8 +182,11 @@ def task_options(
             decode=decode,
             paper_compat=paper_compat,
             stride=stride,
+            max_lines=max_lines,
+            streaming=streaming,
         )
         check_options(options, objective)
+        check_streams(options, data)
     except SettingsError as error:
         raise typer.BadParameter(str(error)) from None
     return options

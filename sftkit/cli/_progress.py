@@ -8,7 +8,15 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from sftkit.cli import _render, _signals
 from sftkit.training.observer import Observer, Plan
@@ -52,11 +60,28 @@ class TrainingDisplay(Observer):
     def loading(self, what: str) -> None:
         """A line."""
         _signals.check()  # an interruption can be lost while modules are imported
+        self._stop()
         if self._console.is_terminal:
             self._say(f"[dim]loading {what} …[/]")
 
+    def reading(self, what: str, lines: int, share: float | None) -> None:
+        """A bar for each text; without one, a line now and then."""
+        _signals.check()
+        if what != self._phase:
+            self._stop()
+            self._phase, self._spoke = what, time.monotonic()
+            self._start(None, TaskProgressColumn(), TextColumn("{task.fields[loss]}"))
+        told = f"{lines:,} lines  " if lines else ""
+        if self._bar is not None:
+            total = 1.0 if share is not None else None
+            self._bar.update(self._task, completed=share or 0.0, total=total, loss=told)  # type: ignore[arg-type]
+        elif time.monotonic() - self._spoke > _PLAIN_EVERY:
+            self._spoke = time.monotonic()
+            self._say(f"{self._title}{escape(what)}  {told}{'' if share is None else f'{share:.0%}'}".rstrip())
+
     def planned(self, plan: Plan) -> None:
         """The run's header."""
+        self._stop()
         steps = f"{plan.steps1:,} + {plan.steps2:,} steps" if plan.steps1 else _render.counted(plan.steps2, "step")
         lines = [
             f"[bold]{self._title}{plan.objective}[/] on {escape(plan.base)}, {plan.method}: K = {plan.k:,} "
@@ -78,12 +103,12 @@ class TrainingDisplay(Observer):
         if steps:
             self._start(steps, MofNCompleteColumn(), TextColumn("{task.fields[loss]}{task.fields[best]}"))
 
-    def _start(self, total: int, *columns: ProgressColumn) -> None:
+    def _start(self, total: float | None, *columns: ProgressColumn) -> None:
         if self._quiet or not self._console.is_terminal:
             return
         shown = (TextColumn("{task.description}"), BarColumn(), *columns, TimeRemainingColumn(), TextColumn("left"))
         self._bar = Progress(*shown, console=self._console, transient=True)
-        self._task = self._bar.add_task(f"{self._title}{self._phase}", total=total, loss="", best="")
+        self._task = self._bar.add_task(escape(f"{self._title}{self._phase}"), total=total, loss="", best="")
         self._bar.start()
 
     def selecting(self, done: int, total: int) -> None:

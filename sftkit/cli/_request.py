@@ -73,12 +73,14 @@ class Request:
             with counting_bar(quiet=quiet) as bar:
                 found = evaluate(
                     scoring, self.data, resolve_model(self.model), added, against=others,
-                    predictions=self.predictions, overwrite=overwrite, watch=bar.watch,
+                    predictions=self.predictions, overwrite=overwrite, watch=bar.watch, reading=bar.reading,
                 )  # fmt: skip
             return found, found.notes
         cases, notes = self._cases(self.each)
         with counting_bar(quiet=quiet) as bar:
-            grid = evaluate_each(scoring, resolve_model(self.model), cases, begin=bar.begin, watch=bar.watch)
+            grid = evaluate_each(
+                scoring, resolve_model(self.model), cases, begin=bar.begin, watch=bar.watch, reading=bar.reading
+            )
         more = [f"{name}: {note}" for name, one in grid.languages.items() for note in one.notes]
         return grid, (*notes, *more)
 

@@ -185,6 +185,8 @@ def train(
     decode: _options.Decode = "tree",
     paper_compat: _options.PaperCompat = False,
     stride: _options.Stride = 128,
+    max_lines: _options.MaxLines = None,
+    streaming: _options.Streaming = False,
     config: _options.Config = None,
     values: Annotated[str, typer.Option("--values", metavar="f32|bf16|f16", help="How φ is stored.")] = "f32",
     seed: _options.Seed = 42,
@@ -210,7 +212,7 @@ def train(
     )
     options = _options.task_options(
         map_label, columns, subtypes=subtypes, decode=decode, paper_compat=paper_compat, stride=stride,
-        objective=objective,
+        max_lines=max_lines, streaming=streaming, objective=objective,
     )  # fmt: skip
     for option, value in (("--precision", precision), ("--values", values)):
         if value not in ("f32", "bf16", "f16"):

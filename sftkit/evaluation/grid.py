@@ -13,6 +13,7 @@ from sftkit.evaluation.run import Comparison, Evaluation, Judge, Scoring, Watch,
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.bases import check_belongs
 from sftkit.tasks.registry import objective_of
+from sftkit.tasks.sources import Reading, nobody
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def evaluate_each(
     *,
     begin: Callable[[str], None] | None = None,
     watch: Watch | None = None,
+    reading: Reading = nobody,
 ) -> Grid:
     """Score every language.
 
@@ -59,6 +61,7 @@ def evaluate_each(
         cases: name -> what to score.
         begin: told the name of each when its turn comes.
         watch: told how far it is with it.
+        reading: told how far the reading of a long text is.
 
     Raises:
         SftkitError: of the kind that fits, if data, base and SFTs do not go together.
@@ -71,6 +74,7 @@ def evaluate_each(
         if begin is not None:
             begin(name)
         objective = objective_of(scoring.objective, scoring.options)
+        objective.watch = reading
         rows = objective.read(case.data)
         scored, _ = judge.score(objective, rows, case.data, case.sfts, watch)
         other = None

@@ -24,7 +24,7 @@ from sftkit.operations.heads import brings_task_head
 from sftkit.tasks.base import Evaluator, Objective, Scores
 from sftkit.tasks.options import NO_OPTIONS, TaskOptions
 from sftkit.tasks.registry import objective_of
-from sftkit.tasks.sources import HUB
+from sftkit.tasks.sources import HUB, Reading, nobody
 
 #: Told how many of how many examples, or windows of them, were predicted.
 Watch = Callable[[int, int], None]
@@ -107,6 +107,7 @@ def evaluate(
     predictions: Path | None = None,
     overwrite: bool = False,
     watch: Watch | None = None,
+    reading: Reading = nobody,
 ) -> Evaluation:
     """Score a model on labelled data.
 
@@ -119,6 +120,7 @@ def evaluate(
         predictions: where to write what the model said, in the data's own format.
         overwrite: replace an existing file.
         watch: told how far it is.
+        reading: told how far the reading of a long text is.
 
     Raises:
         SftkitError: of the kind that fits, if data, base and SFTs do not go together.
@@ -126,6 +128,7 @@ def evaluate(
     if predictions is not None:
         _check_predictions(predictions, data, [*sfts, *against], overwrite=overwrite)
     objective = objective_of(scoring.objective, scoring.options)
+    objective.watch = reading
     rows = objective.read(data)
     judge = Judge(scoring, base)
     notes = dict.fromkeys((*check_belongs(base, [*sfts, *against], force=scoring.force), *objective.reading_notes()))

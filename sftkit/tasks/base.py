@@ -21,7 +21,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sftkit.errors import MismatchError, SettingsError
 from sftkit.tasks.options import NO_OPTIONS, TaskOptions
-from sftkit.tasks.sources import joined, number_held_out
+from sftkit.tasks.sources import Reading, joined, nobody, number_held_out
 from sftkit.tasks.tally import Tally
 
 if TYPE_CHECKING:
@@ -137,6 +137,8 @@ class Objective(ABC):
         self.labels = self.fixed_labels
         #: Labels in the data that was read so far, before any was taken for another.
         self.labels_read: set[str] = set()
+        #: Told how far the reading of long text is.
+        self.watch: Reading = nobody
 
     @abstractmethod
     def read(self, sources: Sequence[str]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -15,6 +16,8 @@ _ABOUT = {
     "decode": ("dep",),
     "paper_compat": ("dep",),
     "stride": ("qa",),
+    "max_lines": ("mlm", "clm"),
+    "streaming": ("mlm", "clm"),
 }
 #: What the columns of a table hold, in the order of ``columns``.
 COLUMNS = {"nli": ("premise", "hypothesis", "label"), "classify": ("text", "label")}
@@ -35,6 +38,8 @@ class TaskOptions:
         decode: one of ``DECODERS``.
         paper_compat: score as the paper's code does.
         stride: tokens that two windows of one passage share.
+        max_lines: of each text only so many lines, from its beginning, blank ones not counted; None: all.
+        streaming: read data sets on the hub as streams, without fetching them. Changes nothing of what is learned.
     """
 
     map_label: tuple[tuple[str, str], ...] = ()
@@ -43,6 +48,8 @@ class TaskOptions:
     decode: str = "tree"
     paper_compat: bool = False
     stride: int = 128
+    max_lines: int | None = None
+    streaming: bool = False
 
     @property
     def labels(self) -> dict[str, str]:
@@ -54,8 +61,9 @@ NO_OPTIONS = TaskOptions()
 
 
 def options_about(options: TaskOptions, objective: str) -> dict[str, Any]:
-    """Those options that are about an objective, by name."""
-    return {name: getattr(options, name) for name, about in _ABOUT.items() if objective in about}
+    """Those options that are about an objective, by name; not ``streaming``, which changes nothing that is learned."""
+    about = (name for name, objectives in _ABOUT.items() if objective in objectives and name != "streaming")
+    return {name: getattr(options, name) for name in about}
 
 
 def check_options(options: TaskOptions, objective: str) -> None:
@@ -78,8 +86,20 @@ def check_options(options: TaskOptions, objective: str) -> None:
             raise SettingsError(f"--map-label: {label} is a tag; name entity types, such as {label[2:]}=O.")
     if options.decode not in DECODERS:
         raise SettingsError(f"--decode is {options.decode!r}; known are {', '.join(DECODERS)}.")
+    if options.max_lines is not None and options.max_lines < 1:
+        raise SettingsError(f"--max-lines is {options.max_lines}; it must be at least 1.")
     if options.stride < 0:
         raise SettingsError(f"--stride is {options.stride}; it must not be negative.")
+
+
+def check_streams(options: TaskOptions, sources: Sequence[str]) -> None:
+    """See that there is something to stream, if that was asked for.
+
+    Raises:
+        SettingsError: if all sources are local files.
+    """
+    if options.streaming and sources and not any(source.startswith("hf://") for source in sources):
+        raise SettingsError("--streaming is about data sets on the hub (hf://owner/name): local files never need it.")
 
 
 def parse_map_label(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,12 @@ from sftkit.errors import DataError
 
 HUB = "hf://"
 _GZIP = b"\x1f\x8b"
+#: Told what is being done with which source, how many lines were read, and what share of it that is, where it is known.
+Reading = Callable[[str, int, float | None], None]
+
+
+def nobody(what: str, lines: int, share: float | None) -> None:
+    """The :data:`Reading` of nobody."""
 
 
 def local_file(source: str) -> Path:
@@ -58,17 +65,73 @@ def hub_rows(source: str) -> Dataset:
     Raises:
         DataError: if ``datasets`` cannot load it.
     """
+    name, config, split = _hub_parts(source)
+    with understood(source, "datasets cannot load it"):
+        return datasets.load_dataset(name, config, split=split)
+
+
+@dataclass(frozen=True)
+class HubText:
+    """A data set on the hub, fetched or as a stream.
+
+    Attributes:
+        rows: a ``Dataset`` or ``IterableDataset``.
+        key: what the rows follow from, of JSON's types.
+        count: how many rows, if that is known.
+    """
+
+    rows: Any
+    key: list[Any]
+    count: int | None
+
+
+def hub_text(source: str, *, streaming: bool) -> HubText:
+    """Rows of ``hf://dataset[:config][:split]``, and what they follow from.
+
+    A stream's key has its files as ``datasets`` resolved them, each with the commit that it is of, or, in a local
+    directory, with the time of its last change. The fingerprint of fetched rows would do, were it not the same after
+    the files of a local directory changed; so theirs has the Arrow files, too.
+
+    Raises:
+        DataError: if ``datasets`` cannot load it.
+    """
+    if not streaming:
+        rows = hub_rows(source)
+        stats = [Path(each["filename"]).stat() for each in rows.cache_files]
+        return HubText(rows, [rows._fingerprint, [[each.st_size, each.st_mtime_ns] for each in stats]], len(rows))
+    name, config, split = _hub_parts(source)
+    with understood(source, "datasets cannot stream it"):
+        builder = datasets.load_dataset_builder(name, config)
+        stream = builder.as_streaming_dataset(split=split)
+    files = {part: [list(each), each.origin_metadata] for part, each in (builder.config.data_files or {}).items()}
+    known = (builder.info.splits or {}).get(split)
+    made_by = [builder.dataset_name, builder.config_id, str(builder.config.version), builder.hash]
+    return HubText(stream, [*made_by, files, split], known.num_examples if known else None)
+
+
+def _hub_parts(source: str) -> tuple[str, str | None, str]:
+    """Name, config and split."""
     name, *rest = source.removeprefix(HUB).split(":")
-    if not name:
-        raise DataError(f"{source}: names no data set; write {HUB}owner/name[:config][:split].")
-    config = rest[0] if len(rest) > 1 else None
-    split = rest[-1] if rest else "train"
+    if not name or len(rest) > 2:
+        raise DataError(f"{source}: write {HUB}owner/name[:config][:split].")
+    return name, rest[0] if len(rest) > 1 else None, rest[-1] if rest else "train"
+
+
+@contextmanager
+def understood(source: str, what: str) -> Iterator[None]:
+    """Whatever ``datasets`` raises (dozens of kinds, builtin ones among them) as one line; and it shows no bars.
+
+    Raises:
+        DataError: naming the source, and what could not be done.
+    """
     try:
         with quiet_datasets():
-            return datasets.load_dataset(name, config, split=split)
-    except Exception as error:  # datasets raises dozens of kinds, builtin ones among them
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{source}: datasets cannot load it ({type(error).__name__}: {reason}).") from error
+            yield
+    except DataError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error.__cause__ or error).split())[:200]
+        raise DataError(f"{source}: {what} ({type(error).__name__}: {reason}).") from error
 
 
 def hub_table(source: str, columns: Mapping[str, Sequence[str]]) -> Dataset:
@@ -127,15 +190,22 @@ def number_held_out(count: int, share: float, source: str) -> int:
     return min(max(1, round(share * count)), count - 1, MOST_HELD_OUT)
 
 
-def digest(source: str) -> dict[str, str]:
-    """A source's name and, for a local file, the xxh3-128 of its bytes: what a training record says of its data."""
+def digest(source: str, watch: Callable[[float], None] | None = None) -> dict[str, str]:
+    """A source's name and, for a local file, the xxh3-128 of its bytes: what a training record says of its data.
+
+    Args:
+        source: a local file, or a data set on the hub.
+        watch: told what share of the bytes was read.
+    """
     if source.startswith(HUB):
         return {"name": source}
-    hasher = xxhash.xxh3_128()
-    with Path(source).open("rb") as file:
+    hasher, path = xxhash.xxh3_128(), Path(source)
+    with path.open("rb") as file:
         while piece := file.read(1 << 22):
             hasher.update(piece)
-    return {"name": Path(source).name, "xxh3_128": hasher.hexdigest()}
+            if watch is not None:
+                watch(file.tell() / path.stat().st_size)
+    return {"name": path.name, "xxh3_128": hasher.hexdigest()}
 
 
 @contextmanager

@@ -1,19 +1,19 @@
-"""Plain text for the language objectives, one sentence or paragraph a line: read line by line, never as a whole.
+"""Plain text for the language objectives, one sentence or paragraph a line: tokenised as it is read, never kept whole.
 
-Lines longer than the window are split; short ones are packed only if that is asked for. A CSV, JSON or parquet file,
-or a data set on the hub, has its text in the column ``text``. Local tables are streamed; a data set on the hub is
-first downloaded to where ``datasets`` keeps them.
+Lines longer than the window are split; short ones are packed only if that is asked for. Where lines come from says
+:mod:`sftkit.tasks.lines`. All of the text is tokenised before training begins. Not covered: training on a stream while
+it is read, and mixing streams on the fly.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import accumulate
 from typing import Any, ClassVar
 
-import datasets
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
@@ -21,48 +21,67 @@ from transformers import PreTrainedTokenizerBase
 
 from sftkit.errors import DataError
 from sftkit.tasks.base import Objective
-from sftkit.tasks.sources import HUB, digest, hub_rows, local_file, number_held_out, quiet_datasets
-from sftkit.tasks.tokens import Cutter, Windows, kept_windows
+from sftkit.tasks.lines import Lines
+from sftkit.tasks.sources import number_held_out
+from sftkit.tasks.tokens import Cutter, Line, Windows, kept_windows
 
-#: Endings of files that hold a table; all others are plain text.
-_TABLES = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
-_BATCH_LINES, _BATCH_CHARACTERS = 1000, 1 << 20
+_TOLD = 1000  # lines
 
 
 @dataclass(frozen=True, eq=False)
 class Text:
-    """Lines of one source that are not blank: all of them, all but some, or only some.
+    """Lines of one source: all of them, or a random share, or all but that share.
+
+    How many they are is known once they are tokenised: to ask before makes them be read once more.
 
     Attributes:
-        source: where they are.
-        total: how many the source has.
-        some: numbers of lines, ascending, int64 ``[n]``.
+        lines: all.
+        share: the share.
+        seed: decides which lines it has.
         inside: whether the lines meant are those, or all others.
     """
 
-    source: str
-    total: int
-    some: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    lines: Lines
+    share: float = 0.0
+    seed: int = 0
     inside: bool = False
 
     def __len__(self) -> int:
-        return len(self.some) if self.inside else self.total - len(self.some)
+        return len(self.some) if self.inside else len(self.lines) - len(self.some)
+
+    @cached_property
+    def some(self) -> NDArray[np.int64]:
+        """Numbers of the share's lines, ascending, int64 ``[n]``.
+
+        Raises:
+            DataError: if there are too few lines to have a share.
+        """
+        if self.share == 0:
+            return np.zeros(0, np.int64)
+        total = len(self.lines)
+        count = number_held_out(total, self.share, self.lines.source)
+        return np.sort(np.random.default_rng(self.seed).choice(total, count, replace=False)).astype(np.int64)
 
     def windows(self, cutter: Cutter) -> Windows:
         """The windows of all the source's lines, whichever are meant."""
-        key = ["lines", self._key(), cutter.key]
-        return kept_windows(key, lambda: (line for batch in line_batches(self.source) for line in cutter.lines(batch)))
+        key = ["lines", self.lines.key, cutter.key]
+        made = kept_windows(key, lambda: (line for batch in self.lines.batches() for line in cutter.lines(batch)))
+        self.lines.total = made.lines
+        return made
 
     def packed(self, cutter: Cutter) -> Windows:
         """The lines that are meant, packed into windows."""
         lines, among = self.windows(cutter), frozenset(self.some.tolist())
-        key = ["packed", self._key(), cutter.key, self.inside, sorted(among)]
+        key = ["packed", self.lines.key, cutter.key, self.inside, sorted(among)]
         return kept_windows(
-            key, lambda: cutter.pack(line for i, line in enumerate(lines.walk()) if (i in among) == self.inside)
+            key, lambda: cutter.pack(line for i, line in enumerate(self._walk(lines)) if (i in among) == self.inside)
         )
 
-    def _key(self) -> Any:
-        return hub_rows(self.source)._fingerprint if self.source.startswith(HUB) else digest(self.source)["xxh3_128"]
+    def _walk(self, windows: Windows) -> Iterator[Line]:
+        for done, line in enumerate(windows.walk()):
+            if done % _TOLD == 0:
+                self.lines.watch(f"packing {self.lines.source}", done, done / windows.lines)
+            yield line
 
 
 @dataclass(frozen=True)
@@ -126,8 +145,8 @@ class LanguageObjective(Objective):
     shortest: ClassVar[int] = 1
 
     def read(self, sources: Sequence[str]) -> Corpus:
-        """Count the lines that are not blank; the text itself stays where it is."""
-        return Corpus(tuple(Text(source, count_lines(source)) for source in sources))
+        """Look at the beginning; the text is read when it is tokenised, and how many lines it has is known then."""
+        return Corpus(tuple(Text(Lines(source, self.options, self.watch)) for source in sources))
 
     def joined(self, parts: Sequence[Corpus]) -> Corpus:
         """Several corpora, one after the other."""
@@ -136,13 +155,11 @@ class LanguageObjective(Objective):
     def held_out(self, rows: Corpus, share: float, seed: int, source: str) -> tuple[Corpus, Corpus]:
         """As the base class has it, from each source of its own."""
         del source
-        training, dev = [], []
-        for text in rows.parts:
-            count = number_held_out(len(text), share, text.source)
-            some = np.sort(np.random.default_rng(seed).choice(len(text), count, replace=False)).astype(np.int64)
-            training.append(replace(text, some=some))
-            dev.append(replace(text, some=some, inside=True))
-        return replace(rows, parts=tuple(training)), replace(rows, parts=tuple(dev))
+        training, dev = (
+            replace(rows, parts=tuple(replace(text, share=share, seed=seed, inside=inside) for text in rows.parts))
+            for inside in (False, True)
+        )
+        return training, dev
 
     def features(self, rows: Corpus, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenExamples:
         """``input_ids`` of windows of at most ``max_length``, special tokens included, and their ``place``.
@@ -154,7 +171,7 @@ class LanguageObjective(Objective):
         found = TokenExamples([_chosen(text, cutter, pack=rows.pack) for text in rows.parts])
         if len(found) == 0:
             least = f"{self.shortest} tokens" if self.shortest > 1 else "a token"
-            raise DataError(f"{rows.parts[0].source}: no line has {least}: there is nothing to predict.")
+            raise DataError(f"{rows.parts[0].lines.source}: no line has {least}: there is nothing to predict.")
         return found
 
 
@@ -163,76 +180,3 @@ def _chosen(text: Text, cutter: Cutter, *, pack: bool) -> _Chosen:
         return _Chosen(text.packed(cutter), np.zeros(0, np.int64), inside=False)
     windows = text.windows(cutter)
     return _Chosen(windows, windows.of_lines(text.some), inside=text.inside)
-
-
-def count_lines(source: str) -> int:
-    """How many lines are not blank.
-
-    Raises:
-        DataError: if the source is missing, not text, or has no such line or no column ``text``.
-    """
-    count = sum(map(len, line_batches(source)))
-    if count == 0:
-        raise DataError(f"{source}: holds no text, only blank lines.")
-    return count
-
-
-def line_batches(source: str) -> Iterator[list[str]]:
-    """The lines of a source that are not blank, many at a time; of a table, the cells of its column ``text``.
-
-    Raises:
-        DataError: if the source is missing, not text, or has no column ``text``.
-    """
-    batch: list[str] = []
-    held = 0
-    for line in _lines(source):
-        if line and not line.isspace():
-            batch.append(line)
-            held += len(line)
-            if len(batch) == _BATCH_LINES or held > _BATCH_CHARACTERS:
-                yield batch
-                batch, held = [], 0
-    if batch:
-        yield batch
-
-
-def _lines(source: str) -> Iterator[str]:
-    if source.startswith(HUB):
-        yield from _cells(source, hub_rows(source))
-        return
-    path = local_file(source)
-    kind = _TABLES.get(path.suffix.lower())
-    if kind is not None:
-        try:
-            with quiet_datasets():
-                rows = datasets.load_dataset(kind, data_files=str(path), split="train", streaming=True)
-                yield from _cells(source, rows)
-        except (ValueError, TypeError, datasets.exceptions.DatasetsError) as error:
-            raise DataError(f"{source}: cannot be read as {kind} ({' '.join(str(error).split())[:200]}).") from error
-        return
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            for line in file:
-                yield line.rstrip("\n")
-    except UnicodeDecodeError:
-        raise _not_utf8(source) from None
-
-
-def _cells(source: str, rows: Any) -> Iterator[str]:
-    for table in rows.with_format("arrow").iter(batch_size=_BATCH_LINES):
-        if "text" not in table.column_names:
-            raise DataError(f"{source}: has no column 'text', only {', '.join(table.column_names)}.")
-        yield from (str(cell) for cell in table["text"].to_pylist() if cell is not None)
-
-
-def _not_utf8(source: str) -> DataError:
-    """Which line it is: a file object only knows the place in its buffer."""
-    before = 0
-    try:
-        with local_file(source).open("rb") as file:
-            for line in file:
-                line.decode()
-                before += 1
-    except UnicodeDecodeError as error:
-        return DataError(f"{source}, line {before + 1}: not UTF-8 text ({error.reason}).")
-    return DataError(f"{source}: not UTF-8 text.")

@@ -19,6 +19,7 @@ from sftkit.errors import SettingsError
 from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.files import file_digest
 from sftkit.format.fingerprint import fingerprint
+from sftkit.tasks.options import options_about
 from sftkit.tasks.sources import digest
 from sftkit.training.ranks import is_first, world
 from sftkit.training.settings import RUN, Settings
@@ -66,6 +67,7 @@ def _described(settings: Settings) -> dict[str, Any]:
         | data
         | {
             "device": None,
+            "options": options_about(settings.options, settings.objective),
             "base": fingerprint(Checkpoint(settings.base)),
             "files": [file_digest(path) for path in files],
             "processes": world(),

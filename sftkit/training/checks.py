@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from sftkit.errors import SettingsError
-from sftkit.tasks.options import check_options
+from sftkit.tasks.options import check_options, check_streams
 
 if TYPE_CHECKING:
     from sftkit.training.settings import Settings
@@ -58,6 +58,7 @@ def check(made: Settings) -> None:
     check_options(made.options, made.objective)
     if made.pack and made.objective not in ("mlm", "clm"):
         raise SettingsError(f"--pack joins lines of text, for --mlm and --clm; this is --{made.objective}.")
+    check_streams(made.options, [*made.data, *made.dev, *(source.data for source in made.sources)])
     _check_sources(made)
     _check_method(made)
     _check_memory(made)

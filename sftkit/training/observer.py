@@ -54,6 +54,9 @@ class Observer:
     def loading(self, what: str) -> None:
         """Something that takes a while is being prepared."""
 
+    def reading(self, what: str, lines: int, share: float | None) -> None:
+        """So many lines of a long text were read, and what share of it that is, where it is known."""
+
     def planned(self, plan: Plan) -> None:
         """Model and data are loaded."""
 

@@ -50,6 +50,7 @@ class Prepared:
         """
         self.settings, self.observer = settings, observer
         self.objective: Objective = objective_of(settings.objective, settings.options)
+        self.objective.watch = observer.reading
         self._load_data()
         self._load_model()
         self._make_features()
@@ -76,11 +77,6 @@ class Prepared:
         self.objective.check_labels(objective.joined(dev), settings.dev or self.names)
         for text in objective.reading_notes():
             self.observer.note(text)
-        held_out = sum(len(rows) for rows in dev)
-        if not settings.dev and held_out < FEW_HELD_OUT:
-            self.observer.note(
-                f"examples held out to choose the best step on: {held_out}, too few to choose well. Give --dev FILE."
-            )
 
     def _load_model(self) -> None:
         settings, objective = self.settings, self.objective
@@ -131,6 +127,15 @@ class Prepared:
                 self.observer.note(f"{name}: {text}")
         for text in (text for evaluator in self.evaluators for text in evaluator.notes):
             self.observer.note(f"held-out data: {text}")
+        self._told_if_few()
+
+    def _told_if_few(self) -> None:
+        """How many examples are held out is known now, of text, too."""
+        held_out = sum(len(rows) for rows in self.dev_rows)
+        if not self.settings.dev and held_out < FEW_HELD_OUT:
+            self.observer.note(
+                f"examples held out to choose the best step on: {held_out}, too few to choose well. Give --dev FILE."
+            )
 
     def _open_sfts(self) -> list[SftFile | None]:
         """The SFT of each source of data, or None."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import datasets
@@ -15,9 +16,10 @@ from hypothesis import strategies as st
 from tokenizers import normalizers
 
 from sftkit.errors import CheckpointError, DataError
-from sftkit.tasks import text
 from sftkit.tasks.clm import CausalLM
+from sftkit.tasks.lines import Lines
 from sftkit.tasks.mlm import MaskedLM
+from sftkit.tasks.options import NO_OPTIONS
 from sftkit.tasks.text import LanguageObjective
 from sftkit.tasks.tokens import Cutter
 from tests import pico
@@ -63,7 +65,7 @@ def test_text_is_read_from_the_column_of_a_table(ending: str, tmp_path: Path) ->
     path = tmp_path / f"text.{ending}"
     table = Dataset.from_dict({"id": [1, 2, 3, 4], "text": ["ta mi", " ", "lo su", None]})
     {"csv": table.to_csv, "jsonl": table.to_json, "parquet": table.to_parquet}[ending](str(path))
-    assert list(text.line_batches(str(path))) == [["ta mi", "lo su"]]
+    assert list(Lines(str(path), NO_OPTIONS).batches()) == [["ta mi", "lo su"]]
 
 
 def test_a_table_without_text_is_an_error(tmp_path: Path) -> None:
@@ -80,7 +82,7 @@ def test_a_table_that_is_none_is_an_error(tmp_path: Path) -> None:
 def test_a_line_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_bytes(b"ta\n" * 5000 + b"caf\xe9\n")
     with pytest.raises(DataError, match=r"x\.txt, line 5001: not UTF-8"):
-        MaskedLM().read([str(tmp_path / "x.txt")])
+        windows(tmp_path / "x.txt")
 
 
 def test_a_second_run_does_not_tokenise_again(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,12 +113,12 @@ def test_other_text_or_another_window_is_tokenised_anew(tmp_path: Path) -> None:
 def test_a_text_that_cannot_be_read_to_its_end_leaves_no_tokens(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(source: str) -> object:
+    def broken(lines: Lines) -> Iterator[list[str]]:
         yield ["ta mi"]
         raise DataError("broken")
 
     rows = MaskedLM().read([str(write(tmp_path / "x.txt", "ta mi", "lo"))])
-    monkeypatch.setattr(text, "line_batches", broken)
+    monkeypatch.setattr(Lines, "batches", broken)
     with pytest.raises(DataError, match="broken"):
         MaskedLM().features(rows, pico.make_tokenizer(), 16)
     assert [path.suffix for path in cache.iterdir()] == [".lock"]

@@ -1,0 +1,145 @@
+"""The lines of one source of text, read from beginning to end, a batch at a time, and never kept.
+
+Plain text has a line each; a CSV, JSON or parquet file, or a data set on the hub, has them in its column ``text``.
+Local files are read where they are. A data set on the hub is fetched whole to where ``datasets`` keeps them, or read as
+a stream, of which nothing is kept. Not covered: a stream that breaks off for good (``datasets`` tries for minutes to
+go on with it) is read from its beginning in the next run.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from itertools import islice
+from typing import Any
+
+import datasets
+
+from sftkit.errors import DataError
+from sftkit.tasks.options import TaskOptions
+from sftkit.tasks.sources import HUB, Reading, digest, hub_text, local_file, nobody, understood
+
+#: Endings of files that hold a table; all others are plain text.
+_TABLES = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
+_BATCH_LINES, _BATCH_CHARACTERS = 1000, 1 << 20
+
+
+class Lines:
+    """The lines of a source that are not blank: all, or the first of them.
+
+    Attributes:
+        source: where they are.
+        total: how many they are, once somebody knows; ``len`` reads them if nobody does.
+    """
+
+    def __init__(self, source: str, options: TaskOptions, watch: Reading = nobody) -> None:
+        """Look at the first lines: most that can be wrong shows there.
+
+        Args:
+            source: a local file, or ``hf://dataset[:config][:split]``.
+            options: how many lines at most, and whether the hub is streamed.
+            watch: told how far it is, whenever all are read.
+
+        Raises:
+            DataError: if it is missing, not text, or has no line that is not blank or no column ``text``.
+        """
+        self.source, self.watch = source, watch
+        self.total: int | None = None
+        self._most, self._streaming = options.max_lines, options.streaming
+        self._share: Callable[[], float | None] = lambda: None  # what share of the source was read
+        if next(self._lines(), None) is None:
+            raise DataError(f"{source}: holds no text, only blank lines.")
+
+    def __len__(self) -> int:
+        if self.total is None:
+            self.total = sum(map(len, self.batches()))
+        return self.total
+
+    @cached_property
+    def key(self) -> list[Any]:
+        """What the lines follow from, of JSON's types.
+
+        A local file's bytes; of a stream the files that it is made of, each with the commit that it is from; of what
+        was fetched, the files that it was fetched into.
+        """
+        if self.source.startswith(HUB):
+            return [*self._hub.key, self._most]
+        found = digest(self.source, lambda share: self.watch(f"looking through {self.source}", 0, share))
+        return [_TABLES.get(local_file(self.source).suffix.lower(), "plain"), found["xxh3_128"], self._most]
+
+    def batches(self) -> Iterator[list[str]]:
+        """The lines, many at a time.
+
+        Raises:
+            DataError: if some of it is not text, or cannot be read.
+        """
+        batch: list[str] = []
+        held = done = 0
+        for line in self._lines():
+            batch.append(line)
+            held += len(line)
+            if len(batch) == _BATCH_LINES or held > _BATCH_CHARACTERS:
+                yield batch
+                done += len(batch)
+                self.watch(f"reading {self.source}", done, self._progress(done))
+                batch, held = [], 0
+        if batch:
+            yield batch
+
+    def _progress(self, done: int) -> float | None:
+        shares = [self._share() or 0.0, done / self._most if self._most else 0.0]
+        return min(1.0, max(shares)) or None
+
+    def _lines(self) -> Iterator[str]:
+        if self.source.startswith(HUB):
+            found = self._cells(self._hub.rows, self._hub.count)
+        elif kind := _TABLES.get(local_file(self.source).suffix.lower()):
+            found = self._cells(_table(self.source, kind), None)
+        else:
+            found = self._plain()
+        return islice((line for line in found if line and not line.isspace()), self._most)
+
+    @cached_property
+    def _hub(self) -> Any:
+        self.watch(f"fetching {self.source}", 0, None)
+        return hub_text(self.source, streaming=self._streaming)
+
+    def _plain(self) -> Iterator[str]:
+        path = local_file(self.source)
+        size = path.stat().st_size
+        try:
+            with path.open("rb") as raw, io.TextIOWrapper(raw, encoding="utf-8-sig") as file:
+                self._share = lambda: raw.tell() / size
+                for line in file:
+                    yield line.rstrip("\n")
+        except UnicodeDecodeError:
+            raise _not_utf8(self.source) from None
+
+    def _cells(self, rows: Any, count: int | None) -> Iterator[str]:
+        seen = 0
+        self._share = lambda: seen / count if count else None
+        with understood(self.source, "cannot be read"):
+            for table in rows.with_format("arrow").iter(batch_size=_BATCH_LINES):
+                if "text" not in table.column_names:
+                    raise DataError(f"{self.source}: has no column 'text', only {', '.join(table.column_names)}.")
+                seen += len(table)
+                yield from (str(cell) for cell in table["text"].to_pylist() if cell is not None)
+
+
+def _table(source: str, kind: str) -> Any:
+    with understood(source, f"cannot be read as {kind}"):
+        return datasets.load_dataset(kind, data_files=source, split="train", streaming=True)
+
+
+def _not_utf8(source: str) -> DataError:
+    """Which line it is: a file object only knows the place in its buffer."""
+    before = 0
+    try:
+        with local_file(source).open("rb") as file:
+            for line in file:
+                line.decode()
+                before += 1
+    except UnicodeDecodeError as error:
+        return DataError(f"{source}, line {before + 1}: not UTF-8 text ({error.reason}).")
+    return DataError(f"{source}: not UTF-8 text.")
