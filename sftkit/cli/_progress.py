@@ -70,11 +70,10 @@ class TrainingDisplay(Observer):
         if what != self._phase:
             self._stop()
             self._phase, self._spoke = what, time.monotonic()
-            self._start(None, TaskProgressColumn(), TextColumn("{task.fields[loss]}"))
+            self._start(None if share is None else 1.0, TaskProgressColumn(), TextColumn("{task.fields[loss]}"))
         told = f"{lines:,} lines  " if lines else ""
         if self._bar is not None:
-            total = 1.0 if share is not None else None
-            self._bar.update(self._task, completed=share or 0.0, total=total, loss=told)  # type: ignore[arg-type]
+            self._bar.update(self._task, completed=share or 0.0, loss=told)  # type: ignore[arg-type]
         elif time.monotonic() - self._spoke > _PLAIN_EVERY:
             self._spoke = time.monotonic()
             self._say(f"{self._title}{escape(what)}  {told}{'' if share is None else f'{share:.0%}'}".rstrip())
@@ -106,7 +105,8 @@ class TrainingDisplay(Observer):
     def _start(self, total: float | None, *columns: ProgressColumn) -> None:
         if self._quiet or not self._console.is_terminal:
             return
-        shown = (TextColumn("{task.description}"), BarColumn(), *columns, TimeRemainingColumn(), TextColumn("left"))
+        left = (TimeRemainingColumn(), TextColumn("left")) if total is not None else ()
+        shown = (TextColumn("{task.description}"), BarColumn(), *columns, *left)
         self._bar = Progress(*shown, console=self._console, transient=True)
         self._task = self._bar.add_task(escape(f"{self._title}{self._phase}"), total=total, loss="", best="")
         self._bar.start()

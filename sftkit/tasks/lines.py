@@ -102,7 +102,7 @@ class Lines:
 
     @cached_property
     def _hub(self) -> Any:
-        self.watch(f"fetching {self.source}", 0, None)
+        self.watch(f"{'opening' if self._streaming else 'fetching'} {self.source}", 0, None)
         return hub_text(self.source, streaming=self._streaming)
 
     def _plain(self) -> Iterator[str]:

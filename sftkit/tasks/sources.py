@@ -103,7 +103,7 @@ def hub_text(source: str, *, streaming: bool) -> HubText:
     with understood(source, "datasets cannot stream it"):
         builder = datasets.load_dataset_builder(name, config)
         stream = builder.as_streaming_dataset(split=split)
-    files = {part: [list(each), each.origin_metadata] for part, each in (builder.config.data_files or {}).items()}
+    files = {str(part): [list(each), each.origin_metadata] for part, each in (builder.config.data_files or {}).items()}
     known = (builder.info.splits or {}).get(split)
     made_by = [builder.dataset_name, builder.config_id, str(builder.config.version), builder.hash]
     return HubText(stream, [*made_by, files, split], known.num_examples if known else None)
