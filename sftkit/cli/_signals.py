@@ -1,12 +1,14 @@
 """Ctrl-C, SIGTERM and SIGHUP end a command in order: temporary files are removed, and a line says so.
 
-An exception that is raised by a signal can be lost: Python drops it where it hits a destructor or a callback. So a
-request to end is also remembered, and long work asks for it with :func:`check` now and then.
+An exception that is raised by a signal can be lost: Python drops it where it hits a destructor or a callback, and
+prints it, which is kept from it here. So a request to end is also remembered, and long work asks for it with
+:func:`check` now and then.
 """
 
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -38,9 +40,12 @@ def ended_in_order() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         names = []
     before = {name: signal.signal(getattr(signal, name), _end) for name in names}
+    print_lost = sys.unraisablehook
+    sys.unraisablehook = lambda lost: None if lost.exc_value in _asked else print_lost(lost)
     try:
         yield
     finally:
+        sys.unraisablehook = print_lost
         for name, handler in before.items():
             signal.signal(getattr(signal, name), handler)
 

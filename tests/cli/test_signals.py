@@ -42,6 +42,22 @@ def test_while_data_is_loaded_and_tokenised_it_ends_at_once(display: TrainingDis
         signal.raise_signal(signal.SIGINT)
 
 
+class _Dying:
+    """Ctrl-C comes while it is taken away."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_what_came_in_a_destructor_is_not_printed_and_not_forgotten(
+    display: TrainingDisplay, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _Dying()
+    with pytest.raises(KeyboardInterrupt):
+        display.waiting()
+    assert capsys.readouterr().err == ""
+
+
 def test_while_entries_are_chosen_it_ends_at_once(display: TrainingDisplay) -> None:
     display.phase("phase 1", 10)
     display.phase("select", 0)

@@ -6,13 +6,18 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import datasets
 import pytest
 
 from sftkit.cli import _bar, _progress, _signals
 from sftkit.cli._progress import TrainingDisplay
+from sftkit.evaluation.run import Scoring, evaluate
 from sftkit.format.files import SftFile, write
+from sftkit.tasks.lines import Lines
 from sftkit.tasks.options import TaskOptions
 from sftkit.training.lottery import learn
 from sftkit.training.settings import Settings, settings_for
@@ -74,6 +79,23 @@ def streamed(base: Path, source: str, *, streaming: bool) -> Settings:
     )  # fmt: skip
 
 
+def test_training_and_scoring_read_a_stream_to_its_end_once(
+    tmp_path: Path, pico_base: Path, hub: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches, ended = Lines.batches, []
+
+    def counted(lines: Lines) -> Iterator[list[str]]:
+        yield from batches(lines)
+        ended.append(lines.source)
+
+    monkeypatch.setattr(Lines, "batches", counted)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    learn(streamed(pico_base, hub, streaming=True))
+    assert ended == [hub]
+    evaluate(Scoring("mlm", TaskOptions(max_lines=50), device="cpu"), [hub], pico_base)
+    assert ended == [hub, hub]
+
+
 def test_a_run_on_a_stream_that_was_interrupted_ends_with_the_same_bytes(
     tmp_path: Path, pico_base: Path, hub: str
 ) -> None:
@@ -122,6 +144,7 @@ def test_a_signal_while_long_text_is_tokenised_ends_the_program_and_leaves_no_to
     )
     while not list(cache.glob("sftkit/*.part")):
         assert process.poll() is None
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors.count("\n")) == (130, 1), errors
