@@ -38,21 +38,6 @@ def show_results(results: Sequence[Result], outputs: Sequence[Path]) -> None:
     _render.table("", columns, [(name, *cells) for name, cells in rows])
 
 
-def document(result: Result, output: Path) -> dict[str, Any]:
-    """What a run learned, for ``--json``."""
-    metadata, phase2 = result.sft.metadata, result.phase2
-    return {
-        "sft": str(output),
-        "objective": metadata.objective,
-        "method": metadata.method,
-        "k": metadata.k,
-        "density": metadata.density,
-        "steps": {"phase1": result.phase1.steps if result.phase1 else 0, "phase2": phase2.steps},
-        "best": {"step": phase2.best_step, "metric": result.best_metric, "value": phase2.best_value},
-        "seconds": {part: round(seconds, 3) for part, seconds in result.seconds.items()},
-    }
-
-
 def _outcome(outcome: Outcome, metric: str) -> str:
     return f"{metric} {outcome.best_value:.4f} at step {outcome.best_step:,} of {outcome.steps:,}"
 
