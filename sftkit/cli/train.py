@@ -13,6 +13,7 @@ from sftkit.cli._training import document, show_results
 from sftkit.errors import SettingsError
 from sftkit.format.atomic import check_folder
 from sftkit.training.ranks import is_first
+from sftkit.training.settings import PART, RUN
 
 DEFAULT_BASE = "bert-base-multilingual-cased"
 
@@ -282,9 +283,13 @@ def _step(text: str | None) -> int | None:
 def _check_run_dir(run_dir: Path | None, *, resume: bool) -> None:
     if resume and run_dir is None:
         raise typer.BadParameter("--resume goes on with the run in a directory: name it with --run-dir.")
-    if run_dir is not None:
-        check_folder(run_dir)
-    if run_dir is not None and not resume and run_dir.exists() and any(run_dir.iterdir()):
+    if run_dir is None:
+        return
+    check_folder(run_dir)
+    there = {entry.name for entry in run_dir.iterdir()} if run_dir.is_dir() else set()
+    if resume and RUN not in there and not there <= {Path(RUN).with_suffix(PART).name}:
+        raise SettingsError(f"{run_dir} holds other things than a run. Name another --run-dir.")
+    if there and not resume:
         raise SettingsError(
             f"{run_dir} is not empty. Go on with the run in it with --resume, or name another --run-dir."
         )

@@ -22,7 +22,7 @@ from sftkit.format.fingerprint import fingerprint
 from sftkit.tasks.options import options_about
 from sftkit.tasks.sources import digest
 from sftkit.training.ranks import is_first, world
-from sftkit.training.settings import RUN, Settings
+from sftkit.training.settings import PART, RUN, Settings
 
 _MARK = "complete"
 _PREFIX = "checkpoint-"
@@ -105,6 +105,6 @@ def drop_checkpoints(folder: Path) -> None:
 
 def write_json(path: Path, document: Any) -> None:
     """Write a document, replacing what was there only once the new file is whole."""
-    part = path.with_suffix(".part")
+    part = path.with_suffix(PART)
     part.write_text(json.dumps(document) + "\n", encoding="utf-8")
     part.replace(path)

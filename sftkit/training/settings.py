@@ -18,6 +18,8 @@ LANGUAGE_DENSITY = 7_667_712 / 177_262_848
 TASK_DENSITY = 0.08
 #: What a run's directory says of the run.
 RUN = "run.json"
+#: How its name ends while it is written.
+PART = ".part"
 
 
 @dataclass(frozen=True)

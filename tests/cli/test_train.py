@@ -104,6 +104,21 @@ def test_a_run_directory_has_the_learning_curves_and_is_not_taken_by_another_run
     assert train(*arguments, "--overwrite", "--resume").status == 0
 
 
+def test_a_directory_that_holds_other_things_than_a_run_is_not_taken_for_one(
+    tmp_path: Path, pico_base: Path, corpus: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "run.part").touch()  # a run that was killed before it could say which it is
+    arguments = ("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--run-dir", run, "--resume")
+    (run / "model.safetensors").touch()
+    refused = train(*arguments)
+    assert (refused.status, refused.stderr.count("\n")) == (1, 1)
+    assert "other things than a run" in refused.stderr
+    (run / "model.safetensors").unlink()
+    assert train(*arguments).status == 0
+
+
 def test_a_run_that_is_done_gives_the_same_file_again(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
     output = tmp_path / "x.sft"
     arguments = ("--mlm", corpus, "--base", pico_base, "-o", output, "--run-dir", tmp_path / "run", "--resume")

@@ -195,6 +195,19 @@ def test_l1_pulls_towards_theta_and_not_away_from_the_sources(base: Path, source
     assert max(float(np.abs(matrix.data).max()) for matrix in sft.parameters.values()) < 2e-3
 
 
+@pytest.mark.parametrize("selection", ["full", "streaming"])
+def test_activations_that_are_computed_twice_are_so_under_the_same_sft(
+    selection: str, base: Path, sources: tuple[Source, Source]
+) -> None:
+    once, twice = (
+        learned(base, *sources, selection=selection, checkpoint_gradients=again).sft for again in (False, True)
+    )
+    assert once.names == twice.names
+    for name in once.names:
+        assert np.array_equal(once.entries(name)[0], twice.entries(name)[0])
+        assert np.array_equal(once.entries(name)[1], twice.entries(name)[1])
+
+
 def test_all_sources_are_recorded(base: Path, sources: tuple[Source, Source]) -> None:
     sft = learned(base, *sources, steps=1).sft
     assert sft.metadata.trained_with == tuple(read(source.sft).digest for source in sources)
