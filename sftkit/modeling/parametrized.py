@@ -25,17 +25,27 @@ def parametrized(model: PreTrainedModel, modules: Mapping[str, nn.Module]) -> It
     """
     parameters = backbone_parameters(model)
     asked = {name: parameter.requires_grad for name, parameter in parameters.items()}
-    for parameter in parameters.values():
-        parameter.requires_grad_(False)
-    places: list[tuple[nn.Module, str]] = []
+    places = put_on(model, modules)
     try:
-        for name, module in modules.items():
-            for owner, attribute in list(owners(model, parameters[name])):
-                parametrize.register_parametrization(owner, attribute, module, unsafe=True)
-                places.append((owner, attribute))
         yield
     finally:
-        for owner, attribute in places:
+        for owner, attribute in (place for each in places.values() for place in each):
             parametrize.remove_parametrizations(owner, attribute, leave_parametrized=False)
         for name, parameter in parameters.items():
             parameter.requires_grad_(asked[name])
+
+
+def put_on(model: PreTrainedModel, modules: Mapping[str, nn.Module]) -> dict[str, list[tuple[nn.Module, str]]]:
+    """The same, to stay.
+
+    Returns:
+        canonical name -> the places, (module, attribute), where that parameter is used.
+    """
+    parameters = backbone_parameters(model)
+    for parameter in parameters.values():
+        parameter.requires_grad_(False)
+    places = {name: list(owners(model, parameters[name])) for name in modules}
+    for name, module in modules.items():
+        for owner, attribute in places[name]:
+            parametrize.register_parametrization(owner, attribute, module, unsafe=True)
+    return places

@@ -26,18 +26,21 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, phi: torch.Tensor, weight: torch.Tensor, delta: SparseDelta) -> torch.Tensor:
-        ctx.delta, ctx.dtype = delta, phi.dtype
+        del phi
+        ctx.delta = delta
         return weight.view_as(weight)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         delta: SparseDelta = ctx.delta
         delta.stale = True  # an optimizer's step follows a backward pass
-        return gradients[0].reshape(-1)[delta.positions].to(ctx.dtype), None, None
+        return delta.summed(gradients[0].reshape(-1).index_select(0, delta.positions).float()), None, None
 
 
 class SparseDelta(nn.Module):
-    """φ on one weight: ``phi`` (float32 ``[k]``), its flat ``positions`` (int64 ``[k]``) and ``theta`` there.
+    """φ on one weight: ``phi`` (float32 ``[k]``), its flat ``positions`` (``[k]``) and ``theta`` there.
+
+    Positions are int32, or int64 in a weight of more than 2^31 elements.
 
     As a parametrization its forward takes the frozen weight and returns the same storage, into which θ + φ was written
     at the positions if φ may have changed since the last time. φ's version counter tells of most changes, but fused
@@ -49,8 +52,9 @@ class SparseDelta(nn.Module):
 
     def __init__(self, weight: torch.Tensor, positions: torch.Tensor) -> None:
         super().__init__()
-        theta = flat(weight)[positions].clone()
-        self.register_buffer("positions", positions, persistent=False)
+        theta = flat(weight).index_select(0, positions)
+        narrow = torch.int32 if weight.numel() <= 1 << 31 else torch.int64
+        self.register_buffer("positions", positions.to(narrow), persistent=False)
         self.register_buffer("theta", theta, persistent=False)
         self.phi = nn.Parameter(torch.zeros(len(positions), dtype=torch.float32, device=weight.device))
         self._written = self.phi._version
@@ -60,27 +64,39 @@ class SparseDelta(nn.Module):
         """The weight with θ + φ at the positions, differentiable in φ."""
         if self.stale or self.phi._version != self._written:
             self.write(weight)
+        return self.differentiable(weight)
+
+    def differentiable(self, weight: torch.Tensor) -> torch.Tensor:
+        """A weight that holds θ + φ, as a function of φ."""
         result: torch.Tensor = _Gather.apply(self.phi, weight, self)  # type: ignore[no-untyped-call]
         return result
 
     def write(self, weight: torch.Tensor) -> None:
-        """Put θ + φ into the weight, rounded once to the weight's dtype, as composing rounds it.
+        """Put θ + φ into the weight."""
+        self.put(weight, self.positions.long(), self.phi.detach())
+        self._written, self.stale = self.phi._version, False
+
+    def put(self, weight: torch.Tensor, positions: torch.Tensor, phi: torch.Tensor) -> None:
+        """Put θ + φ into a weight at positions (int64), rounded once to the weight's dtype, as composing rounds it.
 
         In half precision an entry therefore moves only once |φ| reaches half of θ's last digit (2^-9 |θ| in bfloat16).
         φ itself is float32 and adds smaller steps up until then.
         """
         with torch.no_grad():
             if weight.dtype == torch.float32:
-                value = self.theta + self.phi
+                value = self.theta + phi
             else:
-                value = narrowed(self.theta.double() + self.phi.double(), weight.dtype)
-            flat(weight).index_copy_(0, self.positions, value)
-        self._written, self.stale = self.phi._version, False
+                value = narrowed(self.theta.double() + phi.double(), weight.dtype)
+            flat(weight).index_copy_(0, positions, value)
+
+    def summed(self, gradient: torch.Tensor) -> torch.Tensor:
+        """φ's gradient, given the loss's at the positions, float32 ``[k]``."""
+        return gradient
 
     def restore(self, weight: torch.Tensor) -> None:
         """Put θ back, to the bit."""
         with torch.no_grad():
-            flat(weight).index_copy_(0, self.positions, self.theta)
+            flat(weight).index_copy_(0, self.positions.long(), self.theta)
 
 
 @contextmanager
@@ -91,7 +107,7 @@ def sparse_parameters(
 
     Args:
         model: its backbone parameters are frozen inside; its head is left alone.
-        positions: canonical name -> int64 flat positions.
+        positions: canonical name -> flat positions, int32 or int64.
 
     Yields:
         canonical name -> the delta on that parameter.

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 Keys = NDArray[np.uint32]
 #: A block of scores: parameter name, flat position of the first, sortable keys.
 Block = tuple[str, int, Keys]
+#: Flat positions, ascending: int32, or int64 where one does not fit.
+Positions = NDArray[np.integer[Any]]
 #: Elements a block should have: its temporaries then stay in the processor's cache.
 BLOCK = 1 << 18
 #: How often the blocks are gone through, if not very many scores are nearly the same.
@@ -35,12 +38,12 @@ class Selection:
     """Which entries were chosen.
 
     Attributes:
-        positions: parameter name -> int64 flat positions, strictly increasing; only parameters with entries.
+        positions: parameter name -> flat positions, strictly increasing; only parameters with entries.
         threshold: the smallest chosen key.
         tied: how many chosen entries have that very key.
     """
 
-    positions: dict[str, NDArray[np.int64]]
+    positions: dict[str, Positions]
     threshold: int
     tied: int
 
@@ -79,6 +82,11 @@ def threshold(blocks: Callable[[], Iterable[Keys]], k: int) -> tuple[int, int]:
     return (upper << _HALF) | lower, k - above - above_inside
 
 
+def narrow(positions: NDArray[np.int64]) -> Positions:
+    """Ascending positions in as few bytes as they need."""
+    return positions.astype(np.int32) if not len(positions) or positions[-1] < 1 << 31 else positions
+
+
 def _coarse(blocks: Iterable[Keys]) -> NDArray[np.int64]:
     """How many keys have each upper half."""
     histogram = np.zeros(_BINS, np.int64)
@@ -107,12 +115,12 @@ def _deciding_bin(histogram: NDArray[np.int64], k: int) -> tuple[int, int]:
 def _decided(blocks: Iterable[Block], upper: int, left: int) -> Selection:
     """All keys above those with one upper half, and so many of these, the largest."""
     floor, last = np.uint32(upper << _HALF), np.uint32((upper << _HALF) | (_BINS - 1))
-    parts, candidates = list[tuple[str, NDArray[np.int64], NDArray[np.int64]]](), list[Keys]()
+    parts, candidates = list[tuple[str, Positions, NDArray[np.int64]]](), list[Keys]()
     for name, start, keys in blocks:
         at = np.flatnonzero(keys >= floor)
         values = keys[at]
         open_ = np.flatnonzero(values <= last)
-        parts.append((name, at + start, open_))
+        parts.append((name, narrow(at + start), open_))
         candidates.append(values[open_])
     among = np.concatenate(candidates)
     left = min(left, len(among))
@@ -121,16 +129,16 @@ def _decided(blocks: Iterable[Block], upper: int, left: int) -> Selection:
     tied = left - int(stays.sum())
     stays[np.flatnonzero(among == threshold)[:tied]] = True
     ends = np.cumsum([len(open_) for _, _, open_ in parts])
-    found: dict[str, list[NDArray[np.int64]]] = {}
-    for (name, at, open_), stay in zip(parts, np.split(stays, ends[:-1]), strict=True):
-        if len(chosen := np.delete(at, open_[~stay])):
+    found = dict[str, list[Positions]]()
+    for (name, where, open_), stay in zip(parts, np.split(stays, ends[:-1]), strict=True):
+        if len(chosen := np.delete(where, open_[~stay])):
             found.setdefault(name, []).append(chosen)
     return Selection({name: np.concatenate(each) for name, each in found.items()}, threshold, tied)
 
 
 def _collected(blocks: Iterable[Block], threshold: int, ties: int) -> Selection:
     """All keys above a threshold, and so many of those at it, the first."""
-    found: dict[str, list[NDArray[np.int64]]] = {}
+    found = dict[str, list[Positions]]()
     left = ties
     for name, start, keys in blocks:
         chosen = np.flatnonzero(keys >= np.uint32(threshold))
@@ -140,5 +148,5 @@ def _collected(blocks: Iterable[Block], threshold: int, ties: int) -> Selection:
             tied = tied[:left]
         left -= len(tied)
         if len(chosen):
-            found.setdefault(name, []).append(chosen + start)
+            found.setdefault(name, []).append(narrow(chosen + start))
     return Selection({name: np.concatenate(parts) for name, parts in found.items()}, threshold, ties - left)

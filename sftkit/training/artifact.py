@@ -18,11 +18,12 @@ from transformers import PreTrainedModel
 
 from sftkit import __version__
 from sftkit.format.checkpoint import Checkpoint
-from sftkit.format.encoding import UNMOVED, Positions, Values
+from sftkit.format.encoding import UNMOVED, Values
 from sftkit.format.fingerprint import identify
 from sftkit.format.metadata import Metadata, ParameterSpec, Untied
 from sftkit.format.sft import SFT, density, to_csr
 from sftkit.modeling.backbone import backbone_parameters, head_names
+from sftkit.operations.topk import Positions
 from sftkit.tasks.base import Objective
 from sftkit.tasks.options import options_about
 from sftkit.tasks.sources import digest
@@ -61,12 +62,12 @@ def make_sft(trained: Trained, positions: Mapping[str, Positions], values: Mappi
 
     Args:
         trained: the run.
-        positions: canonical name -> int64 ``[n]``.
+        positions: canonical name -> ``[n]``.
         values: canonical name -> φ, float32 ``[n]``; entries that did not move are kept as ``UNMOVED``.
     """
     specs = _specs(trained)
     parameters = {
-        name: to_csr(at, np.where(values[name] == 0, UNMOVED, values[name]), specs[name], name)
+        name: to_csr(at.astype(np.int64), np.where(values[name] == 0, UNMOVED, values[name]), specs[name], name)
         for name, at in positions.items()
     }
     k = sum(len(at) for at in positions.values())

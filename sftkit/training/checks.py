@@ -108,8 +108,8 @@ def _check_memory(made: Settings) -> None:
         raise SettingsError(f"--base-dtype is {made.base_dtype!r}; known are f32, bf16.")
     if made.selection == "streaming":
         _check_streaming(made)
-    if made.fsdp and (made.method != "lottery" or made.selection != "full"):
-        raise SettingsError("--fsdp shares out full fine-tuning: it goes with --method lottery and --selection full.")
+    if made.fsdp and (made.method == "diff" or made.selection != "full"):
+        raise SettingsError("--fsdp goes with neither --method diff nor --selection streaming.")
     if made.base_dtype == "bf16" and made.precision == "f16":
         raise SettingsError("--precision f16 and --base-dtype bf16 do not go together.")
     if made.base_dtype == "bf16" and made.method == "lottery" and made.selection == "full":

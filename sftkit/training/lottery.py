@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ import torch
 from sftkit.errors import SettingsError
 from sftkit.format.encoding import Values
 from sftkit.format.sft import SFT
+from sftkit.modeling.backbone import flat
 from sftkit.modeling.sparse import SparseDelta, sparse_parameters
 from sftkit.operations.topk import PASSES
 from sftkit.training.artifact import Trained, make_sft
@@ -36,6 +38,7 @@ from sftkit.training.ranks import is_first, world
 from sftkit.training.regularisers import both, l1_on, l1_towards
 from sftkit.training.selection import Scores, Selection, at_random, check_finite, counted, highest, largest_of, watched
 from sftkit.training.settings import Settings
+from sftkit.training.sharded import like, whole
 from sftkit.training.snapshot import Snapshot
 from sftkit.training.sources import NO_DELTAS, SourcesEvaluator
 from sftkit.training.streaming import GradientSums
@@ -260,17 +263,37 @@ class _Run:
     ) -> tuple[Outcome, dict[str, Values]]:
         """Tune φ at the chosen positions, and the head; φ begins at 0, or at what was set aside less θ(0)."""
         positions = {name: torch.from_numpy(where) for name, where in selection.positions.items()}
-        with sparse_parameters(self.ready.model, positions) as deltas:
-            phis = {name: delta.phi for name, delta in deltas.items()}
-            if begin is not None and begin is not self.start:
-                for key, delta in deltas.items():
-                    moved = begin.tensor(key).reshape(-1)[positions[key]].to(delta.theta.device)
-                    delta.phi.detach().copy_(moved.float() - delta.theta.float())  # .data would not count as a change
-            regularise = l1_on(list(phis.values()), self.settings.l1 / self.ready.movable.size)
-            kept = {name: phi.detach() for name, phi in phis.items()} | self.ready.head()
-            outcome = self._run(name, steps, kept, regularise, deltas)
-            values = {name: phi.detach().cpu().numpy().copy() for name, phi in phis.items()}
+        already = self._moved(positions, begin) if begin is not None and begin is not self.start else {}
+        strength = self.settings.l1 / self.ready.movable.size
+        with self._phi_on(positions) as deltas:
+            phis = {key: delta.phi for key, delta in deltas.items()}
+            for key, moved in already.items():
+                phis[key].detach().copy_(like(moved, phis[key]))  # .data would not count as a change
+            kept = {key: phi.detach() for key, phi in phis.items()} | self.ready.head()
+            outcome = self._run(
+                name, steps, kept, l1_on(list(phis.values()), strength), deltas, sharded=self.settings.fsdp
+            )
+            values = {key: whole(phi.detach()).cpu().numpy().copy() for key, phi in phis.items()}
         return outcome, values
+
+    def _moved(self, positions: Mapping[str, torch.Tensor], to: Snapshot) -> dict[str, torch.Tensor]:
+        """How far what was set aside is from θ(0) at the positions, float32 ``[n]`` by name."""
+        result = {}
+        for name, where in positions.items():
+            weight = flat(self.ready.movable.maskable[name])
+            theta = weight.index_select(0, where.to(weight.device)).float().cpu()
+            result[name] = to.tensor(name).reshape(-1).index_select(0, where).float() - theta
+        return result
+
+    @contextmanager
+    def _phi_on(self, positions: Mapping[str, torch.Tensor]) -> Iterator[Mapping[str, SparseDelta]]:
+        """The model with φ on it; afterwards as it was, but for its head."""
+        if self.settings.fsdp:
+            yield self.ready.share_out_phi(positions)
+            self.ready.take_back()
+            return
+        with sparse_parameters(self.ready.model, positions) as deltas:
+            yield deltas
 
     def _run(
         self,

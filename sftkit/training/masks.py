@@ -17,6 +17,7 @@ from sftkit.errors import FormatError, MismatchError, SettingsError
 from sftkit.format.encoding import Positions
 from sftkit.format.files import SftFile
 from sftkit.format.safefile import SafeReader
+from sftkit.operations.topk import narrow
 from sftkit.training.selection import Avoided, Selection
 
 
@@ -86,7 +87,7 @@ def _selection(positions: Mapping[str, Positions], avoided: Avoided, why: str) -
     free = {name: at for name, at in free.items() if len(at)}
     if not free:
         raise SettingsError(why)
-    return Selection(free)
+    return Selection({name: narrow(at) for name, at in free.items()})
 
 
 def _read(path: Path) -> dict[str, tuple[Positions, tuple[int, ...]]]:

@@ -29,7 +29,7 @@ class Sizes:
         k: entries of φ.
         width: bytes of one weight of the backbone.
         processes: how many train together.
-        fsdp: whether they share out phase 1.
+        fsdp: whether they share out weights, gradients and moments.
     """
 
     weights: int
@@ -62,23 +62,26 @@ def phase1(sizes: Sizes, settings: Settings) -> Bytes:
     if settings.l1 or settings.criterion == "movement":
         needed["θ(0)"] = _F32 * sizes.maskable
     if sizes.fsdp:
-        return {what: -(-count // sizes.processes) for what, count in needed.items()}
+        return _shared(needed, sizes)
     return needed | _buckets(sizes, reduced1(sizes, settings))
 
 
 def phase2(sizes: Sizes) -> Bytes:
-    """Of phase 2: 16 bytes an entry for φ, its gradient and its moments; 8 for its position, and θ there.
+    """Of phase 2: 16 bytes an entry for φ, its gradient and its moments; 4 for its position, and θ there.
 
-    The dense gradient of one weight at a time lives while it is gathered.
+    The dense gradient of one weight at a time lives while it is gathered. Where weights are shared out, one more layer
+    is whole at a time, which is not counted.
     """
-    needed = {
+    shared = {
         "weights": sizes.weights,
         "φ": 4 * _F32 * sizes.k,
-        "positions": (8 + sizes.width) * sizes.k,
+        "θ at φ": sizes.width * sizes.k,
         "head": 3 * _F32 * sizes.head,
-        "one gradient": sizes.width * sizes.largest,
     }
-    return needed | _buckets(sizes, reduced2(sizes))
+    whole = {"positions": 4 * sizes.k, "one gradient": sizes.width * sizes.largest}
+    if sizes.fsdp:
+        return _shared(shared, sizes) | whole
+    return shared | whole | _buckets(sizes, reduced2(sizes))
 
 
 def reduced1(sizes: Sizes, settings: Settings) -> int:
@@ -90,6 +93,11 @@ def reduced1(sizes: Sizes, settings: Settings) -> int:
 def reduced2(sizes: Sizes) -> int:
     """Bytes that an optimizer step of phase 2 sums over processes: the gradients of φ and of the head."""
     return _F32 * (sizes.k + sizes.head)
+
+
+def _shared(needed: Bytes, sizes: Sizes) -> dict[str, int]:
+    """One process's part."""
+    return {what: -(-count // sizes.processes) for what, count in needed.items()}
 
 
 def _buckets(sizes: Sizes, reduced: int) -> dict[str, int]:

@@ -23,6 +23,7 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
+from transformers.trainer import SCHEDULER_NAME
 
 from sftkit.modeling.load import device_of, quiet
 from sftkit.tasks.base import Collator, Evaluator, mean_over_labels
@@ -34,6 +35,7 @@ from sftkit.training.order import Draws, Order
 from sftkit.training.ranks import is_first
 from sftkit.training.regularisers import Regulariser
 from sftkit.training.settings import Settings
+from sftkit.training.sharded import load_optimizer, save_optimizer
 from sftkit.training.snapshot import Snapshot
 from sftkit.training.sources import SOURCE, Sourced, SourcesEvaluator, SourceSfts, marked
 
@@ -60,7 +62,7 @@ class Phase:
         loss: the objective's; None where the model itself divides its loss by the labels of a whole step.
         regularise: called once before each optimizer step, to add the regulariser's gradient.
         lasting: whether the folder outlives the run, so that checkpoints are worth their time.
-        sharded: whether the model is; no checkpoints are made then.
+        sharded: whether the model is.
         snapshot: (step, where): set what is kept aside at that step, too.
         own_lr: parameters that have another learning rate than the rest, and that rate; it falls as the others do.
     """
@@ -114,7 +116,7 @@ def run_phase(phase: Phase, settings: Settings, observer: Observer) -> Outcome:
 
 def _train(phase: Phase, settings: Settings, observer: Observer, outcome: Outcome, best: Snapshot) -> None:
     set_seed(settings.seed)
-    saving = phase.lasting and not phase.sharded
+    saving = phase.lasting
     progress = ProgressCallback(observer, saving=saving)
     order = phase.order or Order([len(phase.features)], settings.seed)
     drawn, collator = Draws(phase.features), phase.collator
@@ -140,7 +142,7 @@ def _train(phase: Phase, settings: Settings, observer: Observer, outcome: Outcom
         )  # fmt: skip
         trainer.moving, trainer.progress, trainer.schedule = {**phase.kept, **phase.counted}, progress, schedule
         trainer.order, trainer.sources = order, phase.sources
-        trainer.own_lr = phase.own_lr
+        trainer.own_lr, trainer.sharded = phase.own_lr, phase.sharded
         checkpoint = latest_checkpoint(phase.folder) if saving else None
         if checkpoint is not None and step_of(Path(checkpoint)) >= phase.steps:
             trainer._load_from_checkpoint(checkpoint)  # the Trainer would do one step more
@@ -156,6 +158,7 @@ class _Trainer(Trainer):
     judge: Judge
     moving: Mapping[str, torch.Tensor]
     own_lr: tuple[Sequence[nn.Parameter], float]
+    sharded: bool
     progress: ProgressCallback
     schedule: Schedule
     order: Order
@@ -218,6 +221,28 @@ class _Trainer(Trainer):
         Snapshot(folder / "moving.safetensors", shared=True).save(self.moving)
         if self.args.should_save:
             write_json(folder / "judge.json", self.judge.document())
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if not self.sharded:
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        model, optimizer, scheduler = self._moved_by()
+        save_optimizer(model, optimizer, Path(output_dir))
+        if self.args.should_save:
+            torch.save(scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if not self.sharded or checkpoint is None:
+            super()._load_optimizer_and_scheduler(checkpoint)
+            return
+        model, optimizer, scheduler = self._moved_by()
+        load_optimizer(model, optimizer, Path(checkpoint))
+        scheduler.load_state_dict(torch.load(Path(checkpoint) / SCHEDULER_NAME, weights_only=True))
+
+    def _moved_by(self) -> tuple[Any, Any, Any]:
+        """The model, the optimizer itself, and the scheduler."""
+        optimizer: Any = self.optimizer
+        return self.model, optimizer.optimizer, self.lr_scheduler
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         del model

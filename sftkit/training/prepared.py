@@ -32,7 +32,7 @@ from sftkit.training.order import Order
 from sftkit.training.ranks import world
 from sftkit.training.selection import Selection
 from sftkit.training.settings import Settings
-from sftkit.training.sharded import shard
+from sftkit.training.sharded import shard, share_out_phi, whole
 from sftkit.training.sources import SourceSfts
 from sftkit.training.together import device_here
 
@@ -52,6 +52,7 @@ class Prepared:
         self.objective: Objective = objective_of(settings.objective, settings.options)
         self.objective.watch = observer.reading
         self._load_data()
+        self.sfts = self._open_sfts()
         self._load_model()
         self._make_features()
 
@@ -88,7 +89,6 @@ class Prepared:
         self.model = loaded.model
         self.max_length = min(settings.max_length, longest(self.model, self.tokenizer))
         fit_tokenizer(self.tokenizer, self.model, settings.base)
-        self.sfts = self._open_sfts()
         if not settings.sources and self.sfts[0] is not None:
             add_differences(self.model, [Weighted(self.sfts[0], settings.source_weight, str(settings.source_sft))])
         self.movable: Movable = freeze(self.model, is_task=objective.is_task, patterns=settings.freeze)
@@ -100,13 +100,22 @@ class Prepared:
 
     def share_out(self) -> None:
         """Shard the model over the processes; ``maskable`` and ``trainable`` are DTensors from now on."""
+        self.backbone = {}  # nothing may hold the weights whole
         shard(self.model)
         self.movable = replace(self.movable, maskable=self._maskable())
 
+    def share_out_phi(self, positions: Mapping[str, torch.Tensor]) -> Mapping[str, SparseDelta]:
+        """Put φ on the model and shard both over the processes; ``maskable`` and ``backbone`` are empty from now on."""
+        self.movable, self.backbone = replace(self.movable, maskable={}), {}
+        return share_out_phi(self.model, positions)
+
     def take_back(self) -> None:
-        """The model as it was loaded, whole in every process."""
+        """The model whole in every process: its backbone as it was loaded, its head as it is."""
+        head = {name: whole(tensor).cpu() for name, tensor in self.head().items()}
         del self.model, self.movable, self.backbone
         self._load_model()
+        for name, tensor in self.head().items():
+            tensor.copy_(head[name])
 
     def _maskable(self) -> dict[str, nn.Parameter]:
         parameters = backbone_parameters(self.model)

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from sftkit.errors import SettingsError
-from sftkit.format.encoding import Positions
-from sftkit.operations.topk import BLOCK, Block, select
+from sftkit.operations.topk import BLOCK, Block, Positions, select
 from sftkit.training.sharded import whole
 from sftkit.training.snapshot import Snapshot
 
@@ -34,7 +33,7 @@ class Selection:
     """The chosen positions.
 
     Attributes:
-        positions: canonical name -> int64 flat positions, strictly increasing; only parameters with entries.
+        positions: canonical name -> flat positions, strictly increasing; only parameters with entries.
         unmoved: how many of them did not move at all, where that was asked.
     """
 

@@ -98,9 +98,10 @@ def _additions(
     if delta is None:
         yield _Addition(parameter, where, phi)
         return
-    shared = torch.isin(where, delta.positions, assume_unique=True)
+    positions = delta.positions.long()
+    shared = torch.isin(where, positions, assume_unique=True)
     yield _Addition(parameter, where[~shared], phi[~shared])
-    yield _Addition(delta.theta, torch.searchsorted(delta.positions, where[shared]), phi[shared], delta)
+    yield _Addition(delta.theta, torch.searchsorted(positions, where[shared]), phi[shared], delta)
 
 
 class Sourced(Dataset[tuple[int, Any]]):

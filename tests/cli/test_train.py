@@ -177,8 +177,11 @@ def test_sharing_out_to_nobody_is_one_line(tmp_path: Path, pico_base: Path, corp
     assert "torchrun" in done.stderr
 
 
-def test_sharing_out_goes_with_full_fine_tuning_only(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
-    done = train("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--fsdp", "--method", "random")
+@pytest.mark.parametrize("option", [("--method", "diff"), ("--selection", "streaming")], ids=lambda pair: pair[1])
+def test_what_cannot_be_shared_out_is_refused(
+    option: tuple[str, str], tmp_path: Path, pico_base: Path, corpus: Path
+) -> None:
+    done = train("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--fsdp", *option)
     assert done.status == 2
     assert "--fsdp" in done.stderr
 

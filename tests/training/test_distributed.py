@@ -34,14 +34,19 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def command_of(folder: Path, base: Path, corpus: Path, name: str, launcher: list[str], *options: str) -> list[str]:
     return [
         sys.executable, *launcher, "-m", "sftkit", "train", "--mlm", str(corpus), "--base", str(base), "--steps", "6",
-        "--eval-every", "3", "--lr", "1e-2", "--k", "200", "--device", "cpu", "-o", str(folder / name), *options,
+        "--eval-every", "3", "--lr", "1e-2", "--device", "cpu", "-o", str(folder / name), *options,
+        *(() if "--density" in options else ("--k", "200")),
     ]  # fmt: skip
 
 
-def train(folder: Path, base: Path, corpus: Path, name: str, launcher: list[str], *options: str) -> api.SFT:
+def run(folder: Path, base: Path, corpus: Path, name: str, launcher: list[str], *options: str) -> None:
     command = command_of(folder, base, corpus, name, launcher, *options)
     done = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def train(folder: Path, base: Path, corpus: Path, name: str, launcher: list[str], *options: str) -> api.SFT:
+    run(folder, base, corpus, name, launcher, *options)
     return sftkit.read(folder / name)
 
 
@@ -71,16 +76,28 @@ def test_two_processes_learn_what_one_learns(
     [
         ("--l1", "0.1"),
         ("--criterion", "movement", "--rewind-to", "2", "--accumulate", "2", "--run-dir", "run", "--resume"),
+        pytest.param(("--method", "random"), marks=pytest.mark.slow),
+        pytest.param(("--iterations", "2", "--gradient-checkpointing"), marks=pytest.mark.slow),
     ],
-    ids=["l1", "movement"],
+    ids=["l1", "movement", "random", "rounds"],
 )
-def test_a_phase_1_that_is_shared_out_chooses_what_one_process_chooses(
+def test_shared_out_weights_learn_what_one_process_learns(
     options: tuple[str, ...], base: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     alone = tuple(option.replace("run", "alone") if option == "run" else option for option in options)
     one = train(tmp_path, base, corpus, "one.sft", [], "--batch-size", "8", *alone)
-    assert_close(train(tmp_path, base, corpus, "two.sft", two(), "--batch-size", "4", "--fsdp", *options), one)
+    both = train(tmp_path, base, corpus, "two.sft", two(), "--batch-size", "4", "--fsdp", *options)
+    assert_close(both, one)
+
+
+@pytest.mark.slow
+def test_shared_out_weights_learn_each_of_several_densities(base: Path, corpus: Path, tmp_path: Path) -> None:
+    options = ("--density", "0.01,0.05")
+    run(tmp_path, base, corpus, "one.sft", [], "--batch-size", "8", *options)
+    run(tmp_path, base, corpus, "two.sft", two(), "--batch-size", "4", "--fsdp", *options)
+    for density in ("0.01", "0.05"):
+        assert_close(*(sftkit.read(tmp_path / f"{name}-{density}.sft") for name in ("two", "one")))
 
 
 def test_the_bytes_that_a_step_sums_are_those_that_the_header_says(base: Path, corpus: Path) -> None:
@@ -111,32 +128,37 @@ def test_two_processes_under_the_sfts_of_two_sources_learn_what_one_learns_that_
 
 
 @pytest.mark.slow
-def test_processes_that_were_killed_or_ended_go_on_to_the_same_values(base: Path, corpus: Path, tmp_path: Path) -> None:
-    options = ["--batch-size", "4", "--steps", "40", "--eval-every", "2", "--rewind-to", "4", "--resume"]
+@pytest.mark.parametrize(("shared", "phase"), [((), "phase2-*"), (("--fsdp",), "phase1"), (("--fsdp",), "phase2-*")])
+def test_processes_that_were_killed_or_ended_go_on_to_the_same_values(
+    shared: tuple[str, ...], phase: str, base: Path, corpus: Path, tmp_path: Path
+) -> None:
+    options = ["--batch-size", "4", "--steps", "40", "--eval-every", "2", "--rewind-to", "4", "--resume", *shared]
     train(tmp_path, base, corpus, "whole.sft", two(), *options, "--run-dir", str(tmp_path / "whole"))
     for number in (signal.SIGKILL, signal.SIGTERM):
-        name, run = f"{number.name}.sft", tmp_path / number.name
-        command = [*command_of(tmp_path, base, corpus, name, two(), *options), "--run-dir", str(run)]
+        name, where = f"{number.name}.sft", tmp_path / number.name
+        command = [*command_of(tmp_path, base, corpus, name, two(), *options), "--run-dir", str(where)]
         process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, start_new_session=True)
-        while process.poll() is None and not list(run.glob("phase2-*/checkpoint-*/complete")):
+        while process.poll() is None and not list(where.glob(f"{phase}/checkpoint-*/complete")):
             time.sleep(0.05)
         if number == signal.SIGKILL:
-            for each in processes_of(run):
+            for each in processes_of(where):
                 os.kill(each, number)
         else:
             process.terminate()  # torchrun passes it on
         assert process.wait(120) != 0
-        train(tmp_path, base, corpus, name, two(), *options, "--run-dir", str(run))
+        train(tmp_path, base, corpus, name, two(), *options, "--run-dir", str(where))
         # not the bytes of the file: a mean training loss that was interrupted may differ in the record's last digits
         assert_equal(sftkit.read(tmp_path / name), sftkit.read(tmp_path / "whole.sft"))
 
 
 def assert_close(one: api.SFT, other: api.SFT) -> None:
-    """The same entries, and values but for rounding."""
+    """The same positions; values and head within what the order of sums makes."""
     assert one.names == other.names
     for name in one.names:
         assert np.array_equal(one.entries(name)[0], other.entries(name)[0])
         np.testing.assert_allclose(one.entries(name)[1], other.entries(name)[1], atol=1e-5)
+    for name in one.head:
+        np.testing.assert_allclose(one.head[name], other.head[name], atol=1e-5)
 
 
 def assert_equal(one: api.SFT, other: api.SFT) -> None:

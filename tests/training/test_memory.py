@@ -33,7 +33,7 @@ def bytes_of(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter]) -
     return sum(p.grad.nbytes for p in parameters if p.grad is not None), moments
 
 
-def test_phi_takes_16_bytes_an_entry_and_its_positions_12() -> None:
+def test_phi_takes_16_bytes_an_entry_and_its_positions_and_theta_4_each() -> None:
     model = pico.make_model()
     maskable = freeze(model, is_task=True, patterns=()).maskable
     chosen = at_random(maskable, K, 0).positions
@@ -45,7 +45,8 @@ def test_phi_takes_16_bytes_an_entry_and_its_positions_12() -> None:
         gradients, moments = bytes_of(optimizer, phis)
         needed = memory.phase2(memory.Sizes(0, 0, 0, head=0, k=K))
         assert sum(phi.nbytes for phi in phis) + gradients + moments == needed["φ"] == 16 * K
-        assert sum(d.positions.nbytes + d.theta.nbytes for d in deltas.values()) == needed["positions"] == 12 * K
+        assert sum(delta.positions.nbytes for delta in deltas.values()) == needed["positions"] == 4 * K
+        assert sum(delta.theta.nbytes for delta in deltas.values()) == needed["θ at φ"] == 4 * K
 
 
 def test_phase_1_takes_a_gradient_and_two_moments_of_all_that_moves() -> None:
@@ -73,7 +74,14 @@ def test_streaming_takes_weights_a_score_a_parameter_and_one_gradient() -> None:
     sizes = memory.Sizes(weights=2000, maskable=900, largest=500, head=50, k=K, width=2)
     made = settings_for("mlm", selection="streaming", base_dtype="bf16")
     assert memory.phase1(sizes, made) == {"weights": 2000, "scores": 3600, "one gradient": 1000, "head": 600}
-    assert memory.phase2(sizes)["positions"] == 10 * K
+    assert memory.phase2(sizes)["θ at φ"] == 2 * K
+
+
+def test_sharing_out_divides_everything_but_positions_and_one_gradient() -> None:
+    sizes = {"weights": 2000, "maskable": 900, "largest": 500, "head": 50, "k": K}
+    alone, shared = (memory.phase2(memory.Sizes(**sizes, processes=n, fsdp=n > 1)) for n in (1, 2))
+    whole = {"positions", "one gradient"}
+    assert shared == {what: count if what in whole else count // 2 for what, count in alone.items()}
 
 
 def test_phase_2_sums_the_gradients_of_phi_and_the_head_over_processes(sizes: memory.Sizes) -> None:
