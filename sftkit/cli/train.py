@@ -170,7 +170,7 @@ def train(
         bool, typer.Option("--gradient-checkpointing", help="Compute activations twice, to save memory.")
     ] = False,
     fsdp: Annotated[
-        bool, typer.Option("--fsdp", help="Share phase 1's weights, gradients and moments out over processes (FSDP2).")
+        bool, typer.Option("--fsdp", help="Share weights, gradients and moments out over processes (FSDP2).")
     ] = False,
     report_to: Annotated[
         list[str] | None, typer.Option("--report-to", metavar="NAME", help="A logger, such as tensorboard or wandb.")

@@ -11,19 +11,15 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from sftkit.errors import SettingsError
 from sftkit.format.encoding import Values
 from sftkit.format.sft import SFT
-from sftkit.modeling.backbone import flat
-from sftkit.modeling.sparse import SparseDelta, sparse_parameters
 from sftkit.operations.topk import PASSES
 from sftkit.training.artifact import Trained, make_sft
 from sftkit.training.checkpoints import claim
@@ -32,17 +28,16 @@ from sftkit.training.criteria import Criterion, criterion_of
 from sftkit.training.diffpruning import tune_relaxed
 from sftkit.training.judge import Outcome
 from sftkit.training.observer import Observer
-from sftkit.training.phase import DONE, Phase, run_phase
+from sftkit.training.phase import DONE
 from sftkit.training.prepared import Prepared
 from sftkit.training.ranks import is_first, world
-from sftkit.training.regularisers import both, l1_on, l1_towards
+from sftkit.training.regularisers import both, l1_towards
 from sftkit.training.selection import Scores, Selection, at_random, check_finite, counted, highest, largest_of, watched
 from sftkit.training.settings import Settings
-from sftkit.training.sharded import like, whole
 from sftkit.training.snapshot import Snapshot
-from sftkit.training.sources import NO_DELTAS, SourcesEvaluator
 from sftkit.training.streaming import GradientSums
 from sftkit.training.together import barrier, join
+from sftkit.training.tuning import Tuner
 
 
 @dataclass(frozen=True)
@@ -120,6 +115,7 @@ class _Run:
             claim(self.folder, self.each)
         barrier()
         self.ready = Prepared(self.settings, self.observer)
+        self.tuner = Tuner(self.ready, self.folder, lasting=self.lasting)
         self.start.save(self._changed())
         sizes = [self.ready.size_of(settings) for settings in self.each]
         self.observer.planned(self.ready.plan(sizes[0]))
@@ -194,7 +190,7 @@ class _Run:
         with clock("phase1"):
             steps = self.ready.steps(self.settings.phase1.total)
             self.observer.phase("phase 1", steps)
-            run = partial(self._run, "phase1", steps)
+            run = partial(self.tuner.run, "phase1", steps)
             outcome, moved = tune_relaxed(self.ready, run, self.settings.l0)
         self.observer.phase("select", 0)
         with clock("select"):
@@ -225,7 +221,7 @@ class _Run:
         if settings.selection == "streaming":
             sums = GradientSums(maskable, settings.criterion)
             with sums.listening():
-                outcome = self._run("phase1", steps, self.ready.head(), None, counted=sums.tensors)
+                outcome = self.tuner.run("phase1", steps, self.ready.head(), None, counted=sums.tensors)
             return outcome, Criterion(None, sums.tensors, sums.scores)
         if settings.fsdp:
             self.ready.share_out()
@@ -234,7 +230,7 @@ class _Run:
         regularise = l1_towards(maskable, self.start, settings.l1 / self.ready.movable.size)
         if settings.rewind_to != 0:
             self.rewound = Snapshot(self.folder / "rewind.safetensors", shared=self.lasting)
-        outcome = self._run(
+        outcome = self.tuner.run(
             "phase1", steps, self.ready.trainable(), both(criterion.observe, regularise), counted=criterion.tensors,
             sharded=settings.fsdp, snapshot=(settings.rewind_to, self.rewound) if settings.rewind_to else None,
         )  # fmt: skip
@@ -247,7 +243,7 @@ class _Run:
         for number, left in enumerate(self._rounds(k)[1:], start=2):
             steps = self.ready.steps(self.settings.phase1.total)
             self.observer.phase(f"phase 1, round {number}", steps)
-            _, values = self._tune(f"phase1-{k}-{number}", steps, selection)
+            _, values = self.tuner.tune(f"phase1-{k}-{number}", steps, selection)
             self.start.restore(self.ready.head())
             selection = largest_of(selection, values, left)
         return selection
@@ -256,73 +252,9 @@ class _Run:
         steps = self.ready.steps(self.settings.phase2.total)
         self.observer.phase("phase 2", steps)
         self.rewound.restore(self.ready.head())
-        return self._tune(f"phase2-{selection.k}", steps, selection, self.rewound)
-
-    def _tune(
-        self, name: str, steps: int, selection: Selection, begin: Snapshot | None = None
-    ) -> tuple[Outcome, dict[str, Values]]:
-        """Tune φ at the chosen positions, and the head; φ begins at 0, or at what was set aside less θ(0)."""
-        positions = {name: torch.from_numpy(where) for name, where in selection.positions.items()}
-        already = self._moved(positions, begin) if begin is not None and begin is not self.start else {}
-        strength = self.settings.l1 / self.ready.movable.size
-        with self._phi_on(positions) as deltas:
-            phis = {key: delta.phi for key, delta in deltas.items()}
-            for key, moved in already.items():
-                phis[key].detach().copy_(like(moved, phis[key]))  # .data would not count as a change
-            kept = {key: phi.detach() for key, phi in phis.items()} | self.ready.head()
-            outcome = self._run(
-                name, steps, kept, l1_on(list(phis.values()), strength), deltas, sharded=self.settings.fsdp
-            )
-            values = {key: whole(phi.detach()).cpu().numpy().copy() for key, phi in phis.items()}
-        return outcome, values
-
-    def _moved(self, positions: Mapping[str, torch.Tensor], to: Snapshot) -> dict[str, torch.Tensor]:
-        """How far what was set aside is from θ(0) at the positions, float32 ``[n]`` by name."""
-        result = {}
-        for name, where in positions.items():
-            weight = flat(self.ready.movable.maskable[name])
-            theta = weight.index_select(0, where.to(weight.device)).float().cpu()
-            result[name] = to.tensor(name).reshape(-1).index_select(0, where).float() - theta
-        return result
-
-    @contextmanager
-    def _phi_on(self, positions: Mapping[str, torch.Tensor]) -> Iterator[Mapping[str, SparseDelta]]:
-        """The model with φ on it; afterwards as it was, but for its head."""
-        if self.settings.fsdp:
-            yield self.ready.share_out_phi(positions)
-            self.ready.take_back()
-            return
-        with sparse_parameters(self.ready.model, positions) as deltas:
-            yield deltas
-
-    def _run(
-        self,
-        name: str,
-        steps: int,
-        kept: dict[str, torch.Tensor],
-        regularise: Any,
-        deltas: Mapping[str, SparseDelta] = NO_DELTAS,
-        **more: Any,
-    ) -> Outcome:
-        ready, objective, sfts = self.ready, self.ready.objective, self.ready.in_turns(deltas)
-        phase = Phase(
-            model=ready.model,
-            kept=kept,
-            features=ready.features,
-            order=ready.order,
-            collator=objective.collator(ready.tokenizer, self.settings.seed),
-            evaluator=SourcesEvaluator(ready.evaluators, sfts) if sfts else ready.evaluators[0],
-            sources=sfts,
-            metric=objective.best_metric,
-            greater=objective.greater_is_better,
-            steps=steps,
-            folder=self.folder / name,
-            regularise=regularise,
-            lasting=self.lasting,
-            loss=objective.loss,
-            **more,
+        return self.tuner.tune(
+            f"phase2-{selection.k}", steps, selection, self.rewound if self.rewound is not self.start else None
         )
-        return run_phase(phase, self.settings, self.observer)
 
     def _trained(self, phase1: Outcome | None, phase2: Outcome) -> Trained:
         return Trained(

@@ -94,7 +94,7 @@ class Settings:
         device: "auto", "cpu", "cuda" or "mps".
         precision: "f32", "bf16" or "f16": autocast's dtype.
         accumulate: batches whose gradients are summed for one optimizer step.
-        fsdp: phase 1 with its weights, gradients and moments shared out over the processes.
+        fsdp: with weights, gradients and moments shared out over the processes.
         checkpoint_gradients: compute activations again in the backward pass, to save memory.
         report_to: loggers of the Trainer, such as "tensorboard".
     """

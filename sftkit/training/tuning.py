@@ -1,0 +1,116 @@
+"""What a run trains, whichever its method: the model as it is, or φ on it.
+
+Covers what one phase needs of a run: its data, its folder, θ shared out or not. Which entries φ has, and what a phase
+begins from, is its caller's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sftkit.format.encoding import Values
+from sftkit.modeling.backbone import flat
+from sftkit.modeling.sparse import SparseDelta, sparse_parameters
+from sftkit.training.judge import Outcome
+from sftkit.training.phase import Phase, run_phase
+from sftkit.training.prepared import Prepared
+from sftkit.training.regularisers import l1_on
+from sftkit.training.selection import Selection
+from sftkit.training.sharded import like, whole
+from sftkit.training.snapshot import Snapshot
+from sftkit.training.sources import NO_DELTAS, SourcesEvaluator
+
+
+class Tuner:
+    """Runs phases on a run's model and data."""
+
+    def __init__(self, ready: Prepared, folder: Path, *, lasting: bool) -> None:
+        """Say for which run.
+
+        Args:
+            ready: its model and data.
+            folder: the phases get folders of their own in it.
+            lasting: whether that outlives the run.
+        """
+        self._ready, self._folder, self._lasting = ready, folder, lasting
+
+    def tune(
+        self, name: str, steps: int, selection: Selection, begin: Snapshot | None = None
+    ) -> tuple[Outcome, dict[str, Values]]:
+        """Tune φ at the chosen positions, and the head; φ begins at 0, or at what was set aside less θ(0)."""
+        positions = {name: torch.from_numpy(where) for name, where in selection.positions.items()}
+        already = self._moved(positions, begin) if begin is not None else {}
+        strength = self._ready.settings.l1 / self._ready.movable.size
+        with self._phi_on(positions) as deltas:
+            phis = {key: delta.phi for key, delta in deltas.items()}
+            for key, moved in already.items():
+                phis[key].detach().copy_(like(moved, phis[key]))  # .data would not count as a change
+            kept = {key: phi.detach() for key, phi in phis.items()} | self._ready.head()
+            outcome = self.run(
+                name, steps, kept, l1_on(list(phis.values()), strength), deltas, sharded=self._ready.settings.fsdp
+            )
+            values = {key: whole(phi.detach()).cpu().numpy().copy() for key, phi in phis.items()}
+        return outcome, values
+
+    def _moved(self, positions: Mapping[str, torch.Tensor], to: Snapshot) -> dict[str, torch.Tensor]:
+        """How far what was set aside is from θ(0) at the positions, float32 ``[n]`` by name."""
+        result = {}
+        for name, where in positions.items():
+            weight = flat(self._ready.movable.maskable[name])
+            theta = weight.index_select(0, where.to(weight.device)).float().cpu()
+            result[name] = to.tensor(name).reshape(-1).index_select(0, where).float() - theta
+        return result
+
+    @contextmanager
+    def _phi_on(self, positions: Mapping[str, torch.Tensor]) -> Iterator[Mapping[str, SparseDelta]]:
+        """The model with φ on it; afterwards as it was, but for its head."""
+        if self._ready.settings.fsdp:
+            yield self._ready.share_out_phi(positions)
+            self._ready.take_back()
+            return
+        with sparse_parameters(self._ready.model, positions) as deltas:
+            yield deltas
+
+    def run(
+        self,
+        name: str,
+        steps: int,
+        kept: dict[str, torch.Tensor],
+        regularise: Any,
+        deltas: Mapping[str, SparseDelta] = NO_DELTAS,
+        **more: Any,
+    ) -> Outcome:
+        """Run a phase.
+
+        Args:
+            name: of its folder.
+            steps: how many.
+            kept: the tensors to set aside at the best step, by name.
+            regularise: see :class:`~sftkit.training.phase.Phase`.
+            deltas: φ on the model, if it is there.
+            more: further attributes of the phase.
+        """
+        ready, objective, sfts = self._ready, self._ready.objective, self._ready.in_turns(deltas)
+        phase = Phase(
+            model=ready.model,
+            kept=kept,
+            features=ready.features,
+            order=ready.order,
+            collator=objective.collator(ready.tokenizer, ready.settings.seed),
+            evaluator=SourcesEvaluator(ready.evaluators, sfts) if sfts else ready.evaluators[0],
+            sources=sfts,
+            metric=objective.best_metric,
+            greater=objective.greater_is_better,
+            steps=steps,
+            folder=self._folder / name,
+            regularise=regularise,
+            lasting=self._lasting,
+            loss=objective.loss,
+            **more,
+        )
+        return run_phase(phase, ready.settings, ready.observer)
