@@ -224,8 +224,8 @@ class Objective(ABC):
         unknown = sorted(set(self.labels_in(rows)) - set(self.labels))
         if unknown:
             raise MismatchError(
-                f"{', '.join(sources)}: holds the label {shortened(unknown, 3)}, which was not learned (there are "
-                f"{shortened(self.labels)}). {self.mending(unknown[0])}"
+                f"{', '.join(sources)}: not among the labels that were learned ({shortened(self.labels)}): "
+                f"{shortened(unknown, 3)}. {self.mending(unknown[0])}"
             )
 
     def mending(self, label: str) -> str:

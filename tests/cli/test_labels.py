@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sftkit.format.files import SftFile
 from tests.cli.run import Outcome, sftkit
 
 NER = "ta B-PER\nmi I-PER\nlo O\n\nka B-LOC\nsu O\n\nra B-DATE\nlo O\n\n" * 12
@@ -59,7 +60,7 @@ def test_a_type_is_left_out_at_test_and_at_training(tmp_path: Path, pico_base: P
     assert trained.status == 0, trained.stderr
     told = sftkit("evaluate", pico_base, tmp_path / "x.sft", "--ner", folder / "ner.txt")
     assert told.status == 1
-    assert "holds the label B-DATE, I-DATE, which was not learned" in told.stderr
+    assert "(O, B-LOC, I-LOC, B-PER, I-PER): B-DATE, I-DATE." in told.stderr
     assert "--map-label DATE=O" in told.stderr
     assert document(pico_base, tmp_path / "x.sft", "--ner", folder / "ner.txt", *left_out)["metrics"]["f1"] > 0.9
 
@@ -129,6 +130,13 @@ def test_few_held_out_examples_are_told_and_those_that_are_given_are_not(
     assert "too few" not in sftkit("train", *data, "--dev", folder / "nli.tsv", *common).stderr
 
 
+def test_labels_that_only_held_out_examples_have_are_learned_too(tmp_path: Path, pico_base: Path) -> None:
+    (tmp_path / "x.txt").write_text("".join(f"ta B-T{i}\n\n" for i in range(20)))
+    done = sftkit("train", "--ner", tmp_path / "x.txt", "--base", pico_base, "-o", tmp_path / "x.sft", *QUICK)
+    assert done.status == 0, done.stderr
+    assert len(SftFile(tmp_path / "x.sft").metadata.labels) == 41
+
+
 def _fails(status: int, *arguments: object) -> str:
     done: Outcome = sftkit(*arguments)
     assert done.status == status, done.stderr
@@ -147,13 +155,18 @@ def test_a_language_alone_is_no_model_for_a_task(pico_base: Path, folder: Path, 
     [
         ("ner", "--ner", "1\tta\t_\tNOUN\t_\t_\t0\troot\t_\t_\n", "line 1: '_' in the last column is no BIO tag"),
         ("ner", "--ner", "premise\thypothesis\tlabel\n", "line 1: 'label' in the last column is no BIO tag"),
-        ("ner", "--ner", "ta B-ORG\n", "holds the label B-ORG, I-ORG, which was not learned"),
+        (
+            "ner",
+            "--ner",
+            "ta B-ORG\n",
+            "not among the labels that were learned (O, B-DATE, I-DATE, B-LOC, I-LOC, B-PER, …): B-ORG, I-ORG.",
+        ),
         ("nli", "--nli", "only text here\n", "no table. Tables end in .tsv"),
         ("nli", "--nli", "text\tlabel\na\tb\n", "has no column premise or sentence1"),
         ("nli", "--nli", "premise\thypothesis\tlabel\na\tb\t0\n", "--map-label 0=LABEL"),
         ("nli", "--nli", "premise\thypothesis\tlabel\na\tb\tnot so\n", "--map-label 'not so=LABEL'"),
         ("nli", "--classify", "text\tlabel\na\t0\n", "was trained with --nli, not --classify"),
-        ("classify", "--classify", "text\tlabel\na\t7\n", "holds the label 7, which was not learned"),
+        ("classify", "--classify", "text\tlabel\na\t7\n", "not among the labels that were learned (0, 1, 2): 7."),
     ],
 )
 def test_data_that_do_not_fit_are_told_in_one_line(

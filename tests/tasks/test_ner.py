@@ -94,7 +94,7 @@ def test_entities_that_begin_with_i_are_counted_and_told(tmp_path: Path) -> None
 def test_a_type_that_was_not_learned_is_named_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text(FILE)
     objective = NamedEntities().with_labels(LABELS)
-    with pytest.raises(MismatchError, match=r"x.txt: holds the label B-DATE, .*--map-label DATE=O"):
+    with pytest.raises(MismatchError, match=r"x.txt: not among the labels .*: B-DATE, .*--map-label DATE=O"):
         objective.check_labels(objective.read([str(tmp_path / "x.txt")]), ["x.txt"])
 
 

@@ -97,7 +97,7 @@ def test_numbers_stand_for_words_where_the_user_says_so(tmp_path: Path) -> None:
 
 def test_a_label_that_was_not_learned_is_named_with_what_to_do(tmp_path: Path) -> None:
     rows = _objective().read([_file(tmp_path, ["0", "1"])])
-    with pytest.raises(MismatchError, match=r"x.tsv: holds the label 0, 1, which was not .*--map-label 0=LABEL"):
+    with pytest.raises(MismatchError, match=r"x.tsv: not among the labels .*: 0, 1\. .*--map-label 0=LABEL"):
         _objective().check_labels(rows, ["x.tsv"])
 
 
