@@ -128,6 +128,8 @@ class Objective(ABC):
     labelled: ClassVar[bool] = False
     #: Labels that are the same for all data; none: they are learned from it.
     fixed_labels: ClassVar[tuple[str, ...]] = ()
+    #: Whether data that is scored may have labels that were not learned: they count as wrong.
+    new_labels: ClassVar[bool] = False
     #: The Trainer's loss function; None where the model itself divides its loss by the labels of a whole step.
     loss: ClassVar[Callable[..., Any] | None] = staticmethod(mean_over_labels)
     auto_class: ClassVar[Any]
@@ -216,13 +218,13 @@ class Objective(ABC):
         return self.with_labels(have)
 
     def check_labels(self, rows: Dataset, sources: Sequence[str]) -> None:
-        """See that all labels in the rows are among the objective's.
+        """See that all labels in the rows are among the objective's, unless there may be others.
 
         Raises:
             MismatchError: naming the data, a label, and what to do.
         """
         unknown = sorted(set(self.labels_in(rows)) - set(self.labels))
-        if unknown:
+        if unknown and not self.new_labels:
             raise MismatchError(
                 f"{', '.join(sources)}: not among the labels that were learned ({shortened(self.labels)}): "
                 f"{shortened(unknown, 3)}. {self.mending(unknown[0])}"

@@ -50,6 +50,7 @@ class DependencyParsing(Objective):
     takes_words: ClassVar[bool] = True
     labelled: ClassVar[bool] = True
     fixed_labels: ClassVar[tuple[str, ...]] = RELATIONS
+    new_labels: ClassVar[bool] = True  # subtypes
     loss: ClassVar[None] = None
     auto_class: ClassVar[Any] = AutoModelForDependencyParsing
 
@@ -83,9 +84,6 @@ class DependencyParsing(Objective):
         """The universal relations, and with ``--subtypes`` the subtypes in the rows."""
         found = {self._label(name) for relations in rows["relations"][:] for name in relations}
         return RELATIONS + tuple(sorted(found - set(RELATIONS)))
-
-    def check_labels(self, rows: Dataset, sources: Sequence[str]) -> None:
-        """Nothing is left to see: relations were checked on reading, and a subtype may be new."""
 
     def write_predictions(self, source: str, predicted: Sequence[Any], path: Path) -> None:
         """The CoNLL-U file with the predicted trees in HEAD and DEPREL, and no enhanced graph in DEPS."""

@@ -74,7 +74,8 @@ class Prepared:
         # under an SFT each, sources are scored one by one
         self.dev_rows = dev if settings.sources else [objective.joined(dev)]
         self.train_rows = [each.packed() for each in rows] if settings.pack else rows
-        labelled = self.train_rows if settings.dev else [*self.train_rows, *dev]
+        apart = settings.dev or objective.new_labels
+        labelled = self.train_rows if apart else [*self.train_rows, *dev]
         self.objective = objective.with_labels(objective.labels_in(objective.joined(labelled)))
         self.objective.check_labels(objective.joined(dev), settings.dev or self.names)
         for text in objective.reading_notes():

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sftkit.format.files import read
+from sftkit.format.files import SftFile, read
+from sftkit.tasks.conllu_files import RELATIONS
 from tests.cli.run import sftkit
 
 
@@ -103,3 +104,13 @@ def test_a_tree_that_is_none_is_told_by_line(tmp_path: Path, pico_base: Path, tr
     done = sftkit("train", "--dep", tmp_path / "bad.conllu", "--base", pico_base, "-o", tmp_path / "x.sft")
     assert done.status == 1
     assert "line 5: HEAD is 9" in done.stderr
+
+
+def test_subtypes_that_only_held_out_sentences_have_are_not_learned(tmp_path: Path, pico_base: Path) -> None:
+    row = "{}\t{}\t_\t_\t_\t_\t{}\t{}\t_\t_\n"
+    sentences = [row.format(1, "ta", 0, "root") + row.format(2, "mi", 1, f"obl:t{i}") for i in range(20)]
+    (tmp_path / "x.conllu").write_text("\n".join(sentences) + "\n")
+    options = ("--base", pico_base, "--steps", 1, "--k", 9, "--method", "random", "--device", "cpu", "--subtypes")
+    done = sftkit("train", "--dep", tmp_path / "x.conllu", "-o", tmp_path / "x.sft", *options)
+    assert done.status == 0, done.stderr
+    assert len(SftFile(tmp_path / "x.sft").metadata.labels) == len(RELATIONS) + 19
