@@ -74,7 +74,9 @@ class Job:
         from dataclasses import replace
 
         from sftkit.format.atomic import check_output
+        from sftkit.format.safefile import SafeReader
         from sftkit.hub import resolve_model
+        from sftkit.tasks.local import check_local
         from sftkit.training.checks import check
         from sftkit.training.settings import RUN, Source, settings_for
 
@@ -106,6 +108,9 @@ class Job:
                 check(replace(settings, density=density))
         except SettingsError as error:  # what settings_for refuses is an option's value
             raise typer.BadParameter(str(error)) from None
+        check_local([*self.data, *settings.dev, *(source.data for source in sources)])
+        for file in files:
+            SafeReader(file)
         return replace(settings, base=resolve_model(self.base))
 
     def _left(self, done: int) -> str:

@@ -37,12 +37,14 @@ class Request:
             SettingsError, OutputExistsError, typer.BadParameter: if it cannot be done.
         """
         from sftkit.format.atomic import check_output
+        from sftkit.tasks.local import check_local
 
         if self.csv is not None:
             check_output(self.csv, overwrite=overwrite, inputs=self._inputs(), directory=False)
             if self.predictions is not None and self.csv.resolve() == self.predictions.resolve():
                 raise typer.BadParameter(f"--csv and --predictions both name {self.csv}; each is a file of its own.")
         if self.each is None:
+            check_local(self.data)
             return
         if self.predictions is not None:
             raise SettingsError("--predictions is for one set of data at a time: leave --each out.")

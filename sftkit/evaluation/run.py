@@ -22,9 +22,10 @@ from sftkit.operations.arithmetic import Weighted, paths
 from sftkit.operations.bases import check_belongs
 from sftkit.operations.heads import brings_task_head
 from sftkit.tasks.base import Evaluator, Objective, Scores
+from sftkit.tasks.local import HUB
 from sftkit.tasks.options import NO_OPTIONS, TaskOptions
 from sftkit.tasks.registry import objective_of
-from sftkit.tasks.sources import HUB, Reading, nobody
+from sftkit.tasks.sources import Reading, nobody
 
 #: Told how many of how many examples, or windows of them, were predicted.
 Watch = Callable[[int, int], None]

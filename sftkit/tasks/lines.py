@@ -17,8 +17,9 @@ from typing import Any
 import datasets
 
 from sftkit.errors import DataError
+from sftkit.tasks.local import HUB, local_file
 from sftkit.tasks.options import TaskOptions
-from sftkit.tasks.sources import HUB, Reading, digest, hub_text, local_file, nobody, understood
+from sftkit.tasks.sources import Reading, digest, hub_text, nobody, understood
 
 #: Endings of files that hold a table; all others are plain text.
 _TABLES = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}

@@ -20,7 +20,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from sftkit.errors import DataError, MismatchError
 from sftkit.tasks.base import Evaluator, shortened
 from sftkit.tasks.conll_files import OUTSIDE, is_tag, tagged_sentences, to_iob2, write_tags
-from sftkit.tasks.sources import HUB, hub_table, joined
+from sftkit.tasks.local import HUB
+from sftkit.tasks.sources import hub_table, joined
 from sftkit.tasks.tally import Tally, by_name, precision_recall_f1
 from sftkit.tasks.token_labels import TokenEvaluator, TokenLabels
 

@@ -15,7 +15,8 @@ from transformers import PreTrainedTokenizerBase
 
 from sftkit.tasks.base import Evaluator
 from sftkit.tasks.conllu_files import UPOS, checked_tag, tagged_sentences, write_columns
-from sftkit.tasks.sources import HUB, hub_table, joined
+from sftkit.tasks.local import HUB
+from sftkit.tasks.sources import hub_table, joined
 from sftkit.tasks.tally import Tally, accuracy
 from sftkit.tasks.token_labels import TokenEvaluator, TokenLabels
 

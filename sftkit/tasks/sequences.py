@@ -27,8 +27,9 @@ from transformers import (
 
 from sftkit.errors import DataError
 from sftkit.tasks.base import IGNORED, Collator, Evaluator, Objective, to_device
+from sftkit.tasks.local import HUB
 from sftkit.tasks.options import COLUMNS
-from sftkit.tasks.sources import HUB, hub_table, joined, quiet_datasets
+from sftkit.tasks.sources import hub_table, joined, quiet_datasets
 from sftkit.tasks.tables import Column, Table, cell, find_columns, read_table, write_table
 from sftkit.tasks.tally import Tally, accuracy_and_macro_f1, by_name
 

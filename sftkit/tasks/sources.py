@@ -13,8 +13,8 @@ import xxhash
 from datasets import Dataset, concatenate_datasets
 
 from sftkit.errors import DataError
+from sftkit.tasks.local import HUB, local_file
 
-HUB = "hf://"
 _GZIP = b"\x1f\x8b"
 #: Told what is being done with which source, how many lines were read, and what share of it that is, where it is known.
 Reading = Callable[[str, int, float | None], None]
@@ -22,22 +22,6 @@ Reading = Callable[[str, int, float | None], None]
 
 def nobody(what: str, lines: int, share: float | None) -> None:
     """The :data:`Reading` of nobody."""
-
-
-def local_file(source: str) -> Path:
-    """A source that must be a file with something in it.
-
-    Raises:
-        DataError: if it is missing, a directory, or empty.
-    """
-    path = Path(source)
-    if not path.exists():
-        raise DataError(f"{source}: no such file.")
-    if path.is_dir():
-        raise DataError(f"{source}: a directory, not a data file.")
-    if path.stat().st_size == 0:
-        raise DataError(f"{source}: the file is empty.")
-    return path
 
 
 def read_text(source: str) -> str:

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from datasets import Dataset, Features, List, Value
 
 from sftkit.errors import DataError
-from sftkit.tasks.sources import HUB, hub_rows, read_text
+from sftkit.tasks.local import HUB
+from sftkit.tasks.sources import hub_rows, read_text
 
 #: A question without answers is one that its context does not answer.
 FEATURES = Features(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass
 
 from typer.testing import CliRunner
@@ -20,3 +22,21 @@ def sftkit(*arguments: object) -> Outcome:
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     assert "Traceback" not in result.output
     return Outcome(result.exit_code, result.stdout, result.stderr)
+
+
+_PROBE = """
+import sys
+from sftkit.cli.app import app
+try:
+    app(sys.argv[1:], prog_name="sftkit")
+finally:
+    assert "torch" not in sys.modules, "torch was imported"
+"""
+
+
+def without_torch(*arguments: object) -> Outcome:
+    """The same in a process of its own, in which torch must not be imported."""
+    command = [sys.executable, "-c", _PROBE, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr, done.stderr
+    return Outcome(done.returncode, done.stdout, done.stderr)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,7 @@ from transformers import AutoModelForTokenClassification
 
 from sftkit.demo.folder import prepare
 from sftkit.errors import OutputExistsError
-from tests.cli.run import Outcome, sftkit
+from tests.cli.run import Outcome, sftkit, without_torch
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +41,8 @@ def test_another_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["precious.txt", "demo.json"])
 def test_a_folder_that_is_no_demonstration_is_refused_before_torch_is_imported(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("x")
-    probe = "import sys; from sftkit.cli.app import app\ntry: app(sys.argv[1:])\nfinally: print('torch' in sys.modules)"
-    command = [sys.executable, "-c", probe, "demo", "--overwrite", "-o", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (1, "False\n"), done.stderr
+    done = without_torch("demo", "--overwrite", "-o", tmp_path)
+    assert done.status == 1
     assert "other things" in done.stderr
 
 

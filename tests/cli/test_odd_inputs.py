@@ -10,7 +10,7 @@ import pytest
 from sftkit.tasks.registry import OBJECTIVES
 from tests import pico
 from tests.build import save_sft
-from tests.cli.run import Outcome, sftkit
+from tests.cli.run import Outcome, sftkit, without_torch
 
 TASKS = sorted(name for name, objective in OBJECTIVES.items() if objective.is_task)
 ODD = {
@@ -57,6 +57,29 @@ def test_an_empty_name_is_a_usage_error(pico_base: Path) -> None:
     assert "--pos: the name of the file is empty" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("train", "--mlm", "none.txt"), "none.txt: no such file"),
+        (("train", "--mlm", "x.txt", "--dev", "none.txt"), "none.txt: no such file"),
+        (("train", "--mlm", "x.txt", "--dev", "empty.txt"), "empty.txt: the file is empty"),
+        (("train", "--objective", "pos", "--source", "a=l.sft:none.txt"), "none.txt: no such file"),
+        (("train", "--mlm", "x.txt", "--avoid", "none.sft"), "No such file or directory: none.sft"),
+        (("train", "--mlm", "x.txt", "--mask-from", "x.txt"), "x.txt: not a safetensors file"),
+        (("evaluate", "base", "--pos", "none.txt"), "none.txt: no such file"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_files_that_are_not_there_are_told_before_torch_is_imported(
+    arguments: tuple[str, ...], complaint: str, tmp_path: Path, pico_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x.txt").write_text("ta mi\n")
+    Path("empty.txt").touch()
+    save_sft(Path("l.sft"), pico_base)
+    _is_told(without_torch(*arguments), complaint)
+
+
 def test_a_task_given_to_a_language_objective_is_an_error(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
     task = save_sft(tmp_path / "pos.sft", pico_base, objective="pos")
     done = sftkit("evaluate", pico_base, task, "--mlm", corpus)
@@ -83,6 +106,7 @@ def test_a_task_given_as_source_language_is_noted(tmp_path: Path, pico_base: Pat
 
 
 def test_a_logger_that_there_is_not_is_told_before_anything_is_read(tmp_path: Path, pico_base: Path) -> None:
+    (tmp_path / "x").write_text("no treebank")
     done = sftkit("train", "--pos", tmp_path / "x", "--base", pico_base, "--report-to", "nope", "-o", tmp_path / "y")
     _is_told(done, "--report-to nope")
     assert not (tmp_path / "y").exists()

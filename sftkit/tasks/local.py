@@ -1,0 +1,38 @@
+"""Data that is on this machine: whether it is there, before anything is imported that could read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from sftkit.errors import DataError
+
+#: What the names of data sets begin with that are not on this machine.
+HUB = "hf://"
+
+
+def local_file(source: str) -> Path:
+    """A source that must be a file with something in it.
+
+    Raises:
+        DataError: if it is missing, a directory, or empty.
+    """
+    path = Path(source)
+    if not path.exists():
+        raise DataError(f"{source}: no such file.")
+    if path.is_dir():
+        raise DataError(f"{source}: a directory, not a data file.")
+    if path.stat().st_size == 0:
+        raise DataError(f"{source}: the file is empty.")
+    return path
+
+
+def check_local(sources: Iterable[str]) -> None:
+    """See that those sources that are on this machine are there.
+
+    Raises:
+        DataError: as :func:`local_file`.
+    """
+    for source in sources:
+        if not source.startswith(HUB):
+            local_file(source)
