@@ -24,6 +24,15 @@ def sftkit(*arguments: object) -> Outcome:
     return Outcome(result.exit_code, result.stdout, result.stderr)
 
 
+#: Options of a training run of a moment.
+QUICK = ("--steps", "2", "--k", "50", "--device", "cpu", "--max-length", "32")
+
+
+def train(*arguments: object) -> Outcome:
+    """``sftkit train`` for a moment."""
+    return sftkit("train", *arguments, *QUICK)
+
+
 _PROBE = """
 import sys
 from sftkit.cli.app import app
@@ -35,7 +44,7 @@ finally:
 
 
 def without_torch(*arguments: object) -> Outcome:
-    """The same in a process of its own, in which torch must not be imported."""
+    """A command in a process of its own, in which torch must not be imported."""
     command = [sys.executable, "-c", _PROBE, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr, done.stderr
