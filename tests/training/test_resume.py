@@ -106,6 +106,7 @@ def test_killed_at_random_moments_the_same_command_ends_with_the_same_bytes(
         (["--k", "100", "--rewind-to", "3", "--criterion", "movement"], ["x.sft"]),
         (["--k", "100", "--rewind-to", "end"], ["x.sft"]),
         (["--k", "100", "--method", "random"], ["x.sft"]),
+        (["--k", "100", "--selection", "streaming"], ["x.sft"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) and value[0].startswith("-") else "",
 )
