@@ -243,7 +243,7 @@ def train(
         objective, data, base or DEFAULT_BASE, with_, outputs, densities if k is None else [], run_dir, resume,
         _step(rewind_to), given, sources,
     )  # fmt: skip
-    _check_run_dir(run_dir, resume=resume)
+    _check_run_dir(run_dir, outputs, resume=resume)
     results = job.learn(overwrite=overwrite, quiet=quiet, values=values)
     if not is_first():
         return
@@ -280,11 +280,13 @@ def _step(text: str | None) -> int | None:
     return int(text)
 
 
-def _check_run_dir(run_dir: Path | None, *, resume: bool) -> None:
+def _check_run_dir(run_dir: Path | None, outputs: list[Path], *, resume: bool) -> None:
     if resume and run_dir is None:
         raise typer.BadParameter("--resume goes on with the run in a directory: name it with --run-dir.")
     if run_dir is None:
         return
+    if run_dir.resolve() in (output.resolve() for output in outputs):
+        raise typer.BadParameter(f"--run-dir and --output both name {run_dir}; the SFT is a file of its own.")
     check_folder(run_dir)
     there = {entry.name for entry in run_dir.iterdir()} if run_dir.is_dir() else set()
     if resume and RUN not in there and not there <= {Path(RUN).with_suffix(PART).name}:

@@ -89,3 +89,9 @@ def test_an_output_that_is_a_directory_is_refused_without_talk_of_replacing_it(t
         done = train("--mlm", tmp_path / "none.txt", "-o", tmp_path, *more)
         assert (done.status, done.stderr.count("\n")) == (1, 1)
         assert "is a directory, and the output a file" in done.stderr
+
+
+def test_a_run_directory_that_is_the_output_is_wrong_usage(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
+    done = train("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x", "--run-dir", f"{tmp_path}/./x")
+    assert done.status == 2
+    assert not list(tmp_path.iterdir())
