@@ -1,8 +1,9 @@
 """Peak memory of ``sftkit train --mlm`` on texts of 20 MB, 200 MB and, if asked for, 2 GB, a few steps each.
 
 Run by hand: ``python -m tests.benchmarks.corpus [FOLDER] [MB …]``. Limit: 1.1 x the peak at 20 MB, whatever the size.
-The first run tokenises; the second finds the tokens, and must take little longer than reading the file. The tokenizer
-is one of whole words: how long a tokenizer takes is not what is measured.
+The first run tokenises; the second finds the tokens, and must take little longer than reading the file; the third
+reads the same text as a stream (``--streaming``, from a local directory in the hub's place). The tokenizer is one of
+whole words: how long a tokenizer takes is not what is measured.
 """
 
 from __future__ import annotations
@@ -32,24 +33,27 @@ finally:
 
 
 def main(folder: Path, sizes: list[int]) -> None:
-    """Print peak memory and seconds of a first and a second run for each size."""
+    """Print peak memory and seconds of a first, a second and a streaming run for each size."""
     words = [f"{a}{b}" for a in ("ta", "mi", "lo", "su") for b in range(_WORDS // 4)]
     base = _base(folder / "base", words)
     smallest: float | None = None
-    print(f"{'MB':>6}{'first run s':>14}{'peak MB':>10}{'ratio':>8}{'second s':>12}{'peak MB':>10}{'ratio':>8}")
+    print(
+        f"{'MB':>6}" + "".join(f"{run + ' s':>12}{'peak MB':>10}{'ratio':>8}" for run in ("first", "second", "stream"))
+    )
     for size in sizes:
-        text = _text(folder / f"{size}.txt", size, words)
-        runs = [_run(folder, base, text) for _ in range(2)]
+        text = _text(folder / str(size) / "train.txt", size, words)
+        runs = [_run(folder, base, *source) for source in ([text], [text], [f"hf://{text.parent}", "--streaming"])]
         smallest = smallest or runs[0][1]
         print(f"{size:>6}" + "".join(f"{s:>12.1f}{peak:>10.0f}{peak / smallest:>8.2f}" for s, peak in runs), flush=True)
         text.unlink()
 
 
-def _run(folder: Path, base: Path, text: Path) -> tuple[float, float]:
+def _run(folder: Path, base: Path, text: object, *options: str) -> tuple[float, float]:
     """Seconds, and the process's peak in MB."""
     command = [
         sys.executable, "-c", _PROGRAM, "train", "--mlm", str(text), "--base", str(base), "--steps", "4", "--k", "100",
         "--batch-size", "32", "--device", "cpu", "-q", "--overwrite", "-o", str(folder / "x.sft"),
+        *options,
     ]  # fmt: skip
     environment = os.environ | {
         "HF_DATASETS_CACHE": str(folder / "cache"),
@@ -76,6 +80,7 @@ def _base(path: Path, words: list[str]) -> Path:
 
 def _text(path: Path, size: int, words: list[str]) -> Path:
     """So many MB: lines of about 16 words, the same hundred thousand of them again and again."""
+    path.parent.mkdir()
     rng = np.random.default_rng(0)
     lines = "".join(
         " ".join(words[i] for i in rng.integers(0, _WORDS, rng.integers(4, 28))) + "\n" for _ in range(10**5)
