@@ -31,6 +31,8 @@ _PREFIX = "checkpoint-"
 def claim(folder: Path, each: Sequence[Settings]) -> None:
     """Say what run a directory holds; or see that it is the same one.
 
+    Files count by what they hold, data sets on the hub by their names alone: what changes there meanwhile is not seen.
+
     Raises:
         SettingsError: if it is another one, naming what differs.
     """
