@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from sftkit.cli import _signals
 from sftkit.cli._arguments import local_sft, split_weight
 from sftkit.errors import SettingsError
 
@@ -45,10 +46,11 @@ class Job:
         results: list[Result] = []
         with TrainingDisplay(quiet=quiet or not is_first(), patient=self.run_dir is not None) as display:
             try:
-                for result in learn_each(settings, self.densities, display, run_dir=self.run_dir):
-                    if is_first():
-                        self._write(self.outputs[len(results)], result.sft, overwrite=overwrite, values=values)
-                    results.append(result)
+                with _signals.kept():
+                    for result in learn_each(settings, self.densities, display, run_dir=self.run_dir):
+                        if is_first():
+                            self._write(self.outputs[len(results)], result.sft, overwrite=overwrite, values=values)
+                        results.append(result)
             except KeyboardInterrupt as interrupt:
                 interrupt.args = (f"{interrupt}; {self._left(len(results))}",)
                 raise

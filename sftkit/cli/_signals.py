@@ -66,6 +66,20 @@ def check() -> None:
         raise _asked[-1]
 
 
+@contextmanager
+def kept() -> Iterator[None]:
+    """Take an error inside the block that came after a signal for the signal: C code that is hit makes one of its own.
+
+    Raises:
+        KeyboardInterrupt: in the error's place.
+    """
+    try:
+        yield
+    except Exception:
+        check()
+        raise
+
+
 def _end(number: int, frame: FrameType | None) -> None:
     global _asked_at
     del frame

@@ -58,6 +58,15 @@ def test_what_came_in_a_destructor_is_not_printed_and_not_forgotten(
     assert capsys.readouterr().err == ""
 
 
+def test_an_error_that_an_interruption_was_turned_into_is_an_interruption(display: TrainingDisplay) -> None:
+    with pytest.raises(ValueError, match="shape"), _signals.kept():
+        raise ValueError("could not determine the shape")
+    display.phase("phase 1", 10)
+    signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), _signals.kept():
+        raise ValueError("could not determine the shape")
+
+
 def test_while_entries_are_chosen_it_ends_at_once(display: TrainingDisplay) -> None:
     display.phase("phase 1", 10)
     display.phase("select", 0)
