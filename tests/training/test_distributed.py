@@ -10,6 +10,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -127,28 +129,54 @@ def test_two_processes_under_the_sfts_of_two_sources_learn_what_one_learns_that_
     assert_close(sftkit.read(tmp_path / "two.sft"), sftkit.read(tmp_path / "one.sft"))
 
 
+LONG = ("--batch-size", "4", "--steps", "40", "--eval-every", "2", "--rewind-to", "4", "--resume")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(base: Path, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], api.SFT]:
+    """What a long run of two processes learns, with an option or none."""
+    folder = tmp_path_factory.mktemp("whole")
+    return cache(
+        lambda option: train(folder, base, corpus, f"x{option}.sft", two(), *long_run(folder / option, option))
+    )
+
+
+def long_run(run_dir: Path, option: str) -> list[str]:
+    return [*LONG, "--run-dir", str(run_dir), *([option] if option else [])]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("shared", "phase"), [((), "phase2-*"), (("--fsdp",), "phase1"), (("--fsdp",), "phase2-*")])
+@pytest.mark.parametrize(
+    ("option", "phase", "number"),
+    [
+        ("", "phase2-*", signal.SIGKILL),
+        ("", "phase2-*", signal.SIGTERM),
+        ("--fsdp", "phase1", signal.SIGTERM),
+        ("--fsdp", "phase2-*", signal.SIGKILL),
+    ],
+)
 def test_processes_that_were_killed_or_ended_go_on_to_the_same_values(
-    shared: tuple[str, ...], phase: str, base: Path, corpus: Path, tmp_path: Path
+    option: str,
+    phase: str,
+    number: signal.Signals,
+    base: Path,
+    corpus: Path,
+    tmp_path: Path,
+    undisturbed: Callable[[str], api.SFT],
 ) -> None:
-    options = ["--batch-size", "4", "--steps", "40", "--eval-every", "2", "--rewind-to", "4", "--resume", *shared]
-    train(tmp_path, base, corpus, "whole.sft", two(), *options, "--run-dir", str(tmp_path / "whole"))
-    for number in (signal.SIGKILL, signal.SIGTERM):
-        name, where = f"{number.name}.sft", tmp_path / number.name
-        command = [*command_of(tmp_path, base, corpus, name, two(), *options), "--run-dir", str(where)]
-        process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, start_new_session=True)
-        while process.poll() is None and not list(where.glob(f"{phase}/checkpoint-*/complete")):
-            time.sleep(0.05)
-        if number == signal.SIGKILL:
-            for each in processes_of(where):
-                os.kill(each, number)
-        else:
-            process.terminate()  # torchrun passes it on
-        assert process.wait(120) != 0
-        train(tmp_path, base, corpus, name, two(), *options, "--run-dir", str(where))
-        # not the bytes of the file: a mean training loss that was interrupted may differ in the record's last digits
-        assert_equal(sftkit.read(tmp_path / name), sftkit.read(tmp_path / "whole.sft"))
+    where = tmp_path / "run"
+    command = command_of(tmp_path, base, corpus, "x.sft", two(), *long_run(where, option))
+    process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, start_new_session=True)
+    while process.poll() is None and not list(where.glob(f"{phase}/checkpoint-*/complete")):
+        time.sleep(0.05)
+    if number == signal.SIGKILL:
+        for each in processes_of(where):
+            os.kill(each, number)
+    else:
+        process.terminate()  # torchrun passes it on
+    assert process.wait(120) != 0
+    # not the bytes of the file: a mean training loss that was interrupted may differ in the record's last digits
+    assert_equal(train(tmp_path, base, corpus, "x.sft", two(), *long_run(where, option)), undisturbed(option))
 
 
 def assert_close(one: api.SFT, other: api.SFT) -> None:
