@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sftkit.format.metadata import Metadata
     from sftkit.operations.summary import DiffSummary
 
 
@@ -49,7 +50,7 @@ def facts(summary: DiffSummary) -> list[tuple[str, str]]:
         ("base revision", (base.revision or "") if base else ""),
         ("base fingerprint", fingerprint or ""),
         ("embeddings untied", _untied(summary)),
-        ("trained with", "\n".join(metadata.trained_with)),
+        ("trained with", _trained_with(metadata)),
         ("made from", "\n".join(_parent(parent) for parent in metadata.parents)),
         ("file", f"{summary.nbytes:,} bytes, values as {summary.stored}{_per_entry(summary)}"),
     ]
@@ -70,6 +71,14 @@ def brief_facts(summary: DiffSummary) -> list[tuple[str, str]]:
 def _untied(summary: DiffSummary) -> str:
     untied = summary.metadata.tied_embeddings
     return f"{untied.output} from {untied.input}" if untied else ""
+
+
+def _trained_with(metadata: Metadata) -> str:
+    """Digests of the SFTs that were applied while training, behind their names where the training record has them."""
+    sources = metadata.training.get("sources")
+    each = [source.get("sft") for source in sources if isinstance(source, Mapping)] if isinstance(sources, list) else []
+    names = {str(sft.get("xxh3_128")): sft.get("name") or "" for sft in each if isinstance(sft, Mapping)}
+    return "\n".join(f"{names.get(digest, '')}  {digest}".strip() for digest in metadata.trained_with)
 
 
 def _per_entry(summary: DiffSummary) -> str:

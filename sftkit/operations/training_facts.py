@@ -24,7 +24,7 @@ def training_facts(training: Mapping[str, Any], method: str) -> list[tuple[str, 
         training: the record.
         method: how positions were chosen.
     """
-    left_out = _LEFT_OUT if method == "diff" else {*_LEFT_OUT, "l0"}
+    left_out = _LEFT_OUT | ({"held_out"} if training.get("dev") else set()) | ({"l0"} if method != "diff" else set())
     known = [(*_KNOWN[key], key) for key in _KNOWN if key in training and key not in left_out]
     others = [key for key in training if key not in _KNOWN and key not in left_out]
     told = [(called, _in_words(training[key], how)) for called, how, key in known]
@@ -45,6 +45,11 @@ def _sources(value: Any) -> str:
     return "\n".join(f"{source['name']}  {source.get('xxh3_128', '')}".rstrip() for source in each)
 
 
+def _under(value: Any) -> str:
+    """Sources that have an SFT each, a line each."""
+    return "\n".join(f"{each['name']}: {each['data']['name']} under {each['sft']['name']}" for each in value)
+
+
 def _steps(value: Any) -> str:
     return " + ".join(f"{steps:,}" for steps in value.values() if steps)
 
@@ -59,6 +64,10 @@ def _rewound(value: Any) -> str:
 
 def _several(value: Any) -> str:
     return f"{value:,}" if value > 1 else ""
+
+
+def _unless_1(value: Any) -> str:
+    return f"{value:g}" if value != 1 else ""
 
 
 def _said(value: Any) -> str:
@@ -79,6 +88,9 @@ def _said(value: Any) -> str:
 #: Key of the record -> how it is called and said, in the order in which they are shown.
 _KNOWN: dict[str, tuple[str, Callable[[Any], str]]] = {
     "data": ("data", _sources),
+    "sources": ("sources", _under),
+    "source_weight": ("source weight", _unless_1),
+    "temperature": ("temperature", _unless_1),
     "dev": ("data for the best step", _sources),
     "held_out": ("held out of the data", share),
     "steps": ("steps", _steps),

@@ -71,8 +71,30 @@ def test_the_training_record_is_shown_in_words_and_its_curves_as_numbers(sft: Pa
         assert row in cells
 
 
+def test_what_a_run_did_not_use_is_not_said_of_it(tmp_path: Path, pico_base: Path) -> None:
+    unused = {"held_out": 0.05, "source_weight": 1.0, "temperature": 1.0}
+    used = {"held_out": 0.05, "source_weight": 0.5, "temperature": 2.0}
+    told = ("held out of the data", "source weight", "temperature")
+    dev = {"dev": [{"name": "dev.txt", "xxh3_128": "e" * 32}]}
+    without = sftkit("inspect", save_sft(tmp_path / "a.sft", pico_base, training=unused | dev)).stdout
+    assert not [name for name in told if name in without]
+    with_all = sftkit("inspect", save_sft(tmp_path / "b.sft", pico_base, training=used)).stdout
+    assert all(name in with_all for name in told)
+
+
+def test_sources_and_the_sfts_that_they_were_trained_with_are_named(tmp_path: Path, pico_base: Path) -> None:
+    data, sft = {"name": "wo-train.conllu", "xxh3_128": "e" * 32}, {"name": "wo.sft", "xxh3_128": "d" * 32}
+    training = {"sources": [{"name": "wo", "data": data, "sft": sft}]}
+    made = save_sft(tmp_path / "pos.sft", pico_base, training=training, trained_with=("d" * 32, "c" * 32))
+    shown = sftkit("inspect", made).stdout
+    assert "wo: wo-train.conllu under wo.sft " in shown
+    assert f"wo.sft  {'d' * 32} " in shown
+    assert f" {'c' * 32} " in shown
+
+
 def test_a_record_that_another_program_wrote_is_shown_as_it_is(tmp_path: Path, pico_base: Path) -> None:
-    odd = {"best": 3, "steps": "many", "history": [1, 2], "losses": {"phase1": "none"}, "data": [7], "held_out": "some"}
+    odd = {"best": 3, "steps": "many", "history": [1, 2], "losses": {"phase1": "none"}, "data": [7], "held_out": "some",
+           "sources": [{"sft": 7}, 8], "temperature": "hot"}  # fmt: skip
     shown = sftkit("inspect", save_sft(tmp_path / "x.sft", pico_base, training=odd))
     assert shown.status == 0
     assert "many" in shown.stdout
