@@ -208,6 +208,8 @@ def one_objective(
         raise typer.BadParameter(f"--objective {name}: says what --source is for: one of {', '.join(given)}.")
     if name is not None:
         named.setdefault(name, ())
+    if not named and sources:
+        raise typer.BadParameter(f"Say what --source is for: --objective NAME, one of {', '.join(given)}.")
     if not named:
         options = " or ".join(f"--{name} FILE" for name in given)
         raise typer.BadParameter(f"Say what for: {options}.")

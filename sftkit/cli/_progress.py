@@ -81,7 +81,9 @@ class TrainingDisplay(Observer):
     def planned(self, plan: Plan) -> None:
         """The run's header."""
         self._stop()
-        steps = f"{plan.steps1:,} + {plan.steps2:,} steps" if plan.steps1 else _render.counted(plan.steps2, "step")
+        rounds = f"{plan.rounds} × " if plan.rounds > 1 else ""
+        phase1 = f"{rounds}{plan.steps1:,} + " if plan.steps1 else ""
+        steps = f"{phase1}{plan.steps2:,} steps" if phase1 else _render.counted(plan.steps2, "step")
         lines = [
             f"[bold]{self._title}{plan.objective}[/] on {escape(plan.base)}, {plan.method}: K = {plan.k:,} "
             f"({_render.share(plan.density)} of {plan.backbone:,}), head {plan.head:,}",
@@ -126,7 +128,7 @@ class TrainingDisplay(Observer):
         """Move the bar; without one, a line now and then."""
         _signals.check()
         if loss is not None:
-            self._loss = f"loss {loss:.3f}  "
+            self._loss = f"training loss {loss:.3f}  "
         if self._bar is not None:
             self._bar.update(self._task, completed=step, loss=self._loss, best=self._best)  # type: ignore[arg-type]
         elif loss is not None and time.monotonic() - self._spoke > _PLAIN_EVERY:

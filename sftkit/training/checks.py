@@ -82,6 +82,9 @@ def _check_method(made: Settings) -> None:
     }  # fmt: skip
     for option in (option for option, given in asked.items() if given and made.method != "lottery"):
         raise SettingsError(f"{option} goes with --method lottery, not with --method {made.method}.")
+    most = max(made.phase1.steps or 0, made.phase1.min_steps)
+    if made.phase1.steps is not None and made.rewind_to is not None and made.rewind_to > most:
+        raise SettingsError(f"--rewind-to {made.rewind_to}: phase 1 has {most:,} steps at most.")
     if made.l0 != L0 and made.method != "diff":
         raise SettingsError(f"--l0 goes with --method diff, not with --method {made.method}.")
 

@@ -21,6 +21,7 @@ class Plan:
         frozen: what is frozen, in words.
         train, dev: examples to learn from, and to choose the best step on.
         steps1, steps2: optimizer steps of the two phases; steps1 is 0 where a method has no phase 1.
+        rounds: how often phase 1 is done, with steps1 each.
         batch_size: sequences an optimizer step, in all processes.
         device: where it is computed.
         processes: how many compute it.
@@ -42,6 +43,7 @@ class Plan:
     steps1: int
     steps2: int
     batch_size: int
+    rounds: int = 1
     device: str = "cpu"
     processes: int = 1
     memory: Mapping[str, Mapping[str, int]] = field(default_factory=dict)

@@ -227,6 +227,7 @@ class Prepared:
             dev=sum(len(rows) for rows in self.dev_rows),
             steps1=self.steps(settings.phase1.total) if settings.method in TWO_PHASES else 0,
             steps2=self.steps(settings.phase2.total),
+            rounds=settings.iterations,
             batch_size=settings.batch_size * settings.accumulate * world(),
             device=str(self.model.device),
             processes=world(),

@@ -11,9 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from sftkit.cli._progress import TrainingDisplay
 from sftkit.format.files import SftFile
 from tests.build import save_sft
-from tests.cli.run import sftkit, train
+from tests.cli.run import Outcome, sftkit, train
+
+
+def in_words(done: Outcome) -> str:
+    """What a usage error says, without its frame."""
+    return " ".join(done.stderr.replace("│", " ").split())
 
 
 def test_json_has_the_documented_keys(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
@@ -98,6 +104,21 @@ def test_one_of_a_kind_is_told_in_the_singular(tmp_path: Path, pico_base: Path) 
     said = sftkit("train", "--mlm", tmp_path / "two.txt", *options, "--device", "cpu").stderr
     assert "1 example, 1 to choose the best step on; 1 step of 8" in said
     assert "phase 2  1 step in" in said
+
+
+def test_the_header_counts_the_rounds_of_phase_1(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
+    said = train("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--iterations", "3").stderr
+    assert "; 3 × 2 + 2 steps of 8" in said
+    assert "phase 1, round 3" in said
+
+
+def test_progress_tells_the_training_loss_from_the_one_that_chooses(capsys: pytest.CaptureFixture[str]) -> None:
+    with TrainingDisplay() as display:
+        display.phase("phase 1", 2)
+        display.step(2, 4.331)
+        display.evaluated(1, "loss", 4.8607, 4.8607)
+        display.done()
+    assert "2 steps in 0:00  training loss 4.331" in capsys.readouterr().err
 
 
 def test_the_closing_table_has_a_column_for_each_sft(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
@@ -200,6 +221,19 @@ def test_wrong_usage_is_status_2(arguments: tuple[str, ...]) -> None:
     assert sftkit("train", *arguments).status == 2
 
 
+def test_sources_without_an_objective_are_told_how_to_name_one() -> None:
+    done = sftkit("train", "--source", "wo=wo.sft:wo.conllu")
+    assert done.status == 2
+    assert "--objective" in done.stderr
+
+
+def test_a_rewinding_past_phase_1_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    arguments = ("train", "--mlm", tmp_path / "none.txt", "--steps", 10)
+    assert "phase 1 has 10 steps at most" in in_words(sftkit(*arguments, "--rewind-to", 11))
+    assert "no such file" in sftkit(*arguments, "--rewind-to", 10).stderr
+    assert "no such file" in sftkit(*arguments, "--rewind-to", 11, "--phase1-steps", 11).stderr
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_it_with_its_own_status_and_leaves_nothing(
     tmp_path: Path, pico_base: Path, corpus: Path, number: signal.Signals, status: int
@@ -240,4 +274,4 @@ def test_a_source_language_s_sft_takes_a_weight(tmp_path: Path, pico_base: Path,
 def test_a_density_beside_a_mask_that_has_its_own_is_wrong_usage(pico_base: Path, corpus: Path) -> None:
     done = sftkit("train", "--mlm", corpus, "--base", pico_base, "--method", "bitfit", "--density", "0.1")
     assert done.status == 2
-    assert "says itself which entries" in " ".join(done.stderr.replace("│", " ").split())
+    assert "says itself which entries" in in_words(done)
