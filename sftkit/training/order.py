@@ -19,8 +19,10 @@ _WORD = (1 << 64) - 1
 _ROUNDS = 6
 
 
-class Order(Sampler[int]):
+class Order:
     """Numbers of draws: number ``i`` stands for example ``i % n``, and ``i // n`` is how often it was drawn before.
+
+    Its length is an epoch's.
 
     Args:
         sizes: examples of each source; those of the first source come first.
@@ -31,21 +33,13 @@ class Order(Sampler[int]):
     """
 
     def __init__(self, sizes: Sequence[int], seed: int, temperature: float = 1.0, block: int = 1) -> None:
-        self.sizes, self.epoch = tuple(sizes), 0
+        self.sizes = tuple(sizes)
         self._seed, self._block = seed, block
         self._blocks = [-(-count // block) for count in shares(sizes, temperature)]
         self._ends, self._offsets = list(accumulate(self._blocks)), [0, *accumulate(sizes)]
 
     def __len__(self) -> int:
         return self._ends[-1] * self._block
-
-    def set_epoch(self, epoch: int) -> None:
-        """Say which epoch is drawn next."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        for position in range(len(self)):
-            yield self.number(self.epoch, position)
 
     def source(self, number: int) -> int:
         """Which source a draw is from."""
@@ -60,6 +54,23 @@ class Order(Sampler[int]):
         before, place = divmod(block * self._block + within, self.sizes[source])
         place = permuted(place, self.sizes[source], self._seed, source, before)
         return before * self._offsets[-1] + self._offsets[source] + place
+
+
+class FirstDraws(Sampler[int]):
+    """So many draws from the first epoch's beginning on.
+
+    Batches go over the ends of epochs: each is full, and the same however many processes share it.
+    """
+
+    def __init__(self, order: Order, count: int) -> None:
+        self._order, self._count = order, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[int]:
+        for draw in range(self._count):
+            yield self._order.number(*divmod(draw, len(self._order)))
 
 
 class Draws(Dataset[dict[str, Any]]):

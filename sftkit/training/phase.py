@@ -31,8 +31,8 @@ from sftkit.training.callbacks import ProgressCallback, Regularise, Schedule, Se
 from sftkit.training.checkpoints import drop_checkpoints, latest_checkpoint, step_of, write_json
 from sftkit.training.judge import Judge, Outcome
 from sftkit.training.observer import Observer
-from sftkit.training.order import Draws, Order
-from sftkit.training.ranks import is_first
+from sftkit.training.order import Draws, FirstDraws, Order
+from sftkit.training.ranks import is_first, world
 from sftkit.training.regularisers import Regulariser
 from sftkit.training.settings import Settings
 from sftkit.training.sharded import load_optimizer, save_optimizer
@@ -179,9 +179,10 @@ class _Trainer(Trainer):
             optimizer.add_param_group({"params": list(own), "lr": lr, "weight_decay": 0.0})
         return optimizer
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Order:
+    def _get_train_sampler(self, train_dataset: Any = None) -> FirstDraws:
         del train_dataset
-        return self.order
+        per_step = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps * world()
+        return FirstDraws(self.order, self.args.max_steps * per_step)
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """One batch, forwards and backwards."""

@@ -35,8 +35,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def command_of(folder: Path, base: Path, corpus: Path, name: str, launcher: list[str], *options: str) -> list[str]:
     return [
-        sys.executable, *launcher, "-m", "sftkit", "train", "--mlm", str(corpus), "--base", str(base), "--steps", "6",
-        "--eval-every", "3", "--lr", "1e-2", "--device", "cpu", "-o", str(folder / name), *options,
+        sys.executable, *launcher, "-m", "sftkit", "train", "--mlm", str(corpus), "--base", str(base), "--steps", "18",
+        "--eval-every", "9", "--lr", "1e-2", "--device", "cpu", "-o", str(folder / name), *options,
         *(() if "--density" in options else ("--k", "200")),
     ]  # fmt: skip
 

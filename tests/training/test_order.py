@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sftkit.training.order import Draws, Order, permuted, shares
+from sftkit.training.order import Draws, FirstDraws, Order, permuted, shares
 
 
 @given(st.integers(1, 300), st.integers(0, 2**32), st.integers(0, 5))
@@ -29,8 +29,7 @@ def test_every_pair_of_neighbours_is_as_likely_as_any_other() -> None:
 
 
 def epoch(order: Order, number: int) -> list[int]:
-    order.set_epoch(number)
-    return list(order)
+    return [order.number(number, position) for position in range(len(order))]
 
 
 def test_an_epoch_draws_every_example_once_and_the_next_one_in_another_order() -> None:
@@ -39,6 +38,12 @@ def test_an_epoch_draws_every_example_once_and_the_next_one_in_another_order() -
     assert sorted(first) == list(range(12))
     assert sorted(second) == list(range(12, 24))
     assert [number % 12 for number in second] != first
+
+
+def test_batches_go_over_the_ends_of_epochs() -> None:
+    order = Order([5], seed=1)
+    assert list(FirstDraws(order, 12)) == [*epoch(order, 0), *epoch(order, 1), *epoch(order, 2)[:2]]
+    assert len(FirstDraws(order, 12)) == 12
 
 
 def test_a_temperature_draws_small_sources_more_often() -> None:
