@@ -46,6 +46,8 @@ class DependencyParser(PreTrainedModel):
     """A backbone and two biaffine layers. :func:`parser_class` makes a class of it for each kind of backbone."""
 
     backbone_class: ClassVar[type[PreTrainedModel]]
+    #: Methods beside ``forward`` that use parameters of their own.
+    other_forwards: ClassVar[tuple[str, ...]] = ("relation_scores",)
 
     def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from transformers.trainer import TRAINER_STATE_NAME
 
 from sftkit import __version__
 from sftkit.errors import SettingsError
@@ -76,6 +80,35 @@ def _described(settings: Settings) -> dict[str, Any]:
             "versions": {"sftkit": __version__, "torch": torch.__version__},
         }
     )
+
+
+@contextmanager
+def readable(path: Path, advice: str = "Take another --run-dir.") -> Iterator[None]:
+    """Whatever reading a file raises that is not whole, or not there, as one line.
+
+    Raises:
+        SettingsError: naming the file, with advice.
+    """
+    try:
+        yield
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, UnpicklingError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise SettingsError(f"{path} is damaged or gone ({reason}). {advice}") from error
+
+
+def readable_checkpoint(folder: Path) -> AbstractContextManager[None]:
+    """The same of a checkpoint."""
+    return readable(folder, "Delete that folder to go on from the checkpoint before it, or take another --run-dir.")
+
+
+def check_checkpoint(folder: Path) -> None:
+    """See that what the Trainer reads first of a checkpoint can be read.
+
+    Raises:
+        SettingsError: if it cannot.
+    """
+    with readable_checkpoint(folder):
+        json.loads((folder / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
 
 
 def latest_checkpoint(folder: Path) -> str | None:

@@ -30,13 +30,13 @@ from sftkit.training.judge import Outcome
 from sftkit.training.observer import Observer
 from sftkit.training.phase import DONE
 from sftkit.training.prepared import Prepared
-from sftkit.training.ranks import is_first, world
+from sftkit.training.ranks import world
 from sftkit.training.regularisers import both, l1_towards
 from sftkit.training.selection import Scores, Selection, at_random, check_finite, counted, highest, largest_of, watched
 from sftkit.training.settings import Settings
 from sftkit.training.snapshot import Snapshot
 from sftkit.training.streaming import GradientSums
-from sftkit.training.together import barrier, join
+from sftkit.training.together import first_alone, join, not_left_alone
 from sftkit.training.tuning import Tuner
 
 
@@ -87,7 +87,7 @@ def learn_each(
         SftkitError: of the kind that fits; a SettingsError if the directory holds another run.
     """
     each = [replace(settings, density=density, k=None) for density in densities] or [settings]
-    with tempfile.TemporaryDirectory(prefix="sftkit-") as folder:
+    with tempfile.TemporaryDirectory(prefix="sftkit-") as folder, not_left_alone():
         yield from _Run(each, observer or Observer(), Path(folder), run_dir).learn()
 
 
@@ -111,9 +111,8 @@ class _Run:
                 "and say --fsdp to sftkit."
             )
         join(self.settings.device)
-        if self.lasting and is_first():
-            claim(self.folder, self.each)
-        barrier()
+        if self.lasting:
+            first_alone(lambda: claim(self.folder, self.each))
         self.ready = Prepared(self.settings, self.observer)
         self.tuner = Tuner(self.ready, self.folder, lasting=self.lasting)
         self.start.save(self._changed())

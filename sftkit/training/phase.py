@@ -8,8 +8,7 @@ phase that was killed goes on from its last checkpoint, and on a CPU ends as it 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,25 +18,30 @@ from torch import nn
 from transformers import (
     PreTrainedModel,
     PrinterCallback,
-    Trainer,
     TrainingArguments,
     set_seed,
 )
-from transformers.trainer import SCHEDULER_NAME
 
 from sftkit.modeling.load import device_of, quiet
 from sftkit.tasks.base import Collator, Evaluator, mean_over_labels
 from sftkit.training.callbacks import ProgressCallback, Regularise, Schedule, SetAside
-from sftkit.training.checkpoints import drop_checkpoints, latest_checkpoint, step_of, write_json
+from sftkit.training.checkpoints import (
+    check_checkpoint,
+    drop_checkpoints,
+    latest_checkpoint,
+    readable,
+    step_of,
+    write_json,
+)
 from sftkit.training.judge import Judge, Outcome
 from sftkit.training.observer import Observer
-from sftkit.training.order import Draws, FirstDraws, Order
-from sftkit.training.ranks import is_first, world
+from sftkit.training.order import Draws, Order
+from sftkit.training.ranks import is_first
 from sftkit.training.regularisers import Regulariser
 from sftkit.training.settings import Settings
-from sftkit.training.sharded import load_optimizer, save_optimizer
 from sftkit.training.snapshot import Snapshot
-from sftkit.training.sources import SOURCE, Sourced, SourcesEvaluator, SourceSfts, marked
+from sftkit.training.sources import Sourced, SourcesEvaluator, SourceSfts, marked
+from sftkit.training.trainer import PhaseTrainer
 
 #: What the folder of a phase that is done holds, if it lasts: the phase's outcome.
 DONE = "done.json"
@@ -100,7 +104,8 @@ def run_phase(phase: Phase, settings: Settings, observer: Observer) -> Outcome:
         if is_first():
             drop_checkpoints(phase.folder)  # a process that was killed may have left some
         best.restore({**phase.kept, **phase.counted})
-        return Outcome(**json.loads(done.read_text(encoding="utf-8")))
+        with readable(done):
+            return Outcome(**json.loads(done.read_text(encoding="utf-8")))
     outcome = Outcome(phase.steps)
     _train(phase, settings, observer, outcome, best)
     best.restore(phase.kept)
@@ -122,7 +127,7 @@ def _train(phase: Phase, settings: Settings, observer: Observer, outcome: Outcom
     drawn, collator = Draws(phase.features), phase.collator
     schedule = Schedule(settings.eval_every, phase.steps, saving=saving, moving=bool(phase.kept))
     with quiet():
-        trainer = _Trainer(
+        trainer = PhaseTrainer(
             model=phase.model,
             args=_arguments(phase, settings),
             train_dataset=Sourced(drawn, order) if phase.sources else drawn,
@@ -144,115 +149,14 @@ def _train(phase: Phase, settings: Settings, observer: Observer, outcome: Outcom
         trainer.order, trainer.sources = order, phase.sources
         trainer.own_lr, trainer.sharded = phase.own_lr, phase.sharded
         checkpoint = latest_checkpoint(phase.folder) if saving else None
+        if checkpoint is not None:
+            check_checkpoint(Path(checkpoint))
         if checkpoint is not None and step_of(Path(checkpoint)) >= phase.steps:
             trainer._load_from_checkpoint(checkpoint)  # the Trainer would do one step more
         else:
             trainer.train(resume_from_checkpoint=checkpoint)
     if progress.interrupt is not None:
         raise progress.interrupt
-
-
-class _Trainer(Trainer):
-    """The Trainer with checkpoints of what moves, and scores that, unlike its own, do not depend on the batch size."""
-
-    judge: Judge
-    moving: Mapping[str, torch.Tensor]
-    own_lr: tuple[Sequence[nn.Parameter], float]
-    sharded: bool
-    progress: ProgressCallback
-    schedule: Schedule
-    order: Order
-    sources: SourceSfts | None
-
-    def _move_model_to_device(self, model: nn.Module, device: torch.device) -> None:
-        """The model is there: moving it to the "cpu:0" of several processes would copy what others hold already."""
-        del model, device
-
-    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """The Trainer's, with a group of their own for parameters that have their own learning rate."""
-        optimizer = super().create_optimizer(model)
-        own, lr = self.own_lr
-        apart = {id(parameter) for parameter in own}
-        for group in optimizer.param_groups:
-            group["params"] = [parameter for parameter in group["params"] if id(parameter) not in apart]
-        if own:
-            optimizer.add_param_group({"params": list(own), "lr": lr, "weight_decay": 0.0})
-        return optimizer
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> FirstDraws:
-        del train_dataset
-        per_step = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps * world()
-        return FirstDraws(self.order, self.args.max_steps * per_step)
-
-    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """One batch, forwards and backwards."""
-        source = args[1].pop(SOURCE, None)
-        with self.sources.on(int(source)) if self.sources is not None else nullcontext():
-            loss: torch.Tensor = super().training_step(*args, **kwargs)
-        self.judge.learned(loss)
-        return loss
-
-    @contextmanager
-    def _defer_fsdp_gradient_reduction(self) -> Iterator[None]:
-        """Sum gradients over processes once a step; the Trainer's own asks a config that only its loader makes."""
-        model: Any = self.model
-        model.set_requires_gradient_sync(False)
-        try:
-            yield
-        finally:
-            model.set_requires_gradient_sync(True)
-
-    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Score the step that was done, unless the observer asks for an end meanwhile: then once it is gone on with."""
-        del args, kwargs
-        self.control.should_evaluate = False
-        try:
-            scores = self.judge(self.state.global_step)
-        except KeyboardInterrupt as interrupt:
-            self.progress.end(interrupt, self.control)
-            return {}
-        return {f"eval_{name}": number for name, number in scores.items()}
-
-    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """What moves, and what was scored so far."""
-        del _internal_call
-        assert output_dir is not None
-        folder = Path(output_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        Snapshot(folder / "moving.safetensors", shared=True).save(self.moving)
-        if self.args.should_save:
-            write_json(folder / "judge.json", self.judge.document())
-
-    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
-        if not self.sharded:
-            super()._save_optimizer_and_scheduler(output_dir)
-            return
-        model, optimizer, scheduler = self._moved_by()
-        save_optimizer(model, optimizer, Path(output_dir))
-        if self.args.should_save:
-            torch.save(scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
-
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        if not self.sharded or checkpoint is None:
-            super()._load_optimizer_and_scheduler(checkpoint)
-            return
-        model, optimizer, scheduler = self._moved_by()
-        load_optimizer(model, optimizer, Path(checkpoint))
-        scheduler.load_state_dict(torch.load(Path(checkpoint) / SCHEDULER_NAME, weights_only=True))
-
-    def _moved_by(self) -> tuple[Any, Any, Any]:
-        """The model, the optimizer itself, and the scheduler."""
-        optimizer: Any = self.optimizer
-        return self.model, optimizer.optimizer, self.lr_scheduler
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        del model
-        folder = Path(resume_from_checkpoint)
-        Snapshot(folder / "moving.safetensors").restore(self.moving)
-        self.judge.go_on(json.loads((folder / "judge.json").read_text(encoding="utf-8")))
-        step = step_of(folder)
-        if self.schedule.due(step) and step not in (point[0] for point in self.judge.outcome.history):
-            self.judge(step)  # an end was asked for while it was scored
 
 
 def _arguments(phase: Phase, settings: Settings) -> TrainingArguments:

@@ -92,7 +92,10 @@ def highest(maskable: Mapping[str, torch.Tensor], scores: Scores, k: int, avoide
             yield name, start, keys
 
     chosen = select(blocks, k)
-    return Selection(chosen.positions, chosen.tied if chosen.threshold == _KEY_OF_0 else 0)
+    unmoved = chosen.tied if chosen.threshold == _KEY_OF_0 else 0
+    if chosen.threshold < _KEY_OF_0:  # so all of score 0 were chosen
+        unmoved = sum(int(np.count_nonzero(keys == _KEY_OF_0)) for _, _, keys in blocks())
+    return Selection(chosen.positions, unmoved)
 
 
 def watched(scores: Scores, total: int, watch: Callable[[int, int], None]) -> Scores:

@@ -40,13 +40,15 @@ def shard(model: PreTrainedModel, whole: Collection[nn.Parameter] = ()) -> None:
         model: whole in each process.
         whole: parameters to leave as they are.
     """
-    from torch.distributed.fsdp import fully_shard  # slow to import, and seldom asked for
+    from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method  # slow, and seldom asked for
 
     # resharded after each forward pass, the model's own parameters, too: what is written into rows is gathered anew
     how: dict[str, Any] = {"mesh": _mesh(model.device), "ignored_params": set(whole), "reshard_after_forward": True}
     for module in _units(model):
         fully_shard(module, **how)
     fully_shard(model, **how)
+    for name in getattr(model, "other_forwards", ()):
+        register_fsdp_forward_method(model, name)
     flagged: Any = model  # the Trainer then neither wraps nor shards it
     flagged._is_distributed_loading_by_transformers = flagged._is_fsdp_managed_module = True
 

@@ -13,6 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from sftkit.training.checkpoints import readable
 from sftkit.training.ranks import is_first
 from sftkit.training.sharded import like, whole
 from sftkit.training.together import barrier
@@ -46,17 +47,18 @@ class Snapshot:
 
     def tensor(self, name: str) -> torch.Tensor:
         """One tensor, on the CPU."""
-        with safe_open(str(self.path), framework="pt") as file:
+        with readable(self.path), safe_open(str(self.path), framework="pt") as file:
             result: torch.Tensor = file.get_tensor(name)
         return result
 
     def mapped(self) -> Callable[[str], torch.Tensor]:
         """What gives its tensors by name, on the CPU: opening the file for each would take time."""
-        get: Callable[[str], torch.Tensor] = safe_open(str(self.path), framework="pt").get_tensor
+        with readable(self.path):
+            get: Callable[[str], torch.Tensor] = safe_open(str(self.path), framework="pt").get_tensor
         return get
 
     def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Copy the saved values back in place."""
-        with safe_open(str(self.path), framework="pt") as file, torch.no_grad():
+        with readable(self.path), safe_open(str(self.path), framework="pt") as file, torch.no_grad():
             for name, tensor in tensors.items():
                 tensor.copy_(like(file.get_tensor(name), tensor))

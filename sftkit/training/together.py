@@ -6,13 +6,20 @@ the others waiting for it.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from accelerate import PartialState
 
+from sftkit.errors import SettingsError, SftkitError
 from sftkit.modeling.load import device_of
-from sftkit.training.ranks import world
+from sftkit.training.ranks import is_first, world
+
+#: How gloo says, in a RuntimeError, that a process does not answer any more.
+_LOST = r"gloo|Connection (closed|reset) by peer"
 
 
 def join(device: str) -> None:
@@ -38,6 +45,39 @@ def barrier() -> None:
     """Wait until every process is here."""
     if _several():
         torch.distributed.barrier()
+
+
+def first_alone(work: Callable[[], None]) -> None:
+    """Do something in the first process while the others wait; what it refuses, all refuse.
+
+    Raises:
+        SftkitError: what the work raises.
+    """
+    refused: list[SftkitError | None] = [None]
+    if is_first():
+        try:
+            work()
+        except SftkitError as error:
+            refused[0] = error
+    if _several():
+        torch.distributed.broadcast_object_list(refused, src=0, device=PartialState().device)
+    if refused[0] is not None:
+        raise refused[0]
+
+
+@contextmanager
+def not_left_alone() -> Iterator[None]:
+    """What a process sees when another one is gone, as one line.
+
+    Raises:
+        SettingsError: that says so.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if world() > 1 and (isinstance(error, torch.distributed.DistError) or re.search(_LOST, str(error))):
+            raise SettingsError("Another process of this run ended; what it said tells why.") from error
+        raise
 
 
 def agreed(value: float) -> float:

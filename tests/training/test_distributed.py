@@ -94,6 +94,29 @@ def test_shared_out_weights_learn_what_one_process_learns(
 
 
 @pytest.mark.slow
+def test_a_shared_out_parser_is_scored_as_a_whole_one(base: Path, treebank: Path, tmp_path: Path) -> None:
+    for name, launcher, *options in (("one.sft", [], "--batch-size", "8"), ("two.sft", two(), "--fsdp")):
+        command = [sys.executable, *launcher, "-m", "sftkit", "train", "--dep", str(treebank), "--base", str(base)]
+        more = ["--steps", "6", "--eval-every", "3", "--lr", "1e-3", "--k", "200", "--batch-size", "4", "-o", name]
+        done = subprocess.run([*command, *more, *options], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    one, two_ = (sftkit.read(tmp_path / name) for name in ("one.sft", "two.sft"))
+    assert_close(two_, one)
+    assert two_.metadata.training["history"] == one.metadata.training["history"]
+
+
+@pytest.mark.slow
+def test_another_run_is_refused_by_all_processes_in_one_line(base: Path, corpus: Path, tmp_path: Path) -> None:
+    options = ["--steps", "1", "--batch-size", "4", "--run-dir", str(tmp_path / "run"), "--resume"]
+    run(tmp_path, base, corpus, "x.sft", two(), *options)
+    command = command_of(tmp_path, base, corpus, "y.sft", two(), *options, "--seed", "5")
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "seed was 42 and is 5" in done.stderr
+    assert "bug" not in done.stderr
+
+
+@pytest.mark.slow
 def test_shared_out_weights_learn_each_of_several_densities(base: Path, corpus: Path, tmp_path: Path) -> None:
     options = ("--density", "0.01,0.05")
     run(tmp_path, base, corpus, "one.sft", [], "--batch-size", "8", *options)

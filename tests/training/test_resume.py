@@ -70,6 +70,26 @@ def test_another_run_is_refused_with_what_differs(pico_base: Path, corpus: Path,
         learn(settings(pico_base, corpus, steps=1, lr=0.1), run_dir=tmp_path / "run")
 
 
+DAMAGED = (
+    "rewind", "phase1/best", "phase1/done", "phase2-*/checkpoint-*/moving",
+    "phase2-*/checkpoint-*/judge", "phase2-*/checkpoint-*/trainer_state", "phase2-*/checkpoint-*/optimizer",
+    "phase2-*/checkpoint-*/scheduler", "phase2-*/checkpoint-*/rng_state",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("damaged", DAMAGED)
+def test_a_damaged_run_is_refused_and_never_another_sft(
+    damaged: str, pico_base: Path, corpus: Path, tmp_path: Path
+) -> None:
+    made = settings(pico_base, corpus, rewind_to=2)
+    with pytest.raises(KeyboardInterrupt):
+        learn(made, EndAt(20), run_dir=tmp_path / "run")
+    for path in (tmp_path / "run").glob(f"{damaged}.*"):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(SettingsError, match=r"is damaged or gone.*--run-dir"):
+        learn(made, run_dir=tmp_path / "run")
+
+
 def killed(folder: Path, base: Path, data: list[str], outputs: list[str], *options: str, **moments: int) -> str:
     """What goes wrong when this run is killed; see tests/training/killing.py."""
     common = [

@@ -16,7 +16,7 @@ from sftkit.modeling.sparse import sparse_parameters
 from sftkit.tasks.registry import objective_of
 from sftkit.training.lottery import Result, learn
 from sftkit.training.observer import Observer
-from sftkit.training.order import Order
+from sftkit.training.order import FirstDraws, Order
 from sftkit.training.prepared import Prepared
 from sftkit.training.selection import highest
 from sftkit.training.settings import Source, settings_for
@@ -226,8 +226,8 @@ def test_a_run_that_was_interrupted_ends_with_the_same_phi(
 def test_every_batch_is_of_one_source(base: Path, sources: tuple[Source, Source]) -> None:
     made = settings_for("pos", base=base, base_name="pico", sources=sources, device="cpu", batch_size=4)
     order: Order = Prepared(made, Observer()).order
-    numbers = list(order)
-    assert len(numbers) % 4 == 0
+    assert len(order) % 4 == 0
+    numbers = list(FirstDraws(order, 2 * len(order)))
     assert all(len({order.source(n) for n in numbers[i : i + 4]}) == 1 for i in range(0, len(numbers), 4))
 
 
