@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -108,6 +110,7 @@ class Job:
             check(settings)
             for density in self.densities:
                 check(replace(settings, density=density))
+            _check_logs(settings.report_to, self.run_dir)
         except SettingsError as error:  # what settings_for refuses is an option's value
             raise typer.BadParameter(str(error)) from None
         check_local([*self.data, *settings.dev, *(source.data for source in sources)])
@@ -119,6 +122,13 @@ class Job:
         if self.run_dir is not None:
             return f"what was done is in {self.run_dir}: the same command with --resume goes on"
         return f"nothing was saved, and {self.outputs[done]} was not touched"
+
+
+def _check_logs(loggers: Sequence[str], run_dir: Path | None) -> None:
+    """Refuse loggers whose files would be written into the run's own folder, and go away with it."""
+    if run_dir is not None or "tensorboard" not in loggers or os.environ.get("TENSORBOARD_LOGGING_DIR"):
+        return
+    raise SettingsError("--report-to tensorboard writes into the run's directory: add --run-dir DIR.")
 
 
 def _draw_curves(results: list[Result], run_dir: Path) -> None:

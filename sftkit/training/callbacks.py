@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,11 @@ def check_loggers(names: Sequence[str]) -> None:
             for logger in get_reporting_integration_callbacks(name):
                 logger()
     except (ValueError, ImportError, RuntimeError) as error:
-        raise SettingsError(f"--report-to {name}: {' '.join(str(error).split())[:200]}") from None
+        text = " ".join(str(error).split())
+        if "to be installed" in text:
+            install = re.search("`(pip install .*?)`", text)
+            text = f"it is not installed here: {install[1] if install else f'pip install {name}'}"
+        raise SettingsError(f"--report-to {name}: {text[:200]}") from None
 
 
 class Schedule(TrainerCallback):

@@ -6,6 +6,7 @@ import gzip
 from pathlib import Path
 
 import pytest
+from transformers.integrations import integration_utils
 
 from sftkit.tasks.registry import OBJECTIVES
 from tests import pico
@@ -110,3 +111,20 @@ def test_a_logger_that_there_is_not_is_told_before_anything_is_read(tmp_path: Pa
     done = sftkit("train", "--pos", tmp_path / "x", "--base", pico_base, "--report-to", "nope", "-o", tmp_path / "y")
     _is_told(done, "--report-to nope")
     assert not (tmp_path / "y").exists()
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "swanlab"])
+def test_a_logger_that_is_not_installed_is_told_with_what_installs_it(
+    name: str, tmp_path: Path, pico_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(integration_utils, f"is_{name}_available", lambda: False)
+    (tmp_path / "x").write_text("no treebank")
+    data = ("--pos", tmp_path / "x", "--base", pico_base, "-o", tmp_path / "y")
+    done = sftkit("train", *data, "--report-to", name, "--run-dir", tmp_path / "run")
+    _is_told(done, f"not installed here: pip install {name}\n")
+
+
+def test_logs_that_would_go_away_with_the_run_are_refused(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
+    done = sftkit("train", "--mlm", corpus, "--base", pico_base, "-o", tmp_path / "y", "--report-to", "tensorboard")
+    assert done.status == 2
+    assert "--run-dir" in done.stderr
