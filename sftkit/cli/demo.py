@@ -10,7 +10,7 @@ import typer
 from sftkit.cli import _options, _render
 
 if TYPE_CHECKING:
-    from sftkit.demo.run import DemoReport
+    from sftkit.demo.run import DemoReport, DemoSettings
 
 
 def demo(
@@ -55,7 +55,7 @@ def demo(
     if json:
         _render.as_json(_document(report))
     else:
-        _show(report)
+        _show(report, settings)
 
 
 def _document(report: DemoReport) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def _document(report: DemoReport) -> dict[str, Any]:
     }
 
 
-def _show(report: DemoReport) -> None:
+def _show(report: DemoReport, settings: DemoSettings) -> None:
     _render.table(
         f"Tagging {report.target.title()}, a language that neither the base nor the tagger has seen tagged",
         [_render.Column("base +"), _render.Column("SFTs"), _render.Column("accuracy", True)],
@@ -100,5 +100,17 @@ def _show(report: DemoReport) -> None:
         f"  sftkit inspect {target}.sft\n"
         f"  sftkit overlap {source}.sft {target}.sft tagging.sft\n"
         f"  sftkit compose base/ tagging.sft {target}.sft:0.5 -o half/\n"
-        f"  sftkit train --mlm text/{target}.txt --base base/ --steps 250 --lr 3e-3 --density 0.05 -o sparser.sft"
+        f"  sftkit train --mlm text/{target}.txt --base base/ --density {settings.density / 2:g} \\\n"
+        f"    {language_options(settings)} -o sparser.sft"
+    )
+
+
+def language_options(settings: DemoSettings) -> str:
+    """Options with which ``train --mlm`` does what the demonstration did, given its density."""
+    from sftkit.demo.run import BATCH_SIZE, LR, MAX_LENGTH, eval_every
+
+    steps = settings.language_steps
+    return (
+        f"--steps {steps} --lr {LR:g} --batch-size {BATCH_SIZE} --max-length {MAX_LENGTH} "
+        f"--eval-every {eval_every(steps)} --seed {settings.seed} --device cpu"
     )

@@ -26,6 +26,8 @@ from sftkit.training.lottery import learn
 from sftkit.training.observer import Observer
 from sftkit.training.settings import settings_for
 
+#: What every SFT of the demonstration is learned with.
+LR, BATCH_SIZE, MAX_LENGTH = 3e-3, 32, 32
 _SCORING = Scoring("pos", max_length=64, device="cpu", resamples=0)
 
 
@@ -46,6 +48,11 @@ class DemoSettings:
     def quick(seed: int) -> DemoSettings:
         """A few steps of everything: the figures mean nothing."""
         return DemoSettings(seed, 200, 60, 40, 10, 6, 6)
+
+
+def eval_every(steps: int) -> int:
+    """Steps between evaluations in phases of so many."""
+    return max(1, steps // 3)
 
 
 @dataclass(frozen=True)
@@ -172,12 +179,12 @@ class _Demo:
             base=self.base,
             base_name="base",
             steps=steps,
-            eval_every=max(1, steps // 3),
+            eval_every=eval_every(steps),
             density=self.settings.density,
             seed=self.settings.seed,
-            lr=3e-3,
-            batch_size=32,
-            max_length=32,
+            lr=LR,
+            batch_size=BATCH_SIZE,
+            max_length=MAX_LENGTH,
             device="cpu",
             **given,
         )

@@ -126,6 +126,11 @@ class Prepared:
     def _make_features(self) -> None:
         settings, objective = self.settings, self.objective
         self.observer.loading("features")
+        if self.max_length < settings.max_length:
+            self.observer.note(
+                f"--max-length {settings.max_length:,}: the base takes no more than {self.max_length:,} tokens, "
+                f"so {self.max_length:,} is used"
+            )
         sources = [objective.features(rows, self.tokenizer, self.max_length) for rows in self.train_rows]
         self.features: ConcatDataset[dict[str, Any]] = ConcatDataset(sources)
         block = settings.batch_size if settings.sources and len(sources) > 1 else 1

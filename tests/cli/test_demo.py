@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from transformers import AutoModelForTokenClassification
 
+from sftkit.cli.demo import language_options
 from sftkit.demo.folder import prepare
+from sftkit.demo.run import DemoSettings
 from sftkit.errors import OutputExistsError
+from sftkit.format.files import SftFile
 from tests.cli.run import Outcome, sftkit, without_torch
 
 
@@ -30,6 +34,18 @@ def test_it_leaves_every_file_that_it_lists(quick: tuple[Path, Outcome]) -> None
 def test_the_composed_model_opens_whole(quick: tuple[Path, Outcome]) -> None:
     _, info = AutoModelForTokenClassification.from_pretrained(quick[0] / "model", output_loading_info=True)
     assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+
+
+def test_the_options_that_it_suggests_learn_what_it_learned(quick: tuple[Path, Outcome], tmp_path: Path) -> None:
+    folder, settings = quick[0], DemoSettings.quick(0)
+    language = json.loads(quick[1].stdout)["target"]
+    data = ("--mlm", folder / f"text/{language}.txt", "--base", folder / "base", "--density", settings.density)
+    assert sftkit("train", *data, *language_options(settings).split(), "-o", tmp_path / "x.sft").status == 0
+    ours, its = SftFile(tmp_path / "x.sft"), SftFile(folder / f"{language}.sft")
+    assert ours.names == its.names
+    for name in ours.names:
+        for mine, other in zip(ours.entries(name), its.entries(name), strict=True):
+            assert np.array_equal(mine, other)
 
 
 def test_another_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:

@@ -106,6 +106,16 @@ def test_one_of_a_kind_is_told_in_the_singular(tmp_path: Path, pico_base: Path) 
     assert "phase 2  1 step in" in said
 
 
+def test_a_length_that_the_base_does_not_take_is_noted_with_the_one_that_is_used(
+    tmp_path: Path, pico_base: Path, corpus: Path
+) -> None:
+    arguments = ("train", "--mlm", corpus, "--base", pico_base, "--steps", 1, "--k", 50, "--device", "cpu")
+    done = sftkit(*arguments, "-o", tmp_path / "x.sft", "--max-length", 65)
+    assert "no more than 64 tokens, so 64 is used" in done.stderr
+    assert SftFile(tmp_path / "x.sft").metadata.training["max_length"] == 64
+    assert "is used" not in sftkit(*arguments, "-o", tmp_path / "y.sft", "--max-length", 64).stderr
+
+
 def test_the_header_counts_the_rounds_of_phase_1(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
     said = train("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--iterations", "3").stderr
     assert "; 3 × 2 + 2 steps of 8" in said
