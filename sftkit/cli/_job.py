@@ -40,9 +40,11 @@ class Job:
     def learn(self, *, overwrite: bool, quiet: bool, values: str) -> list[Result]:
         """Check what is cheap to check, learn, and write each SFT as soon as it is there."""
         from sftkit.cli._progress import TrainingDisplay
-        from sftkit.training.ranks import is_first
+        from sftkit.training.ranks import is_first, world
 
         settings = self._settings(overwrite=overwrite)
+        if world() > 1:  # torch's C++ warns of what the Trainer sets, in each process
+            os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
         from sftkit.training.lottery import learn_each  # torch and transformers come in here, after the cheap checks
 
         results: list[Result] = []

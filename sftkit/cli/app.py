@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from importlib import import_module
 from typing import Any
 
@@ -33,6 +34,8 @@ SUMMARIES = {
     "push": "Upload an SFT to the hub, with a model card made from what it says of itself.",
     "pull": "Download an SFT from the hub, and check it; one that was published as pytorch_diff.bin is converted.",
 }
+#: Seconds by which one of a launcher's processes may be slower than another.
+_PATIENCE = 10.0
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
@@ -78,7 +81,10 @@ class _Group(TyperGroup):
         try:
             with ended_in_order():
                 return super().invoke(ctx)
-        except (typer.TyperException, typer.Exit, typer.Abort):
+        except (typer.Exit, typer.Abort):
+            raise
+        except typer.TyperException:
+            _let_the_first_say_it()
             raise
         except (Exception, KeyboardInterrupt) as error:
             if isinstance(error, Exception) and os.environ.get("SFTKIT_DEBUG") == "1":
@@ -95,6 +101,7 @@ def _explained(error: Exception | KeyboardInterrupt) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader went away, as `head` does
         return 0
     if isinstance(error, SftkitError):
+        _let_the_first_say_it()
         _render.error(str(error))
     elif isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
@@ -106,6 +113,15 @@ def _explained(error: Exception | KeyboardInterrupt) -> int:
             "This is a bug in sftkit. SFTKIT_DEBUG=1 shows where; please report it."
         )
     return 1
+
+
+def _let_the_first_say_it() -> None:
+    """Wait, in all but the first of a launcher's processes: what is wrong is most often wrong in each of them.
+
+    The launcher ends this process meanwhile, if the first one fails. Else there is something that it does not know of.
+    """
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        time.sleep(_PATIENCE)
 
 
 app = typer.Typer(

@@ -128,8 +128,8 @@ class Prepared:
         self.observer.loading("features")
         if self.max_length < settings.max_length:
             self.observer.note(
-                f"--max-length {settings.max_length:,}: the base takes no more than {self.max_length:,} tokens, "
-                f"so {self.max_length:,} is used"
+                f"the base takes no more than {self.max_length:,} tokens: {self.max_length:,} is used in place of "
+                f"--max-length {settings.max_length}"
             )
         sources = [objective.features(rows, self.tokenizer, self.max_length) for rows in self.train_rows]
         self.features: ConcatDataset[dict[str, Any]] = ConcatDataset(sources)

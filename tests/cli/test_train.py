@@ -111,7 +111,7 @@ def test_a_length_that_the_base_does_not_take_is_noted_with_the_one_that_is_used
 ) -> None:
     arguments = ("train", "--mlm", corpus, "--base", pico_base, "--steps", 1, "--k", 50, "--device", "cpu")
     done = sftkit(*arguments, "-o", tmp_path / "x.sft", "--max-length", 65)
-    assert "no more than 64 tokens, so 64 is used" in done.stderr
+    assert "no more than 64 tokens: 64 is used" in done.stderr
     assert SftFile(tmp_path / "x.sft").metadata.training["max_length"] == 64
     assert "is used" not in sftkit(*arguments, "-o", tmp_path / "y.sft", "--max-length", 64).stderr
 

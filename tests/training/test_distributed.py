@@ -152,6 +152,17 @@ def test_two_processes_under_the_sfts_of_two_sources_learn_what_one_learns_that_
     assert_close(sftkit.read(tmp_path / "two.sft"), sftkit.read(tmp_path / "one.sft"))
 
 
+def test_two_processes_say_everything_once_and_no_warning(base: Path, corpus: Path, tmp_path: Path) -> None:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = command_of(tmp_path, base, corpus, "x.sft", two())
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("2 processes")) == (0, 1)
+    assert "Warning" not in done.stderr
+    missing = command_of(tmp_path, base, tmp_path / "none.txt", "y.sft", two())
+    failed = subprocess.run(missing, env=environment, capture_output=True, text=True)
+    assert failed.stderr.count("none.txt: no such file") == 1
+
+
 LONG = ("--batch-size", "4", "--steps", "40", "--eval-every", "2", "--rewind-to", "4", "--resume")
 
 
