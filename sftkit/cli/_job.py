@@ -57,6 +57,8 @@ class Job:
                         results.append(result)
             except KeyboardInterrupt as interrupt:
                 interrupt.args = (f"{interrupt}; {self._left(len(results))}",)
+                if self.run_dir is not None and is_first():
+                    _draw_so_far(self.run_dir)
                 raise
         if self.run_dir is not None and is_first():
             _draw_curves(results, self.run_dir)
@@ -131,6 +133,15 @@ def _check_logs(loggers: Sequence[str], run_dir: Path | None) -> None:
     if run_dir is not None or "tensorboard" not in loggers or os.environ.get("TENSORBOARD_LOGGING_DIR"):
         return
     raise SettingsError("--report-to tensorboard writes into the run's directory: add --run-dir DIR.")
+
+
+def _draw_so_far(run_dir: Path) -> None:
+    from sftkit.plots import learning_curves
+    from sftkit.training.checkpoints import so_far
+
+    record = so_far(run_dir)
+    if record["history"]:
+        learning_curves({"so far": record}, run_dir / "curves.png", overwrite=True)
 
 
 def _draw_curves(results: list[Result], run_dir: Path) -> None:

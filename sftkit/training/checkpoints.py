@@ -28,6 +28,10 @@ from sftkit.tasks.sources import digest
 from sftkit.training.ranks import is_first, world
 from sftkit.training.settings import PART, RUN, Settings
 
+#: In a phase's folder once it is done: its outcome.
+DONE = "done.json"
+#: In a checkpoint: what was scored so far.
+JUDGE = "judge.json"
 _MARK = "complete"
 _PREFIX = "checkpoint-"
 
@@ -51,15 +55,27 @@ def claim(folder: Path, each: Sequence[Settings]) -> None:
         raise SettingsError(f"{folder / RUN} is damaged ({error}). Take another --run-dir.") from None
     if len(before) != len(now):
         raise SettingsError(
-            f"{folder} holds a run for {len(before)} densities, not {len(now)}. Take another --run-dir."
+            f"{folder} holds another run: its densities were {len(before)} in number, not {len(now)}. "
+            "Take another --run-dir."
         )
     for old, new in zip(before, now, strict=True):
         for key in sorted({*old, *new}):
             if old.get(key) != new.get(key):
                 raise SettingsError(
-                    f"{folder} holds another run: {key} was {old.get(key)} and is {new.get(key)}. "
+                    f"{folder} holds another run: {key} was {_short(old.get(key))} and is {_short(new.get(key))}. "
                     "Give the same settings to go on with it, or take another --run-dir."
                 )
+
+
+def _short(value: Any) -> str:
+    """A setting in few words."""
+    if isinstance(value, dict) and "xxh3_128" in value:
+        return f"{value['name']} (xxh3 {value['xxh3_128'][:8]}…)"
+    if isinstance(value, dict):
+        return ", ".join(f"{key.replace('_', ' ')} {each}" for key, each in value.items() if each) or "nothing"
+    if isinstance(value, list):
+        return ", ".join(map(_short, value)) or "nothing"
+    return str(value)
 
 
 def _described(settings: Settings) -> dict[str, Any]:
@@ -120,6 +136,25 @@ def latest_checkpoint(folder: Path) -> str | None:
         elif is_first():
             shutil.rmtree(path)
     return str(max(whole, key=step_of)) if whole else None
+
+
+def so_far(folder: Path) -> dict[str, dict[str, Any]]:
+    """The curves of a run's phases as far as they have come, as a training record has them; of several K, one's."""
+    found: dict[str, dict[str, Any]] = {"history": {}, "losses": {}}
+    for phase in (path for path in sorted(folder.glob("phase*")) if not path.name.startswith("phase1-")):
+        checkpoint = latest_checkpoint(phase)
+        try:
+            if (phase / DONE).is_file():
+                outcome = json.loads((phase / DONE).read_text(encoding="utf-8"))
+            elif checkpoint is not None:
+                outcome = json.loads((Path(checkpoint) / JUDGE).read_text(encoding="utf-8"))["outcome"]
+            else:
+                continue
+            for what, curves in found.items():
+                curves[phase.name.partition("-")[0]] = outcome[what]
+        except (OSError, ValueError, KeyError):
+            continue  # a picture is not worth an error
+    return found
 
 
 def step_of(checkpoint: Path) -> int:

@@ -22,13 +22,12 @@ from sftkit.format.encoding import Values
 from sftkit.format.sft import SFT
 from sftkit.operations.topk import PASSES
 from sftkit.training.artifact import Trained, make_sft
-from sftkit.training.checkpoints import claim
+from sftkit.training.checkpoints import DONE, claim
 from sftkit.training.clock import Clock
 from sftkit.training.criteria import Criterion, criterion_of
 from sftkit.training.diffpruning import tune_relaxed
 from sftkit.training.judge import Outcome
 from sftkit.training.observer import Observer
-from sftkit.training.phase import DONE
 from sftkit.training.prepared import Prepared
 from sftkit.training.ranks import world
 from sftkit.training.regularisers import both, l1_towards

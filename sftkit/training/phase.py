@@ -26,6 +26,7 @@ from sftkit.modeling.load import device_of, quiet
 from sftkit.tasks.base import Collator, Evaluator, mean_over_labels
 from sftkit.training.callbacks import ProgressCallback, Regularise, Schedule, SetAside
 from sftkit.training.checkpoints import (
+    DONE,
     check_checkpoint,
     drop_checkpoints,
     latest_checkpoint,
@@ -42,9 +43,6 @@ from sftkit.training.settings import Settings
 from sftkit.training.snapshot import Snapshot
 from sftkit.training.sources import Sourced, SourcesEvaluator, SourceSfts, marked
 from sftkit.training.trainer import PhaseTrainer
-
-#: What the folder of a phase that is done holds, if it lasts: the phase's outcome.
-DONE = "done.json"
 
 
 @dataclass(frozen=True)
@@ -151,6 +149,7 @@ def _train(phase: Phase, settings: Settings, observer: Observer, outcome: Outcom
         checkpoint = latest_checkpoint(phase.folder) if saving else None
         if checkpoint is not None:
             check_checkpoint(Path(checkpoint))
+            observer.note(f"going on from step {step_of(Path(checkpoint)):,}")
         if checkpoint is not None and step_of(Path(checkpoint)) >= phase.steps:
             trainer._load_from_checkpoint(checkpoint)  # the Trainer would do one step more
         else:

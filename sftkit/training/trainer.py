@@ -17,7 +17,7 @@ from transformers import Trainer
 from transformers.trainer import SCHEDULER_NAME
 
 from sftkit.training.callbacks import ProgressCallback, Schedule
-from sftkit.training.checkpoints import readable_checkpoint, step_of, write_json
+from sftkit.training.checkpoints import JUDGE, readable_checkpoint, step_of, write_json
 from sftkit.training.judge import Judge
 from sftkit.training.order import FirstDraws, Order
 from sftkit.training.ranks import world
@@ -95,7 +95,7 @@ class PhaseTrainer(Trainer):
         folder.mkdir(parents=True, exist_ok=True)
         Snapshot(folder / "moving.safetensors", shared=True).save(self.moving)
         if self.args.should_save:
-            write_json(folder / "judge.json", self.judge.document())
+            write_json(folder / JUDGE, self.judge.document())
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         if not self.sharded:
@@ -131,7 +131,7 @@ class PhaseTrainer(Trainer):
         del model
         folder = Path(resume_from_checkpoint)
         with readable_checkpoint(folder):
-            self.judge.go_on(json.loads((folder / "judge.json").read_text(encoding="utf-8")))
+            self.judge.go_on(json.loads((folder / JUDGE).read_text(encoding="utf-8")))
         Snapshot(folder / "moving.safetensors").restore(self.moving)
         step = step_of(folder)
         if self.schedule.due(step) and step not in (point[0] for point in self.judge.outcome.history):

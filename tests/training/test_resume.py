@@ -12,7 +12,7 @@ import pytest
 
 from sftkit.errors import SettingsError
 from sftkit.format.files import write
-from sftkit.training.checkpoints import claim
+from sftkit.training.checkpoints import claim, so_far
 from sftkit.training.lottery import learn
 from sftkit.training.settings import Settings, settings_for
 from tests.build import save_sft
@@ -68,6 +68,23 @@ def test_another_run_is_refused_with_what_differs(pico_base: Path, corpus: Path,
     learn(settings(pico_base, corpus, steps=1), run_dir=tmp_path / "run")
     with pytest.raises(SettingsError, match=r"lr was 0\.01 and is 0\.1"):
         learn(settings(pico_base, corpus, steps=1, lr=0.1), run_dir=tmp_path / "run")
+
+
+def test_the_curves_of_a_run_that_was_ended_are_there(pico_base: Path, corpus: Path, tmp_path: Path) -> None:
+    assert so_far(tmp_path) == {"history": {}, "losses": {}}
+    with pytest.raises(KeyboardInterrupt):
+        learn(settings(pico_base, corpus), EndAt(20), run_dir=tmp_path)
+    for curves in so_far(tmp_path).values():
+        assert {phase: [step for step, _ in curve] for phase, curve in curves.items()} == {
+            "phase1": [3, 6, 9, 12],
+            "phase2": [3, 6],
+        }
+
+
+def test_what_differs_is_told_in_words(pico_base: Path, corpus: Path, tmp_path: Path) -> None:
+    learn(settings(pico_base, corpus, steps=1), run_dir=tmp_path)
+    with pytest.raises(SettingsError, match=r"phase1 was steps 1 and is steps 2"):
+        learn(settings(pico_base, corpus, steps=2), run_dir=tmp_path)
 
 
 DAMAGED = (
