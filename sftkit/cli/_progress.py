@@ -81,12 +81,14 @@ class TrainingDisplay(Observer):
     def planned(self, plan: Plan) -> None:
         """The run's header."""
         self._stop()
+        sizes = ", ".join(f"{k:,}" for k in plan.sizes)
+        shares = ", ".join(_render.share(k / plan.backbone) for k in plan.sizes)
         rounds = f"{plan.rounds} × " if plan.rounds > 1 else ""
         phase1 = f"{rounds}{plan.steps1:,} + " if plan.steps1 else ""
         steps = f"{phase1}{plan.steps2:,} steps" if phase1 else _render.counted(plan.steps2, "step")
         lines = [
-            f"[bold]{self._title}{plan.objective}[/] on {escape(plan.base)}, {plan.method}: K = {plan.k:,} "
-            f"({_render.share(plan.density)} of {plan.backbone:,}), head {plan.head:,}",
+            f"[bold]{self._title}{plan.objective}[/] on {escape(plan.base)}, {plan.method}: K = {sizes} "
+            f"({shares} of {plan.backbone:,}), head {plan.head:,}",
             f"  frozen: {escape(plan.frozen)}; {_render.counted(plan.train, 'example')}, {plan.dev:,} to choose "
             f"the best step on; {steps} of {plan.batch_size}",
             f"  on {plan.device}{_processes(plan)}",

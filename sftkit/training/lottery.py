@@ -116,7 +116,7 @@ class _Run:
         self.tuner = Tuner(self.ready, self.folder, lasting=self.lasting)
         self.start.save(self._changed())
         sizes = [self.ready.size_of(settings) for settings in self.each]
-        self.observer.planned(self.ready.plan(sizes[0]))
+        self.observer.planned(self.ready.plan(sizes))
         if all((self.folder / f"phase2-{k}" / DONE).is_file() for k in sizes):
             self.observer.note(f"the run in {self.folder} was finished already: nothing is trained again")
         clock = Clock()
@@ -146,7 +146,11 @@ class _Run:
                 "Does the tokenizer know the text (or is it all unknown tokens), and does --freeze leave enough?"
             )
         if still:
-            self.observer.note(f"{still:,} of the {k:,} chosen entries did not move (no gradient reached them)")
+            normal = ": as is normal of random masks, some are of tokens that the text does not have"
+            self.observer.note(
+                f"{still:,} of the {k:,} chosen entries did not move (no gradient reached them"
+                f"{normal if settings.method == 'random' else ''})"
+            )
         sft = make_sft(self._trained(phase1, phase2), selection.positions, values)
         return Result(sft, phase1, phase2, self.ready.objective.best_metric, clock.take())
 

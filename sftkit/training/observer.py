@@ -13,8 +13,7 @@ class Plan:
     Attributes:
         objective, method: as in the settings.
         base: the base's name.
-        k: entries that φ will have.
-        density: the same as a share of the backbone's parameters.
+        sizes: entries that φ will have, in each of the run's SFTs.
         backbone: parameters in the backbone.
         maskable: of those, parameters that may move.
         head: parameters of the head, fully tuned.
@@ -25,15 +24,14 @@ class Plan:
         batch_size: sequences an optimizer step, in all processes.
         device: where it is computed.
         processes: how many compute it.
-        memory: phase -> what for -> bytes that a process should need beside activations.
+        memory: phase -> what for -> bytes that a process should need beside activations, for the largest SFT.
         reduced: phase -> bytes that the processes sum over each other at an optimizer step; empty for one process.
     """
 
     objective: str
     method: str
     base: str
-    k: int
-    density: float
+    sizes: tuple[int, ...]
     backbone: int
     maskable: int
     head: int

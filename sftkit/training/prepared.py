@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -214,7 +214,7 @@ class Prepared:
             return biases(self.movable.maskable, self.avoided), 0
         return positions_of(self.settings.mask_from, self.movable.maskable, self.avoided)
 
-    def plan(self, k: int) -> Plan:
+    def plan(self, sizes: Sequence[int]) -> Plan:
         """What the run will do, for the observer."""
         settings = self.settings
         backbone = sum(parameter.numel() for parameter in backbone_parameters(self.model).values())
@@ -222,8 +222,7 @@ class Prepared:
             objective=settings.objective,
             method=settings.method,
             base=settings.base_name,
-            k=k,
-            density=k / backbone,
+            sizes=tuple(sizes),
             backbone=backbone,
             maskable=self.movable.size,
             head=sum(tensor.numel() for tensor in self.head().values()),
@@ -236,7 +235,7 @@ class Prepared:
             batch_size=settings.batch_size * settings.accumulate * world(),
             device=str(self.model.device),
             processes=world(),
-            **self._costs(k),
+            **self._costs(max(sizes)),
         )
 
     def _costs(self, k: int) -> dict[str, Any]:

@@ -22,6 +22,13 @@ def in_words(done: Outcome) -> str:
     return " ".join(done.stderr.replace("│", " ").split())
 
 
+def test_entries_of_a_random_mask_that_did_not_move_are_told_as_normal(
+    tmp_path: Path, pico_base: Path, corpus: Path
+) -> None:
+    said = train("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--method", "random").stderr
+    assert "did not move (no gradient reached them: as is normal of random masks" in said
+
+
 def test_json_has_the_documented_keys(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
     done = train("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--json")
     document = json.loads(done.stdout)
@@ -136,6 +143,7 @@ def test_the_closing_table_has_a_column_for_each_sft(tmp_path: Path, pico_base: 
         "train", "--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--steps", "1", "--device", "cpu",
         "--density", "0.01,0.05",
     )  # fmt: skip
+    assert "K = 69, 346 (0.996 %, 4.99 % of 6,928)" in done.stderr
     head, *rows = (line for line in done.stdout.splitlines() if "│" in line or "┃" in line)
     assert "x-0.01.sft" in head
     assert "x-0.05.sft" in head
