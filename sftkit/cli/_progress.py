@@ -13,6 +13,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
+    TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
@@ -40,7 +41,7 @@ class TrainingDisplay(Observer):
         self._quiet = quiet
         self._title = f"{title}: " if title else ""
         self._bar: Progress | None = None
-        self._task = 0
+        self._task = TaskID(0)
         self._phase, self._steps, self._loss, self._best = "", 0, "", ""
         self._started = self._spoke = time.monotonic()
 
@@ -73,7 +74,7 @@ class TrainingDisplay(Observer):
             self._start(None if share is None else 1.0, TaskProgressColumn(), TextColumn("{task.fields[loss]}"))
         told = f"{lines:,} lines  " if lines else ""
         if self._bar is not None:
-            self._bar.update(self._task, completed=share or 0.0, loss=told)  # type: ignore[arg-type]
+            self._bar.update(self._task, completed=share or 0.0, loss=told)
         elif time.monotonic() - self._spoke > _PLAIN_EVERY:
             self._spoke = time.monotonic()
             self._say(f"{self._title}{escape(what)}  {told}{'' if share is None else f'{share:.0%}'}".rstrip())
@@ -120,7 +121,7 @@ class TrainingDisplay(Observer):
         if self._bar is None:
             self._start(total)
         if self._bar is not None:
-            self._bar.update(self._task, completed=done)  # type: ignore[arg-type]
+            self._bar.update(self._task, completed=done)
         if done >= total:
             seconds = time.monotonic() - self._started
             self._stop()
@@ -132,7 +133,7 @@ class TrainingDisplay(Observer):
         if loss is not None:
             self._loss = f"training loss {loss:.3f}  "
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, loss=self._loss, best=self._best)  # type: ignore[arg-type]
+            self._bar.update(self._task, completed=step, loss=self._loss, best=self._best)
         elif loss is not None and time.monotonic() - self._spoke > _PLAIN_EVERY:
             self._spoke = time.monotonic()
             left = (self._spoke - self._started) / max(step, 1) * (self._steps - step)
@@ -143,7 +144,7 @@ class TrainingDisplay(Observer):
     def evaluating(self) -> None:
         """Say so beside the bar."""
         if self._bar is not None:
-            self._bar.update(self._task, best="scoring …  ")  # type: ignore[arg-type]
+            self._bar.update(self._task, best="scoring …  ")
 
     def waiting(self) -> None:
         """A place to end."""

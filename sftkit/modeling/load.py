@@ -129,7 +129,7 @@ def fit_tokenizer(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, pa
     Raises:
         CheckpointError: if the tokenizer has tokens for which the model has no embedding; with both sizes.
     """
-    table: torch.Tensor = model.get_input_embeddings().weight  # type: ignore[assignment]
+    table: torch.Tensor = model.get_input_embeddings().weight  # type: ignore[assignment]  # a module's attribute
     rows = table.shape[0]
     if max(tokenizer.get_vocab().values()) >= rows:
         raise CheckpointError(

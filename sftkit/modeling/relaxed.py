@@ -83,7 +83,7 @@ class RelaxedDelta(nn.Module):
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         """The weight with z ⊙ w added, differentiable in w and log α."""
         seed = self.seed if self.training else None
-        result: torch.Tensor = _Relax.apply(self.w, self.log_alpha, weight, seed)  # type: ignore[no-untyped-call]
+        result: torch.Tensor = _Relax.apply(self.w, self.log_alpha, weight, seed)  # type: ignore[no-untyped-call]  # torch's
         return result
 
     @torch.no_grad()

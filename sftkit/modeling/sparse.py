@@ -68,7 +68,7 @@ class SparseDelta(nn.Module):
 
     def differentiable(self, weight: torch.Tensor) -> torch.Tensor:
         """A weight that holds θ + φ, as a function of φ."""
-        result: torch.Tensor = _Gather.apply(self.phi, weight, self)  # type: ignore[no-untyped-call]
+        result: torch.Tensor = _Gather.apply(self.phi, weight, self)  # type: ignore[no-untyped-call]  # torch's
         return result
 
     def write(self, weight: torch.Tensor) -> None:

@@ -31,7 +31,7 @@ def best(training: Mapping[str, Any]) -> tuple[int, float, str] | None:
     """The step of phase 2 that was kept, the metric's value there and its name; None where that is not told."""
     found = training.get("best")
     try:
-        return int(found["step"]), float(found["value"]), str(found["metric"])  # type: ignore[index]
+        return int(found["step"]), float(found["value"]), str(found["metric"])  # type: ignore[index]  # caught below
     except (TypeError, KeyError, ValueError):
         return None
 

@@ -33,17 +33,17 @@ from sftkit.training.ranks import world
 _OPTIMIZER = "optimizer-shards"
 
 
-def shard(model: PreTrainedModel, whole: Collection[nn.Parameter] = ()) -> None:
+def shard(model: PreTrainedModel, apart: Collection[nn.Parameter] = ()) -> None:
     """Share out a model's parameters over the processes, in place. It cannot be undone: load the model again.
 
     Args:
         model: whole in each process.
-        whole: parameters to leave as they are.
+        apart: parameters to leave as they are.
     """
     from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method  # slow, and seldom asked for
 
     # resharded after each forward pass, the model's own parameters, too: what is written into rows is gathered anew
-    how: dict[str, Any] = {"mesh": _mesh(model.device), "ignored_params": set(whole), "reshard_after_forward": True}
+    how: dict[str, Any] = {"mesh": _mesh(model.device), "ignored_params": set(apart), "reshard_after_forward": True}
     for module in _units(model):
         fully_shard(module, **how)
     fully_shard(model, **how)
