@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -90,6 +91,7 @@ def load_model(
             f"{path}: transformers cannot load it as {_kind(auto_class)} ({_line(error)})."
         ) from error
     _check_backbone(model, info, path)
+    _own_storage(model)
     fresh = {*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])}
     return Loaded(model, frozenset(fresh))
 
@@ -188,6 +190,18 @@ def _check_direction(auto_class: Any, path: Path) -> None:
             f"{path}: a {config.model_type} reads from left to right, so masked language modelling is not for it. "
             "Use --clm."
         )
+
+
+def _own_storage(model: PreTrainedModel) -> None:
+    """Give every parameter memory of its own.
+
+    Where transformers splits a fused matrix while it loads, parameters are views of one storage: what is written into
+    one changes the others' version counters, which autograd takes for a change of theirs.
+    """
+    shared = Counter(parameter.untyped_storage().data_ptr() for parameter in model.parameters())
+    for parameter in model.parameters():
+        if shared[parameter.untyped_storage().data_ptr()] > 1 or not parameter.is_contiguous():
+            parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
 
 
 def _check_backbone(model: PreTrainedModel, info: dict[str, Any], path: Path) -> None:

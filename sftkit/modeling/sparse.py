@@ -1,8 +1,10 @@
 """φ as the parameter: a few entries of frozen weights made trainable by themselves.
 
-The K values of φ are leaf parameters; θ stays where it is and frozen. Gradients, optimizer moments, clipping, weight
-decay and gradient reduction across processes then see K numbers and not N, and nothing can move a frozen entry. The
-dense gradient of one weight lives only during that weight's own backward.
+The K values of φ are one leaf parameter; θ stays where it is and frozen. Gradients, optimizer moments, clipping, weight
+decay, L1 and gradient reduction across processes then see one tensor of K numbers and not N in hundreds, and nothing
+can move a frozen entry. The dense gradient of one weight lives only during that weight's own backward.
+
+φ, its gradient and two moments take 16 K bytes, positions 4 K, and θ there 4 K (2 K in half precision).
 
 Not covered: parameters that are not contiguous, and weights that change behind our back while φ is on them.
 """
@@ -11,98 +13,195 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 from transformers import PreTrainedModel
 
 from sftkit.modeling.backbone import backbone_parameters, flat
 from sftkit.modeling.parametrized import parametrized
+
+#: Entries in half precision that are summed in float64 at a time.
+_CHUNK = 1 << 24
+
+
+class _Root(torch.autograd.Function):
+    """Where all of φ's gradient comes together: an empty tensor that every weight with φ on it depends on.
+
+    Autograd calls its backward once the backward of every such weight has put its part into the gradient.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, phi: torch.Tensor, owner: SparsePhi) -> torch.Tensor:
+        ctx.owner = owner
+        return torch.empty(0, device=phi.device)
+
+    @staticmethod
+    def backward(ctx: Any, *_: torch.Tensor) -> tuple[torch.Tensor, None]:
+        owner: SparsePhi = ctx.owner
+        return owner.take_gradient(), None
 
 
 class _Gather(torch.autograd.Function):
     """The weight itself on the way forward; on the way back, the gradient at φ's positions."""
 
     @staticmethod
-    def forward(ctx: Any, phi: torch.Tensor, weight: torch.Tensor, delta: SparseDelta) -> torch.Tensor:
-        del phi
+    def forward(ctx: Any, root: torch.Tensor, weight: torch.Tensor, delta: SparseDelta) -> torch.Tensor:
+        del root
         ctx.delta = delta
         return weight.view_as(weight)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         delta: SparseDelta = ctx.delta
-        delta.stale = True  # an optimizer's step follows a backward pass
-        return delta.summed(gradients[0].reshape(-1).index_select(0, delta.positions).float()), None, None
+        delta.gather(gradients[0])
+        return torch.empty(0, device=gradients[0].device), None, None
 
 
 class SparseDelta(nn.Module):
-    """φ on one weight: ``phi`` (float32 ``[k]``), its flat ``positions`` (``[k]``) and ``theta`` there.
+    """φ on one weight: its flat ``positions`` (``[k]``), ``theta`` there, and which ``part`` of ``phi`` is its.
 
-    Positions are int32, or int64 in a weight of more than 2^31 elements.
+    Positions are int32, or int64 if some weight has more than 2^31 elements. ``phi`` is the whole φ of the model.
 
-    As a parametrization its forward takes the frozen weight and returns the same storage, into which θ + φ was written
-    at the positions if φ may have changed since the last time. φ's version counter tells of most changes, but fused
-    optimizers do not touch it: so a backward pass, which a step follows, counts as a change, too.
+    As a parametrization its forward takes the frozen weight, which holds θ + φ, and returns the same storage as a
+    function of φ.
     """
 
-    positions: torch.Tensor
-    theta: torch.Tensor
-
-    def __init__(self, weight: torch.Tensor, positions: torch.Tensor) -> None:
+    def __init__(self, owner: SparsePhi, positions: torch.Tensor, theta: torch.Tensor, part: slice) -> None:
         super().__init__()
-        theta = flat(weight).index_select(0, positions)
-        narrow = torch.int32 if weight.numel() <= 1 << 31 else torch.int64
-        self.register_buffer("positions", positions.to(narrow), persistent=False)
-        self.register_buffer("theta", theta, persistent=False)
-        self.phi = nn.Parameter(torch.zeros(len(positions), dtype=torch.float32, device=weight.device))
-        self._written = self.phi._version
-        self.stale = False
+        self.positions, self.theta, self.part = positions, theta, part
+        self.phi = owner.phi
+        self._owner = (owner,)  # out of the module's sight: copies of the module have the same one
+
+    @property
+    def owner(self) -> SparsePhi:
+        """What it is a part of."""
+        return self._owner[0]
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         """The weight with θ + φ at the positions, differentiable in φ."""
-        if self.stale or self.phi._version != self._written:
-            self.write(weight)
-        return self.differentiable(weight)
-
-    def differentiable(self, weight: torch.Tensor) -> torch.Tensor:
-        """A weight that holds θ + φ, as a function of φ."""
-        result: torch.Tensor = _Gather.apply(self.phi, weight, self)  # type: ignore[no-untyped-call]  # torch's
+        root = self.owner.root()
+        result: torch.Tensor = _Gather.apply(root, weight, self)  # type: ignore[no-untyped-call]  # torch's
         return result
 
-    def write(self, weight: torch.Tensor) -> None:
-        """Put θ + φ into the weight."""
-        self.put(weight, self.positions.long(), self.phi.detach())
-        self._written, self.stale = self.phi._version, False
+    def gather(self, gradient: torch.Tensor) -> None:
+        """Add the loss's gradient of the weight, at the positions, to φ's."""
+        self.owner.gradient()[self.part].add_(gradient.reshape(-1).index_select(0, self.positions))
 
-    def put(self, weight: torch.Tensor, positions: torch.Tensor, phi: torch.Tensor) -> None:
-        """Put θ + φ into a weight at positions (int64), rounded once to the weight's dtype, as composing rounds it.
+
+class SparsePhi:
+    """All of φ on a model, as one parameter, and the one place where θ + φ is written into weights.
+
+    It is written whenever φ may have changed: after each step of an optimizer that has φ (fused ones leave no trace in
+    φ's version counter), and otherwise before a forward pass if that counter moved or :attr:`stale` was set. All
+    weights are written at once, before any is used: weights that are views of one storage would otherwise be seen to
+    change in the midst of a pass.
+
+    Attributes:
+        phi: float32 ``[K]``, the only leaf.
+        deltas: canonical name -> its part.
+        stale: set to have θ + φ written anew before the next forward pass.
+    """
+
+    def __init__(self, weights: Mapping[str, torch.Tensor], positions: Mapping[str, torch.Tensor]) -> None:
+        """Gather θ at the positions.
+
+        Args:
+            weights: by canonical name, all on one device.
+            positions: canonical name -> flat positions, int32 or int64 ``[k]``.
+        """
+        self._weights = {name: weights[name] for name in positions}
+        ends = list(accumulate(map(len, positions.values()), initial=0))
+        parts = [slice(*pair) for pair in pairwise(ends)]
+        device = next((weight.device for weight in self._weights.values()), torch.device("cpu"))
+        largest = max((weight.numel() for weight in self._weights.values()), default=0)
+        where = torch.empty(ends[-1], dtype=torch.int32 if largest <= 1 << 31 else torch.int64, device=device)
+        theta = torch.empty(ends[-1], dtype=self._common(), device=device)
+        for (name, weight), part in zip(self._weights.items(), parts, strict=True):
+            where[part] = positions[name].to(device)
+            theta[part] = flat(weight).index_select(0, where[part])
+        self._theta, self._size = theta, ends[-1]
+        self.phi = nn.Parameter(torch.zeros(ends[-1], dtype=torch.float32, device=device))
+        self.deltas = {
+            name: SparseDelta(self, where[part], theta[part], part)
+            for name, part in zip(self._weights, parts, strict=True)
+        }
+        self.stale = False
+        self._written = self.phi._version
+        self._root: torch.Tensor | None = None
+        self._gradient: torch.Tensor | None = None
+
+    def _common(self) -> torch.dtype:
+        """The weights' dtype; float32, which holds both half precisions, where they are of several."""
+        found = {weight.dtype for weight in self._weights.values()}
+        return found.pop() if len(found) == 1 else torch.float32
+
+    def root(self) -> torch.Tensor:
+        """What a weight with φ on it depends on; before it is used, the weights hold θ + φ."""
+        self.refresh()
+        return self._dependent()
+
+    def refresh(self) -> None:
+        """Write θ + φ if φ may have changed since it was written."""
+        if self.stale or self.phi._version != self._written:
+            self.write()
+
+    def _dependent(self) -> torch.Tensor:
+        if self._root is None or (torch.is_grad_enabled() and not self._root.requires_grad):
+            self._root = _Root.apply(self.phi, self)  # type: ignore[no-untyped-call]  # torch's
+        return self._root
+
+    @torch.no_grad()
+    def write(self) -> None:
+        """Put θ + φ into the weights, rounded once to each weight's dtype, as composing rounds it.
 
         In half precision an entry therefore moves only once |φ| reaches half of θ's last digit (2^-9 |θ| in bfloat16).
         φ itself is float32 and adds smaller steps up until then.
         """
-        with torch.no_grad():
-            if weight.dtype == torch.float32:
-                value = self.theta + phi
-            else:
-                value = narrowed(self.theta.double() + phi.double(), weight.dtype)
-            flat(weight).index_copy_(0, positions, value)
+        self._put(rounded_sum(self._theta, self.phi.detach()))
+        self._written, self.stale = self.phi._version, False
 
-    def summed(self, gradient: torch.Tensor) -> torch.Tensor:
-        """φ's gradient, given the loss's at the positions, float32 ``[k]``."""
-        return gradient
+    def _put(self, values: torch.Tensor) -> None:
+        """Write values, ``[K]``, into the weights at φ's positions."""
+        for weight, delta in zip(self._weights.values(), self.deltas.values(), strict=True):
+            flat(weight).index_copy_(0, delta.positions.long(), values[delta.part].to(weight.dtype))
 
-    def restore(self, weight: torch.Tensor) -> None:
+    def gradient(self) -> torch.Tensor:
+        """φ's gradient in the backward pass that is going on, float32 ``[K]``, to be added to."""
+        if self._gradient is None:
+            self._gradient = torch.zeros(self._size, device=self._theta.device)
+        return self._gradient
+
+    def take_gradient(self) -> torch.Tensor:
+        """φ's gradient once it is whole."""
+        whole, self._gradient = self.gradient(), None
+        return whole
+
+    @contextmanager
+    def written_after_steps(self) -> Iterator[None]:
+        """For the length of a ``with`` block, θ + φ is written after each step of an optimizer that has φ."""
+
+        def step(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+            if any(parameter is self.phi for group in optimizer.param_groups for parameter in group["params"]):
+                self.write()
+
+        hook = register_optimizer_step_post_hook(step)
+        try:
+            yield
+        finally:
+            hook.remove()
+
+    @torch.no_grad()
+    def restore(self) -> None:
         """Put θ back, to the bit."""
-        with torch.no_grad():
-            flat(weight).index_copy_(0, self.positions.long(), self.theta)
+        self._put(self._theta)
 
 
 @contextmanager
-def sparse_parameters(
-    model: PreTrainedModel, positions: Mapping[str, torch.Tensor]
-) -> Iterator[dict[str, SparseDelta]]:
+def sparse_parameters(model: PreTrainedModel, positions: Mapping[str, torch.Tensor]) -> Iterator[SparsePhi]:
     """Make φ at the given positions trainable for a while; afterwards the model is as it was, θ to the bit.
 
     Args:
@@ -110,18 +209,30 @@ def sparse_parameters(
         positions: canonical name -> flat positions, int32 or int64.
 
     Yields:
-        canonical name -> the delta on that parameter.
+        φ.
     """
-    parameters = backbone_parameters(model)
-    deltas = {
-        name: SparseDelta(parameters[name], where.to(parameters[name].device)) for name, where in positions.items()
-    }
+    phi = SparsePhi(backbone_parameters(model), positions)
     try:
-        with parametrized(model, deltas):
-            yield deltas
+        with parametrized(model, phi.deltas), phi.written_after_steps():
+            yield phi
     finally:
-        for name, delta in deltas.items():
-            delta.restore(parameters[name])
+        phi.restore()
+
+
+def rounded_sum(theta: torch.Tensor, phi: torch.Tensor) -> torch.Tensor:
+    """θ + φ in θ's dtype, rounded once.
+
+    Args:
+        theta: ``[n]``.
+        phi: float32 ``[n]``.
+    """
+    if theta.dtype == torch.float32:
+        return theta + phi
+    result = torch.empty_like(theta)
+    for begin in range(0, len(theta), _CHUNK):  # float64 takes four times as much
+        some = slice(begin, begin + _CHUNK)
+        result[some] = narrowed(theta[some].double() + phi[some].double(), theta.dtype)
+    return result
 
 
 def narrowed(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

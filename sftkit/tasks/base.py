@@ -20,6 +20,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sftkit.errors import MismatchError, SettingsError
+from sftkit.modeling.labelled import only_rows
 from sftkit.tasks.options import NO_OPTIONS, TaskOptions
 from sftkit.tasks.sources import Reading, joined, nobody, number_held_out
 from sftkit.tasks.tally import Tally
@@ -32,6 +33,8 @@ Collator = Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]
 
 #: The label of what has none, in torch's cross-entropy.
 IGNORED = -100
+#: The key of a language model's batch that says where its labels are.
+ROWS = "rows"
 
 
 @dataclass(frozen=True)
@@ -259,17 +262,29 @@ def shortened(names: Sequence[str], most: int = 6) -> str:
     return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
-def loss_by_row(logits: torch.Tensor, labels: torch.Tensor) -> list[tuple[float, int]]:
-    """(cross-entropy summed over a row's labels, how many they are), in nats.
+def with_rows(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A batch of ``labels``, int64 ``[windows, length]``, and the flat places of those that there are: int64 ``[n]``.
+
+    Made where batches are made, on the CPU: to count them on a GPU would make everyone wait for it.
+    """
+    return {**batch, ROWS: torch.nonzero(batch["labels"].flatten() != IGNORED).flatten()}
+
+
+def loss_by_window(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> list[tuple[float, int]]:
+    """(cross-entropy summed over a window's labels, how many they are), in nats.
 
     Args:
-        logits: ``[rows, length, classes]``.
-        labels: int64 ``[rows, length]``; -100 where there is none.
+        model: a language model.
+        batch: what :func:`with_rows` gives, beside the model's inputs.
     """
-    rows, places = torch.nonzero(labels != IGNORED, as_tuple=True)
-    losses = nn.functional.cross_entropy(logits[rows, places].float(), labels[rows, places], reduction="none").double()
-    total = torch.zeros(len(labels), dtype=torch.float64, device=losses.device).index_add_(0, rows, losses)
-    return list(zip(total.tolist(), torch.bincount(rows, minlength=len(labels)).tolist(), strict=True))
+    batch = to_device(batch, model)
+    labels, rows = batch.pop("labels"), batch.pop(ROWS)
+    with torch.no_grad(), only_rows(model, rows, labels.shape):
+        logits = model(**batch).logits.float()
+    losses = nn.functional.cross_entropy(logits, labels.flatten()[rows], reduction="none").double()
+    windows = rows // labels.shape[1]
+    total = torch.zeros(len(labels), dtype=torch.float64, device=losses.device).index_add_(0, windows, losses)
+    return list(zip(total.tolist(), torch.bincount(windows, minlength=len(labels)).tolist(), strict=True))
 
 
 def batches_by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:

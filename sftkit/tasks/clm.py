@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
-from sftkit.tasks.base import IGNORED, Collator, Evaluator, loss_by_row, to_device
+from sftkit.tasks.base import IGNORED, Collator, Evaluator, loss_by_window, with_rows
 from sftkit.tasks.tally import Tally, mean_loss
 from sftkit.tasks.text import Corpus, LanguageObjective, TokenExamples
 
@@ -27,7 +27,6 @@ class CausalLM(LanguageObjective):
     best_metric: ClassVar[str] = "loss"
     greater_is_better: ClassVar[bool] = False
     auto_class: ClassVar[Any] = AutoModelForCausalLM
-    loss: ClassVar[None] = None
     shortest: ClassVar[int] = 2
 
     def collator(self, tokenizer: PreTrainedTokenizerBase, seed: int) -> Collator:
@@ -51,11 +50,8 @@ class CausalEvaluator(Evaluator):
         """(summed loss in nats, predicted tokens) of each window."""
         result = [(0.0, 0)] * len(self._windows)
         for indices in self.batches(self._lengths, batch_size):
-            batch = to_device(_batch([self._windows[i]["input_ids"] for i in indices]), model)
-            labels = batch.pop("labels")
-            with torch.no_grad():
-                found = loss_by_row(model(**batch).logits[:, :-1], labels[:, 1:])
-            for i, each in zip(indices, found, strict=True):
+            batch = _batch([self._windows[i]["input_ids"] for i in indices])
+            for i, each in zip(indices, loss_by_window(model, batch), strict=True):
                 result[i] = each
         return result
 
@@ -65,12 +61,15 @@ class CausalEvaluator(Evaluator):
 
 
 def _batch(windows: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
-    """``input_ids``, ``attention_mask`` and ``labels``, int64 ``[windows, longest]``."""
+    """``input_ids``, ``attention_mask`` and ``labels``, int64 ``[windows, longest]``, and the labels' ``rows``.
+
+    A token's label is the one that follows, as the logits have it: the model shifts nothing.
+    """
     longest = max(len(ids) for ids in windows)
     ids = torch.zeros(len(windows), longest, dtype=torch.int64)
     mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORED)
     for row, window in enumerate(windows):
         ids[row, : len(window)] = torch.tensor(window)
         mask[row, : len(window)] = 1
-        labels[row, : len(window)] = ids[row, : len(window)]
-    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+        labels[row, : len(window) - 1] = ids[row, 1 : len(window)]
+    return with_rows({"input_ids": ids, "attention_mask": mask, "labels": labels})

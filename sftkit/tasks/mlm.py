@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from sftkit.errors import CheckpointError
-from sftkit.tasks.base import IGNORED, Collator, Evaluator, loss_by_row, to_device
+from sftkit.tasks.base import IGNORED, Collator, Evaluator, loss_by_window, with_rows
 from sftkit.tasks.tally import Tally, mean_loss
 from sftkit.tasks.text import Corpus, LanguageObjective, TokenExamples
 
@@ -53,7 +53,7 @@ class MaskingCollator:
         self._pad = DataCollatorWithPadding(tokenizer)
 
     def __call__(self, features: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """``input_ids``, ``attention_mask`` and ``labels``, int64 ``[windows, longest]``."""
+        """``input_ids``, ``attention_mask`` and ``labels``, int64 ``[windows, longest]``, and the labels' ``rows``."""
         return _padded([self._mask(each["input_ids"], self._seed, each["place"]) for each in features], self._pad)
 
 
@@ -69,11 +69,7 @@ class MaskedEvaluator(Evaluator):
         """(summed loss in nats, masked tokens) of each window."""
         result = [(0.0, 0)] * len(self._windows)
         for indices in self.batches(self._lengths, batch_size):
-            batch = to_device(self._batch(indices), model)
-            labels = batch.pop("labels")
-            with torch.no_grad():
-                found = loss_by_row(model(**batch).logits, labels)
-            for i, each in zip(indices, found, strict=True):
+            for i, each in zip(indices, loss_by_window(model, self._batch(indices)), strict=True):
                 result[i] = each
         return result
 
@@ -90,7 +86,7 @@ def _padded(lines: Sequence[dict[str, Any]], pad: Collator) -> dict[str, torch.T
     labels = torch.full_like(batch["input_ids"], IGNORED)
     for row, line in enumerate(lines):
         labels[row, torch.from_numpy(line["at"])] = torch.tensor(line["labels"])
-    return {**batch, "labels": labels}
+    return with_rows({**batch, "labels": labels})
 
 
 class _Masker:

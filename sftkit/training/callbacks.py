@@ -16,7 +16,7 @@ from sftkit.training.checkpoints import mark_complete
 from sftkit.training.observer import Observer
 from sftkit.training.regularisers import Regulariser
 from sftkit.training.snapshot import Snapshot
-from sftkit.training.together import anywhere, barrier
+from sftkit.training.together import anywhere, asked_every, barrier
 
 
 def check_loggers(names: Sequence[str]) -> None:
@@ -99,19 +99,19 @@ class ProgressCallback(TrainerCallback):
     def __init__(self, observer: Observer, *, saving: bool = False) -> None:
         self._observer, self._saving = observer, saving
         self.interrupt: KeyboardInterrupt | None = None
+        self._asked: KeyboardInterrupt | None = None
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """A step was done."""
         del args
-        asked = None
         try:
             self._observer.step(state.global_step, None)
         except KeyboardInterrupt as interrupt:
-            asked = interrupt
-        if not self._saving and asked is not None:
-            raise asked
-        if self._saving and anywhere(asked is not None):
-            self.end(asked or KeyboardInterrupt("another process was interrupted"), control)
+            if not self._saving:
+                raise
+            self._asked = interrupt
+        if self._saving and state.global_step % asked_every() == 0 and anywhere(self._asked is not None):
+            self.end(self._asked or KeyboardInterrupt("another process was interrupted"), control)
 
     def end(self, interrupt: KeyboardInterrupt, control: TrainerControl) -> None:
         """Save a checkpoint and stop; where none is saved, raise the interrupt."""

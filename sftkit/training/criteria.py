@@ -6,21 +6,22 @@
   2020, with θ(0) in the place of 0, for that is what an entry goes back to if it is not chosen).
 - ``fisher``: Σ g² over the steps, the diagonal of the empirical Fisher information (Sung et al. 2021).
 
-g is a step's gradient before the regulariser is added. The last two need one float32 a
-parameter while phase 1 runs.
+g is a step's gradient before the regulariser is added. The last two need one float32 a parameter while phase 1 runs.
+Steps whose gradients are not finite are left out: in float16 the optimizer skips them, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from sftkit.training.selection import Scores, changes, counted, magnitude_increases
-from sftkit.training.sharded import like
+from sftkit.training.selection import Scores, changes, check_finite, counted, magnitude_increases
+from sftkit.training.sharded import local
 from sftkit.training.snapshot import Snapshot
+from sftkit.training.together import anywhere
 
 
 @dataclass(frozen=True)
@@ -38,42 +39,42 @@ class Criterion:
     scores: Callable[[], Scores]
 
 
-def criterion_of(name: str, maskable: Mapping[str, nn.Parameter], before: Snapshot) -> Criterion:
+def criterion_of(
+    name: str, maskable: Mapping[str, nn.Parameter], before: Snapshot, theta: Mapping[str, torch.Tensor]
+) -> Criterion:
     """Get ready to rank by ``name``.
 
     Args:
         name: one of ``checks.CRITERIA``.
         maskable: what is ranked.
-        before: θ(0).
+        before: θ(0) on disk.
+        theta: θ(0) in memory, shared out as the parameters are; only ``movement`` looks at it.
     """
     if name == "change":
         return Criterion(None, {}, lambda: changes(maskable, before))
     if name == "magnitude-increase":
         return Criterion(None, {}, lambda: magnitude_increases(maskable, before))
     sums = {key: torch.zeros_like(parameter, dtype=torch.float32) for key, parameter in maskable.items()}
-    add = _add_fisher(maskable, sums) if name == "fisher" else _add_movement(maskable, sums, before)
-    return Criterion(add, {f"score:{key}": tensor for key, tensor in sums.items()}, lambda: counted(sums.__getitem__))
-
-
-def _add_fisher(maskable: Mapping[str, nn.Parameter], sums: Mapping[str, torch.Tensor]) -> Callable[[], None]:
-    @torch.no_grad()
-    def add() -> None:
-        for name, parameter in maskable.items():
-            if parameter.grad is not None:
-                sums[name].addcmul_(parameter.grad, parameter.grad)
-
-    return add
-
-
-def _add_movement(
-    maskable: Mapping[str, nn.Parameter], sums: Mapping[str, torch.Tensor], before: Snapshot
-) -> Callable[[], None]:
-    start = {name: like(before.tensor(name), parameter) for name, parameter in maskable.items()}
 
     @torch.no_grad()
-    def add() -> None:
-        for name, parameter in maskable.items():
-            if parameter.grad is not None:
-                sums[name].addcmul_(parameter.grad, parameter - start[name], value=-1)
+    def observe() -> None:
+        gradients = {key: parameter.grad for key, parameter in maskable.items() if parameter.grad is not None}
+        if not _finite([local(gradient) for gradient in gradients.values()]):
+            return
+        for key, gradient in gradients.items():
+            if name == "fisher":
+                sums[key].addcmul_(gradient, gradient)
+            else:
+                sums[key].addcmul_(gradient, maskable[key] - theta[key], value=-1)
 
-    return add
+    def scores() -> Scores:
+        check_finite(sums)
+        return counted(sums.__getitem__)
+
+    return Criterion(observe, {f"score:{key}": tensor for key, tensor in sums.items()}, scores)
+
+
+def _finite(gradients: Sequence[torch.Tensor]) -> bool:
+    """Whether all are, in all processes."""
+    largest = torch._foreach_norm([gradient for gradient in gradients if gradient.numel()], ord=float("inf"))
+    return not anywhere(bool(largest) and not bool(torch.stack(largest).isfinite().all()))

@@ -33,6 +33,7 @@ from sftkit.training.ranks import world
 from sftkit.training.regularisers import both, l1_towards
 from sftkit.training.selection import Scores, Selection, at_random, check_finite, counted, highest, largest_of, watched
 from sftkit.training.settings import Settings
+from sftkit.training.sharded import like
 from sftkit.training.snapshot import Snapshot
 from sftkit.training.streaming import GradientSums
 from sftkit.training.together import first_alone, join, not_left_alone
@@ -228,8 +229,9 @@ class _Run:
         if settings.fsdp:
             self.ready.share_out()
             maskable = self.ready.movable.maskable
-        criterion = criterion_of(settings.criterion, maskable, self.start)
-        regularise = l1_towards(maskable, self.start, settings.l1 / self.ready.movable.size)
+        theta = self._theta() if settings.l1 or settings.criterion == "movement" else {}
+        criterion = criterion_of(settings.criterion, maskable, self.start, theta)
+        regularise = l1_towards(maskable, theta, settings.l1 / self.ready.movable.size)
         if settings.rewind_to != 0:
             self.rewound = Snapshot(self.folder / "rewind.safetensors", shared=self.lasting)
         outcome = self.tuner.run(
@@ -240,12 +242,24 @@ class _Run:
             self.rewound.save(self.ready.trainable())
         return outcome, criterion
 
+    def _theta(self) -> dict[str, torch.Tensor]:
+        """θ(0) by canonical name. The untied output matrix is θ(0) of the input embedding, and there already."""
+        movable, model = self.ready.movable, self.ready.model
+        found = {name: like(self.start.tensor(name), parameter) for name, parameter in movable.maskable.items()}
+        if movable.untied is not None and movable.untied.input in found:
+            output = model.get_output_embeddings().weight.detach()
+            if not self.settings.fsdp and torch.equal(output, found[movable.untied.input]):
+                found[movable.untied.input] = output
+        return found
+
     def _narrow(self, selection: Selection, k: int) -> Selection:
         """Further rounds: tune φ alone, and keep those of its entries that moved most."""
         for number, left in enumerate(self._rounds(k)[1:], start=2):
             steps = self.ready.steps(self.settings.phase1.total)
             self.observer.phase(f"phase 1, round {number}", steps)
-            _, values = self.tuner.tune(f"phase1-{k}-{number}", steps, selection)
+            _, values = self.tuner.tune(
+                f"phase1-{k}-{number}", steps, selection, f"phase 1, round {number}"
+            )
             self.start.restore(self.ready.head())
             selection = largest_of(selection, values, left)
         return selection
@@ -254,9 +268,8 @@ class _Run:
         steps = self.ready.steps(self.settings.phase2.total)
         self.observer.phase("phase 2", steps)
         self.rewound.restore(self.ready.head())
-        return self.tuner.tune(
-            f"phase2-{selection.k}", steps, selection, self.rewound if self.rewound is not self.start else None
-        )
+        begin = self.rewound if self.rewound is not self.start else None
+        return self.tuner.tune(f"phase2-{selection.k}", steps, selection, "phase 2", begin)
 
     def _trained(self, phase1: Outcome | None, phase2: Outcome) -> Trained:
         return Trained(

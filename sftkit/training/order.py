@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from copy import copy
 from itertools import accumulate
 from typing import Any
 
+import xxhash
 from torch.utils.data import Dataset, Sampler
 
 _WORD = (1 << 64) - 1
@@ -40,6 +42,12 @@ class Order:
 
     def __len__(self) -> int:
         return self._ends[-1] * self._block
+
+    def seeded(self, seed: int) -> Order:
+        """The same sources in another order."""
+        other = copy(self)
+        other._seed = seed
+        return other
 
     def source(self, number: int) -> int:
         """Which source a draw is from."""
@@ -93,6 +101,11 @@ def shares(sizes: Sequence[int], temperature: float) -> list[int]:
         return list(sizes)
     weights = [size ** (1 / temperature) for size in sizes]
     return [max(1, round(sum(sizes) * weight / sum(weights))) for weight in weights]
+
+
+def derived(seed: int, what: str) -> int:
+    """A seed for one of the things that a seed decides, 0 to 2^31 - 1."""
+    return xxhash.xxh3_64_intdigest(f"{seed} {what}".encode()) >> 33
 
 
 def permuted(index: int, count: int, *key: int) -> int:

@@ -8,6 +8,7 @@ phase that was killed goes on from its last checkpoint, and on a CPU ends as it 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
+from transformers.utils import is_torch_tf32_available
 
 from sftkit.modeling.load import device_of, quiet
 from sftkit.tasks.base import Collator, Evaluator, mean_over_labels
@@ -36,13 +38,16 @@ from sftkit.training.checkpoints import (
 )
 from sftkit.training.judge import Judge, Outcome
 from sftkit.training.observer import Observer
-from sftkit.training.order import Draws, Order
-from sftkit.training.ranks import is_first
+from sftkit.training.order import Draws, Order, derived
+from sftkit.training.ranks import is_first, rank
 from sftkit.training.regularisers import Regulariser
 from sftkit.training.settings import Settings
 from sftkit.training.snapshot import Snapshot
 from sftkit.training.sources import Sourced, SourcesEvaluator, SourceSfts, marked
 from sftkit.training.trainer import PhaseTrainer
+
+#: Processes that make batches while a GPU computes.
+_WORKERS = 2
 
 
 @dataclass(frozen=True)
@@ -60,12 +65,14 @@ class Phase:
         metric: which of its metrics decides.
         greater: whether more of it is better.
         steps: optimizer steps to do.
+        seed: of dropout; the order has its own.
         folder: where checkpoints and the best step are kept; if it lasts, the same for all processes.
         loss: the objective's; None where the model itself divides its loss by the labels of a whole step.
         regularise: called once before each optimizer step, to add the regulariser's gradient.
         lasting: whether the folder outlives the run, so that checkpoints are worth their time.
         sharded: whether the model is.
         snapshot: (step, where): set what is kept aside at that step, too.
+        unused: whether some of what moves may get no gradient at a step, so that processes have to tell each other.
         own_lr: parameters that have another learning rate than the rest, and that rate; it falls as the others do.
     """
 
@@ -79,9 +86,11 @@ class Phase:
     steps: int
     folder: Path
     regularise: Regulariser | None
+    seed: int = 0
     counted: Mapping[str, torch.Tensor] = field(default_factory=dict)
     lasting: bool = False
     sharded: bool = False
+    unused: bool = False
     snapshot: tuple[int, Snapshot] | None = None
     loss: Callable[..., Any] | None = mean_over_labels
     own_lr: tuple[Sequence[nn.Parameter], float] = ((), 0.0)
@@ -118,10 +127,9 @@ def run_phase(phase: Phase, settings: Settings, observer: Observer) -> Outcome:
 
 
 def _train(phase: Phase, settings: Settings, observer: Observer, outcome: Outcome, best: Snapshot) -> None:
-    set_seed(settings.seed)
     saving = phase.lasting
     progress = ProgressCallback(observer, saving=saving)
-    order = phase.order or Order([len(phase.features)], settings.seed)
+    order = phase.order or Order([len(phase.features)], phase.seed)
     drawn, collator = Draws(phase.features), phase.collator
     schedule = Schedule(settings.eval_every, phase.steps, saving=saving, moving=bool(phase.kept))
     with quiet():
@@ -130,7 +138,7 @@ def _train(phase: Phase, settings: Settings, observer: Observer, outcome: Outcom
             args=_arguments(phase, settings),
             train_dataset=Sourced(drawn, order) if phase.sources else drawn,
             data_collator=marked(collator) if phase.sources else collator,
-            compute_loss_func=phase.loss,
+            compute_loss_func=phase.loss and with_routers(phase.loss, phase.model),
             callbacks=[progress, schedule],
         )
         trainer.accelerator.device_placement = False  # see _move_model_to_device
@@ -150,6 +158,7 @@ def _train(phase: Phase, settings: Settings, observer: Observer, outcome: Outcom
         if checkpoint is not None:
             check_checkpoint(Path(checkpoint))
             observer.note(f"going on from step {step_of(Path(checkpoint)):,}")
+        set_seed(derived(phase.seed, f"rank {rank()}"))  # each process drops others: its examples are others, too
         if checkpoint is not None and step_of(Path(checkpoint)) >= phase.steps:
             trainer._load_from_checkpoint(checkpoint)  # the Trainer would do one step more
         else:
@@ -158,8 +167,21 @@ def _train(phase: Phase, settings: Settings, observer: Observer, outcome: Outcom
         raise progress.interrupt
 
 
+def with_routers(loss: Callable[..., Any], model: PreTrainedModel) -> Callable[..., Any]:
+    """The loss, and of mixtures of experts that say it their routers' own, weighed as their config has it."""
+    weight = getattr(model.config, "router_aux_loss_coef", 0.0)
+
+    def compute(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> Any:
+        routers = getattr(outputs, "aux_loss", None)
+        found = loss(outputs, labels, num_items_in_batch)
+        return found if routers is None else found + weight * routers
+
+    return compute
+
+
 def _arguments(phase: Phase, settings: Settings) -> TrainingArguments:
-    return TrainingArguments(
+    cuda = device_of(settings.device) == "cuda"
+    arguments = TrainingArguments(
         output_dir=str(phase.folder),
         max_steps=phase.steps,
         per_device_train_batch_size=settings.batch_size,
@@ -167,20 +189,26 @@ def _arguments(phase: Phase, settings: Settings) -> TrainingArguments:
         learning_rate=settings.lr,
         lr_scheduler_type="linear",
         weight_decay=0.0,
-        seed=settings.seed,
-        data_seed=settings.seed,
+        seed=phase.seed,
+        data_seed=phase.seed,
         use_cpu=device_of(settings.device) == "cpu",
         bf16=settings.precision == "bf16",
         fp16=settings.precision == "f16",
+        tf32=True if cuda and is_torch_tf32_available() else None,
         logging_strategy="steps",
         logging_steps=max(1, min(50, phase.steps // 20)),
+        logging_nan_inf_filter=False,  # it looks at each step's loss, and waits for it
         eval_strategy="no",
         save_strategy="no",
         save_total_limit=2,
         ddp_broadcast_buffers=False,
+        ddp_find_unused_parameters=phase.unused,
         remove_unused_columns=False,
         gradient_checkpointing=settings.checkpoint_gradients,
         report_to=list(settings.report_to),
         disable_tqdm=True,
-        dataloader_pin_memory=False,
+        dataloader_pin_memory=cuda,
+        dataloader_num_workers=_WORKERS if cuda and sys.platform == "linux" else 0,  # elsewhere they cannot be forked
     )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # several would be given copies of the model, which φ is not written to
+    return arguments

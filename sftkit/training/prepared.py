@@ -16,7 +16,7 @@ from sftkit.format.files import SftFile
 from sftkit.modeling.apply import add_differences
 from sftkit.modeling.backbone import backbone_parameters, widen_head
 from sftkit.modeling.load import device_of, fit_tokenizer, load_model, load_tokenizer, longest
-from sftkit.modeling.sparse import SparseDelta
+from sftkit.modeling.sparse import SparseDelta, SparsePhi
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.bases import check_belongs
 from sftkit.tasks.base import Objective
@@ -106,7 +106,7 @@ class Prepared:
         shard(self.model)
         self.movable = replace(self.movable, maskable=self._maskable())
 
-    def share_out_phi(self, positions: Mapping[str, torch.Tensor]) -> Mapping[str, SparseDelta]:
+    def share_out_phi(self, positions: Mapping[str, torch.Tensor]) -> SparsePhi:
         """Put φ on the model and shard both over the processes; ``maskable`` and ``backbone`` are empty from now on."""
         self.movable, self.backbone = replace(self.movable, maskable={}), {}
         return share_out_phi(self.model, positions)

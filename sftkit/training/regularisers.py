@@ -5,17 +5,18 @@ Added in place, not through autograd: the loss that is reported stays the task's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import nn
 
 from sftkit.modeling.relaxed import l0_slope
-from sftkit.training.sharded import like
-from sftkit.training.snapshot import Snapshot
+from sftkit.training.sharded import local
 
 #: Called once before each optimizer step.
 Regulariser = Callable[[], None]
+#: Elements that are worked on at a time.
+_AT_A_TIME = 1 << 24
 
 
 def both(first: Regulariser | None, second: Regulariser | None) -> Regulariser | None:
@@ -30,38 +31,67 @@ def both(first: Regulariser | None, second: Regulariser | None) -> Regulariser |
     return call
 
 
-def l1_towards(maskable: Mapping[str, nn.Parameter], before: Snapshot, strength: float) -> Regulariser | None:
+def l1_towards(
+    maskable: Mapping[str, nn.Parameter], before: Mapping[str, torch.Tensor], strength: float
+) -> Regulariser | None:
     """Adds strength · sign(θ - θ(0)) to the gradients in place; None for a strength of 0.
 
     Args:
         maskable: what is regularised.
-        before: θ(0).
+        before: θ(0), shared out as the parameters are.
         strength: λ/N.
     """
     if strength == 0:
         return None
-    parameters = list(maskable.values())
-    start = [like(before.tensor(name), parameter) for name, parameter in maskable.items()]
 
     @torch.no_grad()
     def regularise() -> None:
-        for parameter, origin in zip(parameters, start, strict=True):
-            if parameter.grad is not None:
-                parameter.grad.add_((parameter - origin).sign_(), alpha=strength)
+        moving = [(parameter, before[name]) for name, parameter in maskable.items() if parameter.grad is not None]
+        for group in _groups([pieces for parameter, origin in moving for pieces in _pieces(parameter, origin)]):
+            parameters, origins, gradients = (list(each) for each in zip(*group, strict=True))
+            moved = torch._foreach_sub(parameters, origins)
+            torch._foreach_sign_(moved)
+            torch._foreach_add_(gradients, moved, alpha=strength)
 
     return regularise
 
 
-def l1_on(phis: list[nn.Parameter], strength: float) -> Regulariser | None:
-    """Adds strength · sign(φ) to the gradients in place; None for a strength of 0."""
+#: A part of θ, of θ(0) and of the gradient.
+_Pieces = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+def _pieces(parameter: nn.Parameter, origin: torch.Tensor) -> Iterator[_Pieces]:
+    """Parts of at most so many elements: a copy of a whole embedding would take as much memory as it does."""
+    assert parameter.grad is not None
+    several = [local(tensor.detach()) for tensor in (parameter, origin, parameter.grad)]
+    if all(tensor.is_contiguous() for tensor in several):
+        yield from zip(*(tensor.view(-1).split(_AT_A_TIME) for tensor in several), strict=True)
+    else:
+        yield (several[0], several[1], several[2])
+
+
+def _groups(pieces: Sequence[_Pieces]) -> Iterator[list[_Pieces]]:
+    """What is worked on at a time: in one go as far as memory goes."""
+    group, held = list[_Pieces](), 0
+    for each in pieces:
+        if group and held + each[0].numel() > _AT_A_TIME:
+            yield group
+            group, held = [], 0
+        group.append(each)
+        held += each[0].numel()
+    if group:
+        yield group
+
+
+def l1_on(phi: nn.Parameter, strength: float) -> Regulariser | None:
+    """Adds strength · sign(φ) to the gradient in place; None for a strength of 0."""
     if strength == 0:
         return None
 
     @torch.no_grad()
     def regularise() -> None:
-        for phi in phis:
-            if phi.grad is not None:
-                phi.grad.add_(phi.sign(), alpha=strength)
+        if phi.grad is not None:
+            phi.grad.add_(phi.sign(), alpha=strength)
 
     return regularise
 

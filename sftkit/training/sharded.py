@@ -27,7 +27,7 @@ from transformers import PreTrainedModel
 
 from sftkit.modeling.backbone import backbone_parameters
 from sftkit.modeling.parametrized import put_on
-from sftkit.modeling.sparse import SparseDelta
+from sftkit.modeling.sparse import SparsePhi, rounded_sum
 from sftkit.training.ranks import world
 
 _OPTIMIZER = "optimizer-shards"
@@ -63,69 +63,84 @@ def _units(model: PreTrainedModel) -> list[nn.Module]:
     return found[::-1]
 
 
-class ShardedDelta(SparseDelta):
-    """φ on one weight whose rows are shared out: ``phi`` is a DTensor, ``theta`` what this process has of θ there."""
+class ShardedPhi(SparsePhi):
+    """φ on weights whose rows are shared out: ``phi`` is a DTensor, and each process has θ of its own rows alone.
 
-    def __init__(self, weight: torch.Tensor, positions: torch.Tensor, mesh: DeviceMesh) -> None:
-        super().__init__(weight, positions)
-        size = -(-len(weight) // mesh.size()) * (weight.numel() // len(weight))  # rows as torch.chunk gives them
-        self._first = size * mesh.get_local_rank()
-        mine = torch.tensor([self._first, self._first + size], device=positions.device)
-        self._mine = slice(*torch.searchsorted(positions.long(), mine).tolist())
-        self.theta = self.theta[self._mine].clone()
-        self.phi = nn.Parameter(distribute_tensor(self.phi.detach(), mesh, [Shard(0)]))
-        self._mesh, self._written = mesh, self.phi._version
+    Gradients are summed over the processes at φ's positions, all of them in one go.
+    """
 
-    def forward(self, weight: torch.Tensor) -> torch.Tensor:
-        """The weight, which holds θ + φ since its rows do, differentiable in φ."""
-        return self.differentiable(weight)
+    def __init__(
+        self, weights: Mapping[str, torch.Tensor], positions: Mapping[str, torch.Tensor], mesh: DeviceMesh
+    ) -> None:
+        super().__init__(weights, positions)
+        self._mesh = mesh
+        phi = nn.Parameter(distribute_tensor(self.phi.detach(), mesh, [Shard(0)]))
+        self.phi, self._written = phi, phi._version
+        self._mine, self._first = dict[str, slice](), dict[str, int]()
+        for name, delta in self.deltas.items():
+            weight = weights[name]
+            size = -(-len(weight) // mesh.size()) * (weight.numel() // len(weight))  # rows as torch.chunk gives them
+            first = size * mesh.get_local_rank()
+            ends = torch.tensor([first, first + size], device=delta.positions.device)
+            self._first[name] = first
+            self._mine[name] = slice(*torch.searchsorted(delta.positions.long(), ends).tolist())
+            delta.theta, delta.phi = delta.theta[self._mine[name]].clone(), phi
+        self._theta = self._theta.new_empty(0)
+        self._rows: dict[str, torch.Tensor] = {}
 
-    def update(self, rows: torch.Tensor) -> None:
-        """Put θ + φ into this process's rows if φ may have changed. All processes call it."""
-        if self.stale or self.phi._version != self._written:
-            phi = whole(self.phi.detach())
-            self.put(rows, self.positions[self._mine].long() - self._first, phi[self._mine])
-            self._written, self.stale = self.phi._version, False
+    def shared_out(self, rows: dict[str, torch.Tensor]) -> None:
+        """The weights are shared out: this process has these rows of them."""
+        self._rows, self._weights = rows, {}
 
-    def summed(self, gradient: torch.Tensor) -> torch.Tensor:
+    def root(self) -> torch.Tensor:
+        """As the base class has it, but that :meth:`write` was called before the pass: all processes have to."""
+        return self._dependent()
+
+    @torch.no_grad()
+    def write(self) -> None:
+        """Put θ + φ into this process's rows. All processes call it."""
+        phi = whole(self.phi.detach())
+        for name, delta in self.deltas.items():
+            mine = self._mine[name]
+            values = rounded_sum(delta.theta, phi[delta.part][mine]).to(self._rows[name].dtype)
+            at = delta.positions[mine].long() - self._first[name]
+            self._rows[name].view(-1).index_copy_(0, at, values)
+        self._written, self.stale = self.phi._version, False
+
+    def take_gradient(self) -> torch.Tensor:
         """The mean over the processes, each of which gets its part, as FSDP2 does with other gradients."""
-        parts = DTensor.from_local(gradient / self._mesh.size(), self._mesh, [Partial()], run_check=False)
+        parts = DTensor.from_local(super().take_gradient() / self._mesh.size(), self._mesh, [Partial()], run_check=False)
         return parts.redistribute(placements=[Shard(0)])
 
 
-def share_out_phi(model: PreTrainedModel, positions: Mapping[str, torch.Tensor]) -> dict[str, SparseDelta]:
+def share_out_phi(model: PreTrainedModel, positions: Mapping[str, torch.Tensor]) -> SparsePhi:
     """Put φ on a model that is whole in each process, and share both out. It cannot be undone.
 
     Args:
         model: its backbone is frozen.
         positions: canonical name -> flat positions, int32 or int64.
-
-    Returns:
-        canonical name -> the delta on that parameter.
     """
-    parameters, mesh = backbone_parameters(model), _mesh(model.device)
-    deltas = {name: ShardedDelta(parameters[name], where, mesh) for name, where in positions.items()}
-    places = put_on(model, deltas)
-    shard(model, [delta.phi for delta in deltas.values()])
-    rows = {name: _rows(*used[0]) for name, used in places.items()}
-
-    def update(*_: Any) -> None:
-        for name, delta in deltas.items():
-            delta.update(rows[name])
-
-    model.register_forward_pre_hook(update, prepend=True)  # before FSDP2 gathers
-    return dict(deltas)
+    phi = ShardedPhi(backbone_parameters(model), positions, _mesh(model.device))
+    places = put_on(model, phi.deltas)
+    shard(model, [phi.phi])
+    phi.shared_out({name: _rows(*used[0]) for name, used in places.items()})
+    model.register_forward_pre_hook(lambda *_: phi.refresh(), prepend=True)  # before FSDP2 gathers
+    return phi
 
 
 def _rows(owner: Any, attribute: str) -> torch.Tensor:
     """What this process has of a frozen weight with φ on it."""
-    rows: torch.Tensor = owner.parametrizations[attribute].original.detach().to_local()
-    return rows
+    return local(owner.parametrizations[attribute].original.detach())
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:
     """All of a tensor, gathered if this process has but a part of it."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def local(tensor: torch.Tensor) -> torch.Tensor:
+    """What this process has of a tensor."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def like(tensor: torch.Tensor, other: torch.Tensor) -> torch.Tensor:

@@ -50,7 +50,7 @@ class _Addition:
         """Put values there."""
         flat(self.tensor).index_copy_(0, self.positions, values)
         if self.delta is not None:
-            self.delta.stale = True  # θ + φ is written anew before it is used
+            self.delta.owner.stale = True  # θ + φ is written anew before it is used
 
 
 class SourceSfts:

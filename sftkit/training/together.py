@@ -95,6 +95,11 @@ def anywhere(asked: bool) -> bool:
     return _shared(float(asked), torch.distributed.all_reduce) > 0
 
 
+def asked_every() -> int:
+    """After how many steps processes ask each other whether to stop: GPUs would wait for it at each of them."""
+    return 20 if _several() and torch.distributed.get_backend() != "gloo" else 1
+
+
 def _shared(value: float, share: Any) -> float:
     if not _several():
         return value

@@ -16,6 +16,8 @@ from torch import nn
 from transformers import Trainer
 from transformers.trainer import SCHEDULER_NAME
 
+from sftkit.modeling.labelled import only_rows
+from sftkit.tasks.base import ROWS
 from sftkit.training.callbacks import ProgressCallback, Schedule
 from sftkit.training.checkpoints import JUDGE, readable_checkpoint, step_of, write_json
 from sftkit.training.judge import Judge
@@ -65,6 +67,21 @@ class PhaseTrainer(Trainer):
             loss: torch.Tensor = super().training_step(*args, **kwargs)
         self.judge.learned(loss)
         return loss
+
+    def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """The loss; of language models, from the logits of those rows alone that have a label."""
+        rows = inputs.pop(ROWS, None)
+        if rows is None:
+            return super().compute_loss(model, inputs, *args, **kwargs)
+        labels = inputs["labels"]
+        inputs = {**inputs, "labels": labels.flatten().index_select(0, rows)}
+        with only_rows(self.model, rows, labels.shape):
+            return super().compute_loss(model, inputs, *args, **kwargs)
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Not counted: nobody asks, and to count them takes a walk over all parameters at each batch."""
+        del inputs
+        return 0
 
     @contextmanager
     def _defer_fsdp_gradient_reduction(self) -> Iterator[None]:

@@ -15,8 +15,9 @@ import torch
 
 from sftkit.format.encoding import Values
 from sftkit.modeling.backbone import flat
-from sftkit.modeling.sparse import SparseDelta, sparse_parameters
+from sftkit.modeling.sparse import SparseDelta, SparsePhi, sparse_parameters
 from sftkit.training.judge import Outcome
+from sftkit.training.order import derived
 from sftkit.training.phase import Phase, run_phase
 from sftkit.training.prepared import Prepared
 from sftkit.training.regularisers import l1_on
@@ -40,41 +41,42 @@ class Tuner:
         self._ready, self._folder, self._lasting = ready, folder, lasting
 
     def tune(
-        self, name: str, steps: int, selection: Selection, begin: Snapshot | None = None
+        self, name: str, steps: int, selection: Selection, draws: str, begin: Snapshot | None = None
     ) -> tuple[Outcome, dict[str, Values]]:
         """Tune φ at the chosen positions, and the head; φ begins at 0, or at what was set aside less θ(0)."""
         positions = {name: torch.from_numpy(where) for name, where in selection.positions.items()}
-        already = self._moved(positions, begin) if begin is not None else {}
+        already = self._moved(positions, begin) if begin is not None else None
         strength = self._ready.settings.l1 / self._ready.movable.size
-        with self._phi_on(positions) as deltas:
-            phis = {key: delta.phi for key, delta in deltas.items()}
-            for key, moved in already.items():
-                phis[key].detach().copy_(like(moved, phis[key]))  # .data would not count as a change
-            kept = {key: phi.detach() for key, phi in phis.items()} | self._ready.head()
+        with self._phi_on(positions) as phi:
+            kept = {"phi": phi.phi.detach()} | self._ready.head()
+            if already is not None:
+                kept["phi"].copy_(like(already, phi.phi))
             outcome = self.run(
-                name, steps, kept, l1_on(list(phis.values()), strength), deltas, sharded=self._ready.settings.fsdp
+                name, steps, kept, l1_on(phi.phi, strength), phi.deltas, draws, sharded=self._ready.settings.fsdp
             )
-            values = {key: whole(phi.detach()).cpu().numpy().copy() for key, phi in phis.items()}
-        return outcome, values
+            values = whole(phi.phi.detach()).cpu().numpy().copy()
+            return outcome, {key: values[delta.part] for key, delta in phi.deltas.items()}
 
-    def _moved(self, positions: Mapping[str, torch.Tensor], to: Snapshot) -> dict[str, torch.Tensor]:
-        """How far what was set aside is from θ(0) at the positions, float32 ``[n]`` by name."""
-        result = {}
+    def _moved(self, positions: Mapping[str, torch.Tensor], to: Snapshot) -> torch.Tensor:
+        """How far what was set aside is from θ(0) at the positions, float32 ``[K]``."""
+        result = []
         for name, where in positions.items():
             weight = flat(self._ready.movable.maskable[name])
             theta = weight.index_select(0, where.to(weight.device)).float().cpu()
-            result[name] = to.tensor(name).reshape(-1).index_select(0, where).float() - theta
-        return result
+            result.append(to.tensor(name).reshape(-1).index_select(0, where).float() - theta)
+        return torch.cat(result)
 
     @contextmanager
-    def _phi_on(self, positions: Mapping[str, torch.Tensor]) -> Iterator[Mapping[str, SparseDelta]]:
+    def _phi_on(self, positions: Mapping[str, torch.Tensor]) -> Iterator[SparsePhi]:
         """The model with φ on it; afterwards as it was, but for its head."""
         if self._ready.settings.fsdp:
-            yield self._ready.share_out_phi(positions)
+            phi = self._ready.share_out_phi(positions)
+            with phi.written_after_steps():
+                yield phi
             self._ready.take_back()
             return
-        with sparse_parameters(self._ready.model, positions) as deltas:
-            yield deltas
+        with sparse_parameters(self._ready.model, positions) as phi:
+            yield phi
 
     def run(
         self,
@@ -83,6 +85,7 @@ class Tuner:
         kept: dict[str, torch.Tensor],
         regularise: Any,
         deltas: Mapping[str, SparseDelta] = NO_DELTAS,
+        draws: str = "phase 1",
         **more: Any,
     ) -> Outcome:
         """Run a phase.
@@ -93,15 +96,18 @@ class Tuner:
             kept: the tensors to set aside at the best step, by name.
             regularise: see :class:`~sftkit.training.phase.Phase`.
             deltas: φ on the model, if it is there.
+            draws: what the order of examples, masks and dropout are drawn for: each phase has its own, or selection
+                would see the very noise that phase 2 trains on.
             more: further attributes of the phase.
         """
         ready, objective, sfts = self._ready, self._ready.objective, self._ready.in_turns(deltas)
+        seed = derived(ready.settings.seed, draws)
         phase = Phase(
             model=ready.model,
             kept=kept,
             features=ready.features,
-            order=ready.order,
-            collator=objective.collator(ready.tokenizer, ready.settings.seed),
+            order=ready.order.seeded(seed),
+            collator=objective.collator(ready.tokenizer, seed),
             evaluator=SourcesEvaluator(ready.evaluators, sfts) if sfts else ready.evaluators[0],
             sources=sfts,
             metric=objective.best_metric,
@@ -109,6 +115,7 @@ class Tuner:
             steps=steps,
             folder=self._folder / name,
             regularise=regularise,
+            seed=seed,
             lasting=self._lasting,
             loss=objective.loss,
             **more,

@@ -137,13 +137,13 @@ def _ours(model: BertForMaskedLM, rows: Dataset, steps: int, folder: Path, clock
     if variant.startswith("phase 1"):
         start = Snapshot(folder / "start.safetensors")
         start.save({name: parameter.detach() for name, parameter in movable.maskable.items()})
-        run_phase(phase({}, l1_towards(movable.maskable, start, strength)), settings, clock)
+        run_phase(phase({}, l1_towards(movable.maskable, theta, strength)), settings, clock)
         return
     k = round(_DENSITY * sum(parameter.numel() for parameter in model.bert.parameters()))
     chosen = at_random(movable.maskable, k, 0)
     positions = {name: torch.from_numpy(where) for name, where in chosen.positions.items()}
-    with sparse_parameters(model, positions) as deltas:
-        run_phase(phase({}, l1_on([delta.phi for delta in deltas.values()], strength)), settings, clock)
+    with sparse_parameters(model, positions) as phi:
+        run_phase(phase({}, l1_on(phi.phi, strength)), settings, clock)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import torch
 
 from sftkit.format.checkpoint import numpy_to_tensor, tensor_to_numpy
 from sftkit.modeling.backbone import backbone_parameters
-from sftkit.modeling.sparse import SparseDelta, sparse_parameters
+from sftkit.modeling.sparse import SparsePhi, sparse_parameters
 from sftkit.operations.arithmetic import added
 from tests import pico
 
@@ -45,14 +45,12 @@ def test_twenty_steps_of_adamw_equal_masked_dense_training(model_type: str, kind
         for name, weight in weights.items():
             weight.grad = None if weight.grad is None else weight.grad * masks[name]
         optimizer.step()
-    with sparse_parameters(sparse, {n: p for n, p in positions.items() if len(p)}) as deltas:
-        phis = [delta.phi for delta in deltas.values()]
-        small = torch.optim.AdamW(phis, lr=1e-2, weight_decay=0.0, eps=1e-4, **kind)  # type: ignore[arg-type]
+    with sparse_parameters(sparse, {n: p for n, p in positions.items() if len(p)}) as phi:
+        small = torch.optim.AdamW([phi.phi], lr=1e-2, weight_decay=0.0, eps=1e-4, **kind)  # type: ignore[arg-type]
         for step in range(20):
             small.zero_grad()
             sparse(**_batch(step)).loss.backward()
             small.step()
-        sparse(**_batch(0))  # the forward writes φ
         for name, weight in backbone_parameters(dense).items():
             trained = _weight(sparse, name)
             torch.testing.assert_close(trained, weight.detach(), atol=2e-5, rtol=0)
@@ -70,13 +68,9 @@ def _weight(model: Any, name: str) -> torch.Tensor:
 def test_afterwards_theta_is_back_to_the_bit_and_trainable_as_before() -> None:
     model = pico.make_model()
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    with sparse_parameters(model, _positions(model)) as deltas:
-        for delta in deltas.values():
-            delta.phi.data.normal_()
-            delta.phi.data.add_(0.0)
+    with sparse_parameters(model, _positions(model)) as phi:
         with torch.no_grad():
-            for delta in deltas.values():
-                delta.phi.add_(1.0)
+            phi.phi.normal_()
         model(**_batch(0))
     after = dict(model.named_parameters())
     assert sorted(after) == sorted(before)
@@ -102,12 +96,12 @@ def test_gradient_checkpointing_gives_the_same_gradient() -> None:
         for module in model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
-        with sparse_parameters(model, _positions(model)) as deltas:
+        with sparse_parameters(model, _positions(model)) as phi:
             with torch.no_grad():
-                for delta in deltas.values():
-                    delta.phi.add_(0.01)
+                phi.phi.add_(0.01)
             model(**_batch(3)).loss.backward()
-            gradients.append(torch.cat([delta.phi.grad for delta in deltas.values() if delta.phi.grad is not None]))
+            assert phi.phi.grad is not None
+            gradients.append(phi.phi.grad)
     torch.testing.assert_close(gradients[0], gradients[1])
 
 
@@ -117,20 +111,20 @@ def test_half_precision_weights_are_rounded_as_composing_rounds_them(dtype: torc
     weight = torch.randn(4000, generator=generator).to(dtype)
     phi = torch.randn(4000, generator=generator) * 10.0 ** torch.randint(-6, 1, (4000,), generator=generator)
     composed = numpy_to_tensor(added(tensor_to_numpy(weight, "w").copy(), phi.double().numpy(), "w"))
-    delta = SparseDelta(weight, torch.arange(4000))
+    sparse = SparsePhi({"w": weight}, {"w": torch.arange(4000)})
     with torch.no_grad():
-        delta.phi.copy_(phi)
-        assert torch.equal(delta(weight), composed)
+        sparse.phi.copy_(phi)
+        assert torch.equal(sparse.deltas["w"](weight), composed)
 
 
 def test_steps_too_small_for_bfloat16_add_up_in_phi() -> None:
     weight = torch.ones(1, dtype=torch.bfloat16)
-    delta = SparseDelta(weight, torch.zeros(1, dtype=torch.int64))
+    sparse = SparsePhi({"w": weight}, {"w": torch.zeros(1, dtype=torch.int64)})
     seen = []
     for _ in range(5):
         with torch.no_grad():
-            delta.phi.add_(1e-3)
-            seen.append(float(delta(weight)))
+            sparse.phi.add_(1e-3)
+            seen.append(float(sparse.deltas["w"](weight)))
     assert seen == [1.0, 1.0, 1.0, 1.0078125, 1.0078125]
 
 
@@ -140,13 +134,13 @@ def test_torch_compile_gives_the_same_gradient() -> None:
     gradients = []
     for compiled in (False, True):
         model = pico.make_model().eval()
-        with sparse_parameters(model, _positions(model)) as deltas:
+        with sparse_parameters(model, _positions(model)) as phi:
             run = torch.compile(model, backend="eager") if compiled else model
-            small = torch.optim.SGD([delta.phi for delta in deltas.values()], lr=0.1)
+            small = torch.optim.SGD([phi.phi], lr=0.1)
             for step in range(3):
                 small.zero_grad()
                 run(**_batch(step)).loss.backward()
                 small.step()
-            gradients.append(torch.cat([delta.phi.detach() for delta in deltas.values()]))
+            gradients.append(phi.phi.detach())
     torch.testing.assert_close(gradients[0], gradients[1])
     assert float(gradients[0].abs().max()) > 1e-3

@@ -37,16 +37,15 @@ def test_phi_takes_16_bytes_an_entry_and_its_positions_and_theta_4_each() -> Non
     model = pico.make_model()
     maskable = freeze(model, is_task=True, patterns=()).maskable
     chosen = at_random(maskable, K, 0).positions
-    with sparse_parameters(model, {name: torch.from_numpy(at) for name, at in chosen.items()}) as deltas:
-        phis = [delta.phi for delta in deltas.values()]
-        optimizer = torch.optim.AdamW(phis)
+    with sparse_parameters(model, {name: torch.from_numpy(at) for name, at in chosen.items()}) as phi:
+        optimizer = torch.optim.AdamW([phi.phi])
         model(input_ids=torch.arange(5, 100)[None, :60], labels=torch.arange(5, 65)[None]).loss.backward()
         optimizer.step()
-        gradients, moments = bytes_of(optimizer, phis)
+        gradients, moments = bytes_of(optimizer, [phi.phi])
         needed = memory.phase2(memory.Sizes(0, 0, 0, head=0, k=K))
-        assert sum(phi.nbytes for phi in phis) + gradients + moments == needed["φ"] == 16 * K
-        assert sum(delta.positions.nbytes for delta in deltas.values()) == needed["positions"] == 4 * K
-        assert sum(delta.theta.nbytes for delta in deltas.values()) == needed["θ at φ"] == 4 * K
+        assert phi.phi.nbytes + gradients + moments == needed["φ"] == 16 * K
+        assert sum(delta.positions.nbytes for delta in phi.deltas.values()) == needed["positions"] == 4 * K
+        assert sum(delta.theta.nbytes for delta in phi.deltas.values()) == needed["θ at φ"] == 4 * K
 
 
 def test_phase_1_takes_a_gradient_and_two_moments_of_all_that_moves() -> None:

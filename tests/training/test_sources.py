@@ -16,7 +16,7 @@ from sftkit.modeling.sparse import sparse_parameters
 from sftkit.tasks.registry import objective_of
 from sftkit.training.lottery import Result, learn
 from sftkit.training.observer import Observer
-from sftkit.training.order import FirstDraws, Order
+from sftkit.training.order import FirstDraws, Order, derived
 from sftkit.training.prepared import Prepared
 from sftkit.training.selection import highest
 from sftkit.training.settings import Source, settings_for
@@ -89,14 +89,15 @@ def test_streaming_selection_adds_up_the_gradients_of_each_batch_under_its_own_s
     theta = {name: parameter.detach().clone() for name, parameter in backbone_parameters(ready.model).items()}
     composed = [{name: theta[name] + phi for name, phi in _dense(_file(source), theta).items()} for source in sources]
     collate, sums = objective_of("pos").collator(ready.tokenizer, 42), GradientSums(ready.movable.maskable, "change")
-    draws = [ready.order.number(0, i) for i in range(32)]
+    order = ready.order.seeded(derived(made.seed, "phase 1"))
+    draws = [order.number(0, i) for i in range(32)]
     batches = [(draws[i], collate([ready.features[n % len(ready.features)] for n in draws[i : i + 8]]))
                for i in range(0, 32, 8)]  # fmt: skip
-    assert {ready.order.source(first) for first, _ in batches} == {0, 1}
+    assert {order.source(first) for first, _ in batches} == {0, 1}
     labels = sum(int((batch["labels"] != -100).sum()) for _, batch in batches)
     ready.model.train()
     for first, batch in batches:
-        weights = {name: w.clone().requires_grad_() for name, w in composed[ready.order.source(first)].items()}
+        weights = {name: w.clone().requires_grad_() for name, w in composed[order.source(first)].items()}
         _loss(ready.model, weights, batch, labels).backward()
         for name in ready.movable.maskable:
             gradient = weights[name].grad
@@ -126,9 +127,9 @@ def test_an_sft_is_put_on_and_off_to_the_bit_with_phi_or_without(base: Path, sou
     before = {key: parameter.detach().clone() for key, parameter in parameters.items()}
     sft = read(sources[0].sft)
     entry = torch.tensor(sft.entries(name)[0][:1])
-    with sparse_parameters(model, {name: entry}) as deltas:
-        deltas[name].phi.data.fill_(0.25)
-        in_turns = SourceSfts(parameters, [_file(source) for source in sources], deltas)
+    with sparse_parameters(model, {name: entry}) as phi:
+        phi.phi.data.fill_(0.25)
+        in_turns = SourceSfts(parameters, [_file(source) for source in sources], phi.deltas)
         module: Any = model.get_input_embeddings()
         with in_turns.on(0):
             both = float(flat(module.weight)[entry])
@@ -156,7 +157,7 @@ def test_phi_is_what_a_plain_loop_over_dense_models_learns(base: Path, sources: 
     phi = {name: torch.zeros(len(at), requires_grad=True) for name, at in where.items()}
     head = [p for n, p in model.named_parameters() if n.startswith("classifier")]
     optimizer = torch.optim.AdamW([*phi.values(), *head], lr=1e-2, weight_decay=0.0)
-    collate, order = objective_of("pos").collator(ready.tokenizer, 42), ready.order
+    collate, order = objective_of("pos").collator(ready.tokenizer, 42), ready.order.seeded(derived(42, "phase 2"))
     draws = [order.number(epoch, i) for epoch in range(20) for i in range(len(order))]
     model.train()
     for step in range(6):
