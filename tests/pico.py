@@ -41,13 +41,15 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "llama": {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24,
               "max_position_embeddings": 64, "bos_token_id": 2, "eos_token_id": 3},
 }  # fmt: skip
+_SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24,
+          "max_position_embeddings": 64, "bos_token_id": 2, "eos_token_id": 3}  # fmt: skip
 CAUSAL = ("gpt2", "llama")
 
 
 def make_model(model_type: str = "bert", *, head: bool = True, seed: int = 0, **changes: Any) -> PreTrainedModel:
     """A random model; with its language-model head, or the bare backbone."""
     torch.manual_seed(seed)
-    settings = CONFIGS[model_type] | {"vocab_size": VOCABULARY, "pad_token_id": 0} | changes
+    settings = CONFIGS.get(model_type, _SMALL) | {"vocab_size": VOCABULARY, "pad_token_id": 0} | changes
     config = AutoConfig.for_model(model_type, **settings)
     maker = AutoModel if not head else AutoModelForCausalLM if model_type in CAUSAL else AutoModelForMaskedLM
     model: PreTrainedModel = maker.from_config(config)  # type: ignore[no-untyped-call]

@@ -114,6 +114,7 @@ class _Run:
         if self.lasting:
             first_alone(lambda: claim(self.folder, self.each))
         self.ready = Prepared(self.settings, self.observer)
+        self._told_of_other_devices()
         self.tuner = Tuner(self.ready, self.folder, lasting=self.lasting)
         self.start.save(self._changed())
         sizes = [self.ready.size_of(settings) for settings in self.each]
@@ -125,6 +126,13 @@ class _Run:
         for settings, selection in zip(self.each, selections, strict=True):
             yield self._one(settings, selection, phase1, clock)
             self.start.restore(self._changed())
+
+    def _told_of_other_devices(self) -> None:
+        if world() == 1 and self.ready.model.device.type == "cuda" and torch.cuda.device_count() > 1:
+            count = torch.cuda.device_count()
+            self.observer.note(
+                f"one of {count} GPUs is used; all of them with torchrun --nproc-per-node {count} -m sftkit train …"
+            )
 
     def _changed(self) -> dict[str, torch.Tensor]:
         """What the run changes in place: the head, and θ too where phase 1 is full fine-tuning."""

@@ -39,11 +39,12 @@ from sftkit.training.checkpoints import (
 from sftkit.training.judge import Judge, Outcome
 from sftkit.training.observer import Observer
 from sftkit.training.order import Draws, Order, derived
-from sftkit.training.ranks import is_first, rank
+from sftkit.training.ranks import is_first, rank, world
 from sftkit.training.regularisers import Regulariser
 from sftkit.training.settings import Settings
 from sftkit.training.snapshot import Snapshot
 from sftkit.training.sources import Sourced, SourcesEvaluator, SourceSfts, marked
+from sftkit.training.together import backend
 from sftkit.training.trainer import PhaseTrainer
 
 #: Processes that make batches while a GPU computes.
@@ -72,7 +73,6 @@ class Phase:
         lasting: whether the folder outlives the run, so that checkpoints are worth their time.
         sharded: whether the model is.
         snapshot: (step, where): set what is kept aside at that step, too.
-        unused: whether some of what moves may get no gradient at a step, so that processes have to tell each other.
         own_lr: parameters that have another learning rate than the rest, and that rate; it falls as the others do.
     """
 
@@ -90,7 +90,6 @@ class Phase:
     counted: Mapping[str, torch.Tensor] = field(default_factory=dict)
     lasting: bool = False
     sharded: bool = False
-    unused: bool = False
     snapshot: tuple[int, Snapshot] | None = None
     loss: Callable[..., Any] | None = mean_over_labels
     own_lr: tuple[Sequence[nn.Parameter], float] = ((), 0.0)
@@ -154,6 +153,8 @@ def _train(phase: Phase, settings: Settings, observer: Observer, outcome: Outcom
         trainer.moving, trainer.progress, trainer.schedule = {**phase.kept, **phase.counted}, progress, schedule
         trainer.order, trainer.sources = order, phase.sources
         trainer.own_lr, trainer.sharded = phase.own_lr, phase.sharded
+        if world() > 1 and not phase.sharded:
+            trainer.accelerator.ddp_handler.find_unused_parameters = not trainer.reaches_all()
         checkpoint = latest_checkpoint(phase.folder) if saving else None
         if checkpoint is not None:
             check_checkpoint(Path(checkpoint))
@@ -201,8 +202,9 @@ def _arguments(phase: Phase, settings: Settings) -> TrainingArguments:
         eval_strategy="no",
         save_strategy="no",
         save_total_limit=2,
+        ddp_backend=backend(settings.device),
         ddp_broadcast_buffers=False,
-        ddp_find_unused_parameters=phase.unused,
+        ddp_find_unused_parameters=False,
         remove_unused_columns=False,
         gradient_checkpointing=settings.checkpoint_gradients,
         report_to=list(settings.report_to),

@@ -6,6 +6,7 @@ the others waiting for it.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,7 +30,13 @@ def join(device: str) -> None:
         device: "auto", "cpu", "cuda" or "mps"; processes on CPUs talk over gloo.
     """
     if world() > 1:
-        PartialState(cpu=device_of(device) == "cpu")
+        PartialState(cpu=device_of(device) == "cpu", backend=backend(device))
+
+
+def backend(device: str) -> str | None:
+    """How processes talk where that is not torch's choice: NCCL refuses several on one GPU."""
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return "gloo" if device_of(device) == "cuda" and here > torch.cuda.device_count() else None
 
 
 def device_here(asked: str) -> torch.device:

@@ -23,6 +23,7 @@ from sftkit.training.checkpoints import JUDGE, readable_checkpoint, step_of, wri
 from sftkit.training.judge import Judge
 from sftkit.training.order import FirstDraws, Order
 from sftkit.training.ranks import world
+from sftkit.training.reached import reaches_all
 from sftkit.training.sharded import load_optimizer, save_optimizer
 from sftkit.training.snapshot import Snapshot
 from sftkit.training.sources import SOURCE, SourceSfts
@@ -77,6 +78,14 @@ class PhaseTrainer(Trainer):
         inputs = {**inputs, "labels": labels.flatten().index_select(0, rows)}
         with only_rows(self.model, rows, labels.shape):
             return super().compute_loss(model, inputs, *args, **kwargs)
+
+    def reaches_all(self) -> bool:
+        """Whether a gradient reaches everything that moves; see :mod:`sftkit.training.reached`."""
+        model: Any = self.model
+        draws = [self.order.number(0, place) for place in range(min(len(self.order), self.args.train_batch_size))]
+        batch: dict[str, Any] = self._prepare_inputs(self.data_collator([self.train_dataset[draw] for draw in draws]))  # type: ignore[index]  # a map
+        batch.pop(SOURCE, None)
+        return reaches_all(model, model.config, self.compute_loss, batch)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Not counted: nobody asks, and to count them takes a walk over all parameters at each batch."""

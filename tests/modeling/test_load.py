@@ -49,3 +49,13 @@ def test_a_model_of_a_type_that_has_no_such_head_is_told_in_a_line(tmp_path: Pat
 def test_a_tokenizer_with_more_tokens_than_the_model_is_another_models() -> None:
     with pytest.raises(CheckpointError, match=r"its tokenizer has \d+ tokens and its embedding 40 rows"):
         fit_tokenizer(pico.make_tokenizer(), pico.make_model(vocab_size=40), Path("pico"))
+
+
+@pytest.mark.parametrize("model_type", ["nomic_bert", "jina_embeddings_v3"])
+def test_parameters_that_transformers_splits_from_one_matrix_get_memory_of_their_own(
+    model_type: str, tmp_path: Path
+) -> None:
+    base = pico.save_base(tmp_path / "base", model_type)
+    model = load_model(base, AutoModelForMaskedLM).model
+    storages = [parameter.untyped_storage().data_ptr() for parameter in model.parameters()]
+    assert len(set(storages)) == len(storages)

@@ -144,3 +144,52 @@ def test_torch_compile_gives_the_same_gradient() -> None:
             gradients.append(phi.phi.detach())
     torch.testing.assert_close(gradients[0], gradients[1])
     assert float(gradients[0].abs().max()) > 1e-3
+
+
+def test_all_of_phi_is_one_tensor_and_is_written_once_a_step_however_many_batches_a_step_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = pico.make_model().eval()
+    written = []
+    write = SparsePhi.write
+    monkeypatch.setattr(SparsePhi, "write", lambda self: written.append(1) or write(self))
+    with sparse_parameters(model, _positions(model)) as phi:
+        optimizer = torch.optim.AdamW([p for p in model.parameters() if p is phi.phi], lr=1e-2, fused=True)
+        for _ in range(3):
+            optimizer.zero_grad()
+            for batch in range(4):
+                model(**_batch(batch)).loss.backward()
+            optimizer.step()
+    assert len(written) == 3
+
+
+def test_weights_that_are_views_of_one_storage_train_as_others_do() -> None:
+    gradients = []
+    for fused in (False, True):
+        model: Any = pico.make_model().eval()
+        if fused:
+            for layer in model.bert.encoder.layer:
+                parts = [layer.attention.self.query, layer.attention.self.key, layer.attention.self.value]
+                whole = torch.cat([part.weight.detach() for part in parts])
+                for part, rows in zip(parts, whole.chunk(3), strict=True):
+                    part.weight.data = rows
+        with sparse_parameters(model, _positions(model)) as phi:
+            optimizer = torch.optim.SGD([phi.phi], lr=0.1)
+            for step in range(3):
+                optimizer.zero_grad()
+                model(**_batch(step)).loss.backward()
+                optimizer.step()
+            gradients.append(phi.phi.detach())
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
+def test_weights_of_several_dtypes_are_each_rounded_once() -> None:
+    weights = {"a": torch.ones(2, dtype=torch.bfloat16), "b": torch.ones(2)}
+    sparse = SparsePhi(weights, {name: torch.tensor([0]) for name in weights})
+    with torch.no_grad():
+        sparse.phi.fill_(1 / 512 + 1e-7)
+    sparse.write()
+    assert weights["a"].tolist() == [1.0, 1.0]
+    assert weights["b"].tolist() == [1 + 1 / 512 + float(torch.tensor(1e-7)), 1.0] or weights["b"][0] > 1.0019
+    sparse.restore()
+    assert all(torch.equal(weight, torch.ones_like(weight)) for weight in weights.values())
