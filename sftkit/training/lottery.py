@@ -33,8 +33,7 @@ from sftkit.training.ranks import world
 from sftkit.training.regularisers import both, l1_towards
 from sftkit.training.selection import Scores, Selection, at_random, check_finite, counted, highest, largest_of, watched
 from sftkit.training.settings import Settings
-from sftkit.training.sharded import like
-from sftkit.training.snapshot import Snapshot
+from sftkit.training.snapshot import Snapshot, theta_of
 from sftkit.training.streaming import GradientSums
 from sftkit.training.together import first_alone, join, not_left_alone
 from sftkit.training.tuning import Tuner
@@ -237,7 +236,8 @@ class _Run:
         if settings.fsdp:
             self.ready.share_out()
             maskable = self.ready.movable.maskable
-        theta = self._theta() if settings.l1 or settings.criterion == "movement" else {}
+        needed = bool(settings.l1) or settings.criterion == "movement"
+        theta = theta_of(self.start, self.ready.movable, self.ready.model) if needed else {}
         criterion = criterion_of(settings.criterion, maskable, self.start, theta)
         regularise = l1_towards(maskable, theta, settings.l1 / self.ready.movable.size)
         if settings.rewind_to != 0:
@@ -249,16 +249,6 @@ class _Run:
         if settings.rewind_to is None:
             self.rewound.save(self.ready.trainable())
         return outcome, criterion
-
-    def _theta(self) -> dict[str, torch.Tensor]:
-        """θ(0) by canonical name. The untied output matrix is θ(0) of the input embedding, and there already."""
-        movable, model = self.ready.movable, self.ready.model
-        found = {name: like(self.start.tensor(name), parameter) for name, parameter in movable.maskable.items()}
-        if movable.untied is not None and movable.untied.input in found:
-            output = model.get_output_embeddings().weight.detach()
-            if not self.settings.fsdp and torch.equal(output, found[movable.untied.input]):
-                found[movable.untied.input] = output
-        return found
 
     def _narrow(self, selection: Selection, k: int) -> Selection:
         """Further rounds: tune φ alone, and keep those of its entries that moved most."""

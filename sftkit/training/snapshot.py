@@ -12,8 +12,11 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch.distributed.tensor import DTensor
+from transformers import PreTrainedModel
 
 from sftkit.training.checkpoints import readable
+from sftkit.training.movable import Movable
 from sftkit.training.ranks import is_first
 from sftkit.training.sharded import like, whole
 from sftkit.training.together import barrier
@@ -62,3 +65,17 @@ class Snapshot:
         with readable(self.path), safe_open(str(self.path), framework="pt") as file, torch.no_grad():
             for name, tensor in tensors.items():
                 tensor.copy_(like(file.get_tensor(name), tensor))
+
+
+def theta_of(start: Snapshot, movable: Movable, model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """θ(0) of what may move, by canonical name, to be looked at at each step; shared out as the parameters are.
+
+    The untied output matrix is θ(0) of the input embedding, and in memory already.
+    """
+    found = {name: like(start.tensor(name), parameter) for name, parameter in movable.maskable.items()}
+    name = movable.untied.input if movable.untied is not None else None
+    if name in found and not isinstance(found[name], DTensor):
+        output: torch.Tensor = model.get_output_embeddings().weight.detach()
+        if torch.equal(output, found[name]):
+            found[name] = output
+    return found
