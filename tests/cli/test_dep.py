@@ -58,7 +58,7 @@ def test_the_difference_of_two_models_is_a_parsers_sft(pico_base: Path, folder: 
 def test_inspect_shows_the_head(folder: Path) -> None:
     document = json.loads(sftkit("inspect", folder / "dep.sft", "--json").stdout)
     assert document["objective"] == "dep"
-    assert {part["name"]: part["shape"] for part in document["head"]}["relations.weight"] == [37 * 16, 16]
+    assert {part["name"]: part["shape"] for part in document["head"]}["relation_biaffine.weight"] == [37 * 16, 16]
 
 
 def test_gradient_checkpointing_learns_the_same(pico_base: Path, tmp_path: Path, treebank: Path) -> None:
