@@ -117,7 +117,7 @@ def train(
         typer.Option(
             "--epochs",
             help="Most epochs of each phase.  "
-            "Default: languages 100; pos, ner, dep 10 (phase 1: 3); nli, classify 5; qa 3.",
+            "Default: languages 100; pos, ner, dep 10 (phase 1: 3); nli, classify 5; qa 2.",
         ),
     ] = None,
     min_steps: Annotated[
@@ -131,13 +131,14 @@ def train(
     phase1_steps: Annotated[int | None, typer.Option("--phase1-steps", help="Most steps of phase 1.")] = None,
     phase1_epochs: Annotated[float | None, typer.Option("--phase1-epochs", help="Most epochs of phase 1.")] = None,
     batch_size: Annotated[
-        int | None, typer.Option("--batch-size", help="Sequences a step.  Default: 8; nli, classify, qa 32.")
+        int | None, typer.Option("--batch-size", help="Sequences a step.  Default: 8; nli, classify 32; qa 12.")
     ] = None,
     max_length: Annotated[
         int | None, typer.Option("--max-length", help="Tokens a sequence.  Default: 256; qa 384.")
     ] = None,
     lr: Annotated[
-        float | None, typer.Option("--lr", help="Learning rate, linear to 0.  Default: 5e-05; nli, classify 2e-05.")
+        float | None,
+        typer.Option("--lr", help="Learning rate, linear to 0.  Default: 5e-05; nli, classify 2e-05; qa 3e-05."),
     ] = None,
     l1: Annotated[
         float | None,
@@ -155,7 +156,7 @@ def train(
         int | None,
         typer.Option(
             "--eval-every",
-            help="Steps between evaluations.  Default: 1000 language, 250 task, nli and classify 625, qa 1000.",
+            help="Steps between evaluations.  Default: 1000 language, 250 task, nli and classify 625, qa 2000.",
         ),
     ] = None,
     freeze: Annotated[

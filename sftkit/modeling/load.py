@@ -31,7 +31,6 @@ from transformers.utils import logging as transformers_logging
 from sftkit.errors import CheckpointError, SettingsError
 from sftkit.format.names import model_prefix
 
-
 #: Tokens a sequence where neither model nor tokenizer names a limit.
 NO_LIMIT = 1 << 30
 
@@ -191,7 +190,7 @@ def longest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
     for name, module in model.named_modules():
         padding = getattr(module, "padding_idx", None)
         if name.rpartition(".")[2] == "position_embeddings" and padding is not None:
-            limits.append(len(module.weight) - padding - 1)  # type: ignore[arg-type]  # an embedding's, quantised or not
+            limits.append(len(module.weight) - padding - 1)
     return int(min([NO_LIMIT, *(limit for limit in limits if limit is not None and limit > 0)]))
 
 

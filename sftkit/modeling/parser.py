@@ -64,7 +64,7 @@ class DependencyParser(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         """The backbone's own scheme for the backbone, and 0 for the head."""
         if module not in (self.arc_biaffine, self.relation_biaffine, self.relation_linear):
-            super()._init_weights(module)
+            super()._init_weights(module)  # type: ignore[no-untyped-call]  # transformers leaves it untyped
             return
         for parameter in module.parameters():
             initialization.zeros_(parameter)  # but not what was loaded

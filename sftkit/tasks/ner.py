@@ -1,8 +1,8 @@
 """``--ner``: named entity recognition, a tag of IOB2 a word.
 
 Only a whole entity of the right type is right. What an entity is says the scheme: by "strict" it begins with B- and
-goes on with I- of the same type, so that an I- that continues nothing is none, be it a model's or a slip in the data; by
-"conlleval" such an I- begins one, as in the CoNLL shared tasks' program (Tjong Kim Sang and De Meulder 2003). The
+goes on with I- of the same type, so that an I- that continues nothing is none, be it a model's or a slip in the data;
+by "conlleval" such an I- begins one, as in the CoNLL shared tasks' program (Tjong Kim Sang and De Meulder 2003). The
 strict scheme is seqeval's for IOB2 in strict mode, the other what it does by default, and so the paper's code.
 """
 

@@ -96,16 +96,19 @@ def check_options(options: TaskOptions, objective: str) -> None:
     for label in (label for pair in options.map_label for label in pair if objective == "ner"):
         if label[:2] in ("B-", "I-"):
             raise SettingsError(f"--map-label: {label} is a tag; name entity types, such as {label[2:]}=O.")
-    if options.decode not in DECODERS:
-        raise SettingsError(f"--decode is {options.decode!r}; known are {', '.join(DECODERS)}.")
-    if options.scheme not in (None, *SCHEMES):
-        raise SettingsError(f"--scheme is {options.scheme!r}; known are {', '.join(SCHEMES)}.")
-    if options.scheme == "strict" and options.paper_compat:
-        raise SettingsError("--paper-compat scores entities by --scheme conlleval, not strict: leave one of them out.")
+    _check_scoring(options)
     if options.max_lines is not None and options.max_lines < 1:
         raise SettingsError(f"--max-lines is {options.max_lines}; it must be at least 1.")
     if options.stride < 0:
         raise SettingsError(f"--stride is {options.stride}; it must not be negative.")
+
+
+def _check_scoring(options: TaskOptions) -> None:
+    for option, value, known in (("decode", options.decode, DECODERS), ("scheme", options.entities, SCHEMES)):
+        if value not in known:
+            raise SettingsError(f"--{option} is {value!r}; known are {', '.join(known)}.")
+    if options.scheme == "strict" and options.paper_compat:
+        raise SettingsError("--paper-compat scores entities by --scheme conlleval, not strict: leave one of them out.")
 
 
 def check_streams(options: TaskOptions, sources: Sequence[str]) -> None:

@@ -67,7 +67,8 @@ def test_a_fresh_head_finds_all_heads_and_relations_as_likely_whatever_the_backb
     config = pico.make_model(model_type).config
     config.num_labels = 5
     base = pico.save_base(tmp_path / "base", model_type)
-    for parser in (parser_of(config), load_model(base, AutoModelForDependencyParsing, num_labels=5).model):
+    loaded: Any = load_model(base, AutoModelForDependencyParsing, num_labels=5).model
+    for parser in (parser_of(config), loaded):
         assert not any(parser.get_submodule(name).weight.any() for name in HEAD)
         assert not any(parser.get_submodule(name).bias.any() for name in HEAD)
         assert any(parameter.any() for parameter in parser.base_model.parameters())
@@ -96,7 +97,7 @@ class Watched(TorchDispatchMode):
     """Takes down which of them run."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self.waited: list[str] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -31,15 +31,21 @@ def _scores(gold: Sequence[list[str]], predicted: Sequence[list[str]], scheme: s
 
 
 #: Tags of a sentence: stray I-, types that change inside an entity, types with hyphens, all of them anywhere.
-TAGS = strategies.sampled_from(["O", *(f"{prefix}-{kind}" for prefix in "BI" for kind in ("PER", "LOC", "WORK-OF-ART"))])
-PAIRS = strategies.lists(strategies.lists(strategies.tuples(TAGS, TAGS), min_size=1, max_size=9), min_size=1, max_size=6)
+TAGS = strategies.sampled_from(
+    ["O", *(f"{prefix}-{kind}" for prefix in "BI" for kind in ("PER", "LOC", "WORK-OF-ART"))]
+)
+PAIRS = strategies.lists(
+    strategies.lists(strategies.tuples(TAGS, TAGS), min_size=1, max_size=9), min_size=1, max_size=6
+)
 SEQEVAL: dict[str, dict[str, Any]] = {"strict": {"mode": "strict", "scheme": IOB2}, "conlleval": {}}
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @settings(max_examples=150, deadline=None)
 @given(pairs=PAIRS)
-def test_scores_are_seqevals_by_either_scheme_whatever_the_tags(scheme: str, pairs: list[list[tuple[str, str]]]) -> None:
+def test_scores_are_seqevals_by_either_scheme_whatever_the_tags(
+    scheme: str, pairs: list[list[tuple[str, str]]]
+) -> None:
     gold, said = ([[pair[i] for pair in sentence] for sentence in pairs] for i in (0, 1))
     found = _scores(gold, said, scheme)
     with warnings.catch_warnings():
