@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers import AutoConfig
 
 from sftkit.format.files import SftFile, read, write
 from sftkit.tasks.conllu_files import RELATIONS
@@ -69,6 +70,17 @@ def test_gradient_checkpointing_learns_the_same(pico_base: Path, tmp_path: Path,
     )
     for name in plain.head:
         np.testing.assert_allclose(saving.head[name], plain.head[name], rtol=1e-4, atol=1e-5)
+
+
+def test_gradient_checkpointing_is_refused_before_data_is_read_where_there_is_none(tmp_path: Path) -> None:
+    AutoConfig.for_model("albert", vocab_size=120).save_pretrained(tmp_path / "base")  # no weights
+    (tmp_path / "bad.conllu").write_text("not a treebank\n")
+    options = ("--base", tmp_path / "base", "-o", tmp_path / "x.sft", "--gradient-checkpointing", "--device", "cpu")
+    for objective in ("--dep", "--pos"):
+        done = sftkit("train", objective, tmp_path / "bad.conllu", *options)
+        assert done.status == 1
+        assert "transformers has none for" in done.stderr
+        assert "AlbertFor" in done.stderr
 
 
 def test_a_head_that_was_learned_while_products_were_scaled_is_refused(

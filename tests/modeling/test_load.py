@@ -77,7 +77,8 @@ OWN: dict[str, dict[str, Any]] = {
 def small(model_type: str) -> PreTrainedModel:
     config = AutoConfig.for_model(model_type, **SMALL | OWN.get(model_type, {}))
     model: PreTrainedModel = AutoModel.from_config(config)
-    return model.train(False)
+    model.eval()
+    return model
 
 
 def unlimited() -> PreTrainedTokenizerBase:
