@@ -93,7 +93,7 @@ class DependencyParser(PreTrainedModel):
             attention_mask: int64 ``[windows, length]``.
             slots: int64 ``[windows, length]``: to which row a piece belongs; for those of no word one more than the
                 last row.
-            counts: float32 ``[sentences · (1 + longest)]``: pieces of each row, at least 1.
+            counts: int64 ``[sentences · (1 + longest)]``: pieces of each row, at least 1.
             word_mask: bool ``[sentences, longest]``: where there is a word.
             words: int64 ``[words]``: the row of each word, the first sentence's first.
             heads: int64 ``[words]``: 0 for the root, else the head's number in its sentence from 1.

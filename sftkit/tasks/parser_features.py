@@ -80,7 +80,7 @@ class ParserCollator:
             "word_mask": _padded([[1] * count for count in lengths], 0).bool(),
             "words": torch.tensor([i * rows + 1 + word for i, count in enumerate(lengths) for word in range(count)]),
         }
-        batch["counts"] = torch.bincount(batch["slots"].flatten(), minlength=none + 1)[:none].clamp(min=1).float()
+        batch["counts"] = torch.bincount(batch["slots"].flatten(), minlength=none + 1)[:none].clamp(min=1)
         for key in ("heads", "labels"):
             if key in features[0]:
                 batch[key] = torch.tensor([number for feature in features for number in feature[key]])
