@@ -84,7 +84,20 @@ Decode = Annotated[
 ]
 PaperCompat = Annotated[
     bool,
-    typer.Option("--paper-compat", help="dep: score as the paper's code does: no root words.", rich_help_panel=_DATA),
+    typer.Option(
+        "--paper-compat",
+        help="Score as the paper's code does.  dep: no root words; ner: --scheme conlleval.",
+        rich_help_panel=_DATA,
+    ),
+]
+Scheme = Annotated[
+    str | None,
+    typer.Option(
+        "--scheme",
+        metavar="strict|conlleval",
+        help="ner: is an I- that continues nothing no entity, or does it begin one?  Default: strict.",
+        rich_help_panel=_DATA,
+    ),
 ]
 Stride = Annotated[
     int,
@@ -163,6 +176,7 @@ def task_options(
     subtypes: bool,
     decode: str,
     paper_compat: bool,
+    scheme: str | None,
     stride: int,
     max_lines: int | None,
     streaming: bool,
@@ -181,6 +195,7 @@ def task_options(
             subtypes=subtypes,
             decode=decode,
             paper_compat=paper_compat,
+            scheme=scheme,
             stride=stride,
             max_lines=max_lines,
             streaming=streaming,

@@ -62,6 +62,7 @@ def evaluate(
     subtypes: _options.Subtypes = False,
     decode: _options.Decode = "tree",
     paper_compat: _options.PaperCompat = False,
+    scheme: _options.Scheme = None,
     stride: _options.Stride = 128,
     max_lines: _options.MaxLines = None,
     streaming: _options.Streaming = False,
@@ -84,8 +85,8 @@ def evaluate(
         {"mlm": mlm, "clm": clm, "pos": pos, "ner": ner, "dep": dep, "nli": nli, "classify": classify, "qa": qa}
     )
     options = _options.task_options(
-        map_label, columns, subtypes=subtypes, decode=decode, paper_compat=paper_compat, stride=stride,
-        max_lines=max_lines, streaming=streaming, objective=objective, data=data,
+        map_label, columns, subtypes=subtypes, decode=decode, paper_compat=paper_compat, scheme=scheme,
+        stride=stride, max_lines=max_lines, streaming=streaming, objective=objective, data=data,
     )  # fmt: skip
     _options.check_device(device)
     request = Request(objective, data, model, sfts or [], each, against or [], predictions, csv)

@@ -139,9 +139,13 @@ def load_head(model: PreTrainedModel, sft: Difference, what: str) -> list[str]:
         The names of the tensors.
 
     Raises:
-        MismatchError: if the model has no such tensor or another shape.
+        MismatchError: if the model has no such tensor or another shape, or the head is of an earlier kind.
     """
     state = model.state_dict()
+    for name in (name for name in getattr(model, "retired", ()) if name in sft.head):
+        raise MismatchError(
+            f"{what}: its head ({name}) is of an earlier sftkit, which computed otherwise. Train it anew."
+        )
     for name, array in sft.head.items():
         if name not in state or tuple(state[name].shape) != tuple(array.shape):
             have = f"it has {list(state[name].shape)}" if name in state else "it has no such tensor"

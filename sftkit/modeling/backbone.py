@@ -6,6 +6,7 @@ models have one and others do not, and an SFT must compose with both.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import torch
@@ -63,12 +64,17 @@ def _buffers(model: PreTrainedModel) -> set[str]:
     return {name for name, _ in model.named_buffers()}
 
 
+#: How classes of normalisation layers are called: LlamaRMSNorm, T5LayerNorm, BatchNorm1d, NemotronLayerNorm1P,
+#: Qwen3NextRMSNormGated; not RobertaPreLayerNormLMHead or InklingNormedEmbedding, which have weights of their own.
+_NORM = re.compile(r"norm([0-9][dp]|gated)?$", re.IGNORECASE)
+
+
 def norm_parameters(model: nn.Module) -> set[int]:
     """Ids of the parameters of normalisation layers, found by module type: LayerNorm, RMSNorm and their kin."""
     return {
         id(parameter)
         for module in model.modules()
-        if isinstance(module, nn.LayerNorm | nn.GroupNorm) or type(module).__name__.lower().endswith("norm")
+        if isinstance(module, nn.LayerNorm | nn.GroupNorm) or _NORM.search(type(module).__name__)
         for parameter in module.parameters(recurse=False)
     }
 

@@ -32,6 +32,9 @@ from transformers.utils import logging as transformers_logging
 from sftkit.errors import CheckpointError, SettingsError
 from sftkit.format.names import model_prefix
 
+#: Tokens a sequence where neither model nor tokenizer names a limit.
+NO_LIMIT = 1 << 30
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
@@ -160,13 +163,37 @@ def device_of(name: str) -> str:
     return name
 
 
+def check_checkpointing(path: Path, auto_class: Any) -> None:
+    """See that a base under a head can compute activations again, from its config alone.
+
+    Raises:
+        SettingsError: if transformers has no gradient checkpointing for it.
+    """
+    try:
+        found = auto_class._model_mapping[type(AutoConfig.from_pretrained(path))]
+    except (OSError, ValueError, KeyError):
+        return  # told where the model is loaded
+    made = found[0] if isinstance(found, tuple) else found
+    if not made.supports_gradient_checkpointing:
+        raise SettingsError(
+            f"--gradient-checkpointing: transformers has none for {path}, a {made.__name__}. Leave it out; "
+            "a smaller --batch-size with --accumulate saves memory, too."
+        )
+
+
 def longest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
-    """The longest sequence, special tokens included, that model and tokenizer take."""
-    positions = getattr(model.config, "max_position_embeddings", None) or 1 << 30
-    if model.config.model_type in ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "xmod"):
-        padding: int | None = getattr(model.get_input_embeddings(), "padding_idx", None)
-        positions -= (padding or 0) + 1  # these count positions from the padding token's id + 1
-    return int(min(positions, tokenizer.model_max_length))
+    """The longest sequence, special tokens included, that model and tokenizer take.
+
+    A model's config says how many positions it has, or says nothing, 0 or -1 where there is no limit (XLNet). RoBERTa
+    and its kin number positions from the padding token's id + 1, which shows in their table of positions: it has a
+    padding index, as no other model's has.
+    """
+    limits = [getattr(model.config, "max_position_embeddings", None), tokenizer.model_max_length]
+    for name, module in model.named_modules():
+        padding = getattr(module, "padding_idx", None)
+        if name.rpartition(".")[2] == "position_embeddings" and padding is not None:
+            limits.append(len(module.weight) - padding - 1)
+    return int(min([NO_LIMIT, *(limit for limit in limits if limit is not None and limit > 0)]))
 
 
 def _wants_prefix_space(tokenizer: PreTrainedTokenizerBase) -> bool:

@@ -137,19 +137,17 @@ class ParserEvaluator(Evaluator):
             yield [i for i in batch if i not in long]
 
     def _parses(self, parser: DependencyParser, batch: Mapping[str, torch.Tensor]) -> Iterator[Parse]:
-        mask = batch["word_mask"]
         output = parser(**batch)
         assert output.arc_scores is not None
         assert output.vectors is not None
-        counts, scores = mask.sum(1).tolist(), output.arc_scores.cpu().numpy()
+        counts, scores = batch["word_mask"].sum(1).tolist(), output.arc_scores.cpu().numpy()
         decode = maximum_tree if self.options.decode == "tree" else greedy_heads
         trees = [decode(each[:words, : words + 1]) for each, words in zip(scores, counts, strict=True)]
-        flat = torch.from_numpy(np.concatenate(trees)).to(mask.device)
-        heads = torch.zeros(mask.shape, dtype=torch.int64, device=mask.device).masked_scatter(mask, flat)
-        relations = parser.relation_scores(output.vectors, heads, mask)
+        heads = torch.from_numpy(np.concatenate(trees)).to(batch["words"].device)
+        relations = parser.relation_scores(output.vectors, batch["words"], heads)
         if self.options.decode == "tree":  # in a tree the relation is "root" at the root and nowhere else
             root = self.labels.index(ROOT)
-            relations[:, root] = torch.where(flat == 0, torch.inf, -torch.inf)
+            relations[:, root] = torch.where(heads == 0, torch.inf, -torch.inf)
         names = iter(relations.argmax(1).tolist())
         for tree in trees:
             yield Parse(tree.tolist(), [self.labels[next(names)] for _ in tree])

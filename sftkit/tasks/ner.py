@@ -1,8 +1,9 @@
 """``--ner``: named entity recognition, a tag of IOB2 a word.
 
-Entities are found and compared as ``seqeval`` does in strict mode: an entity begins with B- and goes on with I- of the
-same type, and only a whole entity of the right type is right. A model's I- that continues nothing is therefore no
-entity, and neither is such a slip in the data.
+Only a whole entity of the right type is right. What an entity is says the scheme: by "strict" it begins with B- and
+goes on with I- of the same type, so that an I- that continues nothing is none, be it a model's or a slip in the data;
+by "conlleval" such an I- begins one, as in the CoNLL shared tasks' program (Tjong Kim Sang and De Meulder 2003). The
+strict scheme is seqeval's for IOB2 in strict mode, the other what it does by default, and so the paper's code.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from datasets import Dataset
-from seqeval.scheme import IOB2, Tokens
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sftkit.errors import DataError, MismatchError
 from sftkit.tasks.base import Evaluator, shortened
 from sftkit.tasks.conll_files import OUTSIDE, is_tag, tagged_sentences, to_iob2, write_tags
 from sftkit.tasks.local import HUB
+from sftkit.tasks.options import SCHEMES
 from sftkit.tasks.sources import hub_table, joined
 from sftkit.tasks.tally import Tally, by_name, precision_recall_f1
 from sftkit.tasks.token_labels import TokenEvaluator, TokenLabels
@@ -73,7 +74,7 @@ class NamedEntities(TokenLabels):
     def remarks(self, rows: Dataset, features: Dataset) -> tuple[str, ...]:
         """How many slips there are."""
         del features
-        return _slips(rows["tags"][:])
+        return _slips(rows["tags"][:], self.options.entities)
 
     def for_model(self, model: PreTrainedModel) -> Self:
         """The same objective with a model's own tags.
@@ -96,7 +97,7 @@ class NamedEntities(TokenLabels):
     def evaluator(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, seed: int) -> Evaluator:
         """Scores entities."""
         del seed
-        return EntityEvaluator(rows, self.labels, tokenizer, max_length)
+        return EntityEvaluator(rows, self.labels, tokenizer, max_length, self.options.entities)
 
     def write_predictions(self, source: str, predicted: Sequence[Any], path: Path) -> None:
         """The file with the predicted tags, IOB2, in its last column."""
@@ -107,44 +108,79 @@ class EntityEvaluator(TokenEvaluator):
     """Precision, recall and F1 over all entities of all sentences."""
 
     def __init__(
-        self, rows: Dataset, labels: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int
+        self,
+        rows: Dataset,
+        labels: Sequence[str],
+        tokenizer: PreTrainedTokenizerBase,
+        max_length: int,
+        scheme: str = "strict",
     ) -> None:
         super().__init__(rows, labels, tokenizer, max_length)
-        self._entities = [entities(tags) for tags in self.gold]
-        self.notes = _slips(self.gold)
+        self._scheme = scheme
+        self._entities = [entities(tags, scheme) for tags in self.gold]
+        self.notes = _slips(self.gold, scheme)
 
     def tally(self, predicted: Sequence[Any]) -> Tally:
         """(right, predicted, gold) entities of each sentence."""
-        found = [entities(tags) for tags in predicted]
-        counts = [(len(p & g), len(p), len(g)) for p, g in zip(found, self._entities, strict=True)]
-        return Tally(np.array(counts, np.float64).reshape(-1, 3), precision_recall_f1)
+        return self._tally(predicted, self._entities, self._scheme)
 
     def details(self, predicted: Sequence[Any]) -> dict[str, Any]:
-        """``types``: precision, recall, F1 and support (gold entities), a row a type."""
+        """``types``: precision, recall, F1 and support (gold entities), a row a type.
+
+        ``schemes``: precision, recall and F1 over all types, a row a scheme; the first is the one in force.
+        """
         right, found, gold = Counter[str](), Counter[str](), Counter[str]()
         for tags, own in zip(predicted, self._entities, strict=True):
-            said = entities(tags)
+            said = entities(tags, self._scheme)
             right.update(kind for kind, _, _ in said & own)
             found.update(kind for kind, _, _ in said)
             gold.update(kind for kind, _, _ in own)
         types = sorted(found | gold)
         sums = np.array([(right[kind], found[kind], gold[kind]) for kind in types], np.float64).reshape(-1, 3)
-        return {"types": by_name("type", types, sums)}
+        schemes = sorted(SCHEMES, key=lambda scheme: scheme != self._scheme)
+        gold_by = {scheme: [entities(tags, scheme) for tags in self.gold] for scheme in schemes}
+        return {
+            "types": by_name("type", types, sums),
+            "schemes": [
+                {"scheme": scheme} | self._tally(predicted, own, scheme).scores() for scheme, own in gold_by.items()
+            ],
+        }
+
+    def _tally(self, predicted: Sequence[Any], gold: Sequence[set[Entity]], scheme: str) -> Tally:
+        found = [entities(tags, scheme) for tags in predicted]
+        counts = [(len(p & g), len(p), len(g)) for p, g in zip(found, gold, strict=True)]
+        return Tally(np.array(counts, np.float64).reshape(-1, 3), precision_recall_f1)
 
 
-def entities(tags: Sequence[str]) -> set[Entity]:
-    """The entities of a sentence, as ``seqeval`` finds them in strict mode."""
-    return {(found.tag, found.start, found.end) for found in Tokens(list(tags), IOB2).entities}
+def entities(tags: Sequence[str], scheme: str) -> set[Entity]:
+    """The entities of a sentence.
+
+    Args:
+        tags: O, or B- or I- and a type.
+        scheme: one of ``SCHEMES``.
+    """
+    found: set[Entity] = set()
+    begun: tuple[str, int] | None = None
+    for i, tag in enumerate([*tags, OUTSIDE]):
+        prefix, kind = tag[0], tag[2:]
+        if begun is not None and (prefix, kind) == ("I", begun[0]):
+            continue
+        if begun is not None:
+            found.add((*begun, i))
+        begun = (kind, i) if prefix == "B" or (prefix == "I" and scheme == "conlleval") else None
+    return found
 
 
-def _slips(sentences: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """How many entities begin with I-, so that they are none."""
+def _slips(sentences: Sequence[Sequence[str]], scheme: str) -> tuple[str, ...]:
+    """How many entities begin with I-, so that by the strict scheme they are none."""
     count = sum(
         tag[0] == "I" and before[1:] != tag[1:]
         for tags in sentences
         for before, tag in zip([OUTSIDE, *tags], tags, strict=False)
     )
-    return (f"begun with I- where B- is due, and so no entities when scored: {count:,}.",) if count else ()
+    if not count or scheme == "conlleval":
+        return ()
+    return (f"begun with I- where B- is due, and so no entities when scored (see --scheme): {count:,}.",)
 
 
 def _mapped(tag: str, types: dict[str, str]) -> str:

@@ -14,7 +14,8 @@ _ABOUT = {
     "columns": ("nli", "classify"),
     "subtypes": ("dep",),
     "decode": ("dep",),
-    "paper_compat": ("dep",),
+    "paper_compat": ("dep", "ner"),
+    "scheme": ("ner",),
     "stride": ("qa",),
     "max_lines": ("mlm", "clm"),
     "streaming": ("mlm", "clm"),
@@ -23,6 +24,9 @@ _ABOUT = {
 COLUMNS = {"nli": ("premise", "hypothesis", "label"), "classify": ("text", "label")}
 #: How a parser's scores become heads: the best tree, or each word's best head by itself.
 DECODERS = ("tree", "greedy")
+
+#: What counts as an entity: see :mod:`sftkit.tasks.ner`.
+SCHEMES = ("strict", "conlleval")
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,9 @@ class TaskOptions:
             from 1 in a file that has no header; none: found by their names.
         subtypes: keep the language-specific part of relations ("nmod:poss").
         decode: one of ``DECODERS``.
-        paper_compat: score as the paper's code does.
+        paper_compat: score as the paper's code does: parsers without words that hang from the root, entities by
+            "conlleval".
+        scheme: one of ``SCHEMES``; None: "strict", or with ``paper_compat`` "conlleval".
         stride: tokens that two windows of one passage share.
         max_lines: of each text only so many lines, from its beginning, blank ones not counted; None: all.
         streaming: read data sets on the hub as streams, without fetching them. Changes nothing of what is learned.
@@ -47,6 +53,7 @@ class TaskOptions:
     subtypes: bool = False
     decode: str = "tree"
     paper_compat: bool = False
+    scheme: str | None = None
     stride: int = 128
     max_lines: int | None = None
     streaming: bool = False
@@ -56,6 +63,11 @@ class TaskOptions:
         """``map_label`` as a dictionary."""
         return dict(self.map_label)
 
+    @property
+    def entities(self) -> str:
+        """The scheme in force."""
+        return self.scheme or ("conlleval" if self.paper_compat else "strict")
+
 
 NO_OPTIONS = TaskOptions()
 
@@ -63,7 +75,7 @@ NO_OPTIONS = TaskOptions()
 def options_about(options: TaskOptions, objective: str) -> dict[str, Any]:
     """Those options that are about an objective, by name; not ``streaming``, which changes nothing that is learned."""
     about = (name for name, objectives in _ABOUT.items() if objective in objectives and name != "streaming")
-    return {name: getattr(options, name) for name in about}
+    return {name: options.entities if name == "scheme" else getattr(options, name) for name in about}
 
 
 def check_options(options: TaskOptions, objective: str) -> None:
@@ -84,12 +96,19 @@ def check_options(options: TaskOptions, objective: str) -> None:
     for label in (label for pair in options.map_label for label in pair if objective == "ner"):
         if label[:2] in ("B-", "I-"):
             raise SettingsError(f"--map-label: {label} is a tag; name entity types, such as {label[2:]}=O.")
-    if options.decode not in DECODERS:
-        raise SettingsError(f"--decode is {options.decode!r}; known are {', '.join(DECODERS)}.")
+    _check_scoring(options)
     if options.max_lines is not None and options.max_lines < 1:
         raise SettingsError(f"--max-lines is {options.max_lines}; it must be at least 1.")
     if options.stride < 0:
         raise SettingsError(f"--stride is {options.stride}; it must not be negative.")
+
+
+def _check_scoring(options: TaskOptions) -> None:
+    for option, value, known in (("decode", options.decode, DECODERS), ("scheme", options.entities, SCHEMES)):
+        if value not in known:
+            raise SettingsError(f"--{option} is {value!r}; known are {', '.join(known)}.")
+    if options.scheme == "strict" and options.paper_compat:
+        raise SettingsError("--paper-compat scores entities by --scheme conlleval, not strict: leave one of them out.")
 
 
 def check_streams(options: TaskOptions, sources: Sequence[str]) -> None:

@@ -9,9 +9,10 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from sftkit.errors import CheckpointError
-from sftkit.modeling.parser import NO_SLOT, ROOT_SLOT
-from sftkit.tasks.base import IGNORED
 from sftkit.tasks.words import WordWindow, word_windows
+
+#: In ``slots``: a piece of no word, and the first token, which stands for the root.
+NO_SLOT, ROOT_SLOT = -1, 0
 
 
 def parser_features(
@@ -64,22 +65,25 @@ class ParserCollator:
     def __call__(self, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """What :class:`sftkit.modeling.parser.DependencyParser` takes; heads and labels where features have them."""
         windows = [ids for feature in features for ids in feature["input_ids"]]
-        words = [max(map(max, feature["slots"])) for feature in features]
-        rows = 1 + max(words)
+        lengths = [max(map(max, feature["slots"])) for feature in features]  # in words
+        rows = 1 + max(lengths)
+        none = len(features) * rows
         slots = [
-            [slot if slot == NO_SLOT else i * rows + slot for slot in window]
+            [none if slot == NO_SLOT else i * rows + slot for slot in window]
             for i, feature in enumerate(features)
             for window in feature["slots"]
         ]
         batch = {
             "input_ids": _padded(windows, self._pad),
             "attention_mask": _padded([[1] * len(ids) for ids in windows], 0),
-            "slots": _padded(slots, NO_SLOT),
-            "word_mask": _padded([[1] * count for count in words], 0).bool(),
+            "slots": _padded(slots, none),
+            "word_mask": _padded([[1] * count for count in lengths], 0).bool(),
+            "words": torch.tensor([i * rows + 1 + word for i, count in enumerate(lengths) for word in range(count)]),
         }
-        for key, padding in (("heads", 0), ("labels", IGNORED)):
+        batch["counts"] = torch.bincount(batch["slots"].flatten(), minlength=none + 1)[:none].clamp(min=1)
+        for key in ("heads", "labels"):
             if key in features[0]:
-                batch[key] = _padded([feature[key] for feature in features], padding)
+                batch[key] = torch.tensor([number for feature in features for number in feature[key]])
         return batch
 
 

@@ -44,7 +44,7 @@ def check(made: Settings) -> None:
     for option, value in positive.items():
         if value is not None and not 0 < value < math.inf:
             raise SettingsError(f"{option} is {value}; it must be a number more than 0.")
-    if not 0 < made.density <= 1:
+    if made.density is not None and not 0 < made.density <= 1:
         raise SettingsError(f"--density is {made.density}; it is a share, more than 0 and at most 1 (0.043 is 4.3 %).")
     for option, strength in (("--l1", made.l1), ("--l0", made.l0)):
         if not 0 <= strength < math.inf:

@@ -255,9 +255,7 @@ class _Run:
         for number, left in enumerate(self._rounds(k)[1:], start=2):
             steps = self.ready.steps(self.settings.phase1.total)
             self.observer.phase(f"phase 1, round {number}", steps)
-            _, values = self.tuner.tune(
-                f"phase1-{k}-{number}", steps, selection, f"phase 1, round {number}"
-            )
+            _, values = self.tuner.tune(f"phase1-{k}-{number}", steps, selection, f"phase 1, round {number}")
             self.start.restore(self.ready.head())
             selection = largest_of(selection, values, left)
         return selection

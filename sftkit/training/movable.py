@@ -1,7 +1,8 @@
-"""What may move: which backbone parameters are maskable, by objective and by the user's patterns.
+"""What may move: which backbone parameters are maskable, by objective and by the user's patterns; and how many of them.
 
-Languages (Ansell et al. 2022, section 4.2): layer norms frozen, output matrix untied from the input embedding and
-frozen. Tasks: the whole backbone. The head is tuned in full either way.
+Languages (Ansell et al. 2022, section 4.2): layer norms frozen, those of the language-model head, too; output matrix
+untied from the input embedding and frozen. Tasks: the backbone's layer norms frozen, as in the paper's code. All else
+of the head is tuned in full.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 from transformers import PreTrainedModel
 
 from sftkit.errors import SettingsError
 from sftkit.format.metadata import Untied
 from sftkit.modeling.backbone import backbone_parameters, norm_parameters, untie_output
+from sftkit.training.settings import LANGUAGE_DENSITY, LANGUAGE_K, PAPER_BACKBONES, TASK_DENSITY, TASK_K
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,16 @@ class Movable:
         return sum(parameter.numel() for parameter in self.maskable.values())
 
 
-def freeze(model: PreTrainedModel, *, is_task: bool, patterns: Sequence[str]) -> Movable:
+def freeze(
+    model: PreTrainedModel, *, is_task: bool, patterns: Sequence[str] = (), train_norms: bool = False
+) -> Movable:
     """Set ``requires_grad`` of every parameter by the rules.
+
+    Args:
+        model: the base under the objective's head.
+        is_task: or a language's.
+        patterns: regular expressions of canonical names that must not move.
+        train_norms: let normalisation layers move.
 
     Raises:
         SettingsError: if a pattern is not a regular expression or matches nothing, or nothing is left to move.
@@ -48,10 +59,14 @@ def freeze(model: PreTrainedModel, *, is_task: bool, patterns: Sequence[str]) ->
     untied = None
     frozen: set[int] = set()
     backbone = backbone_parameters(model)
+    if not train_norms:
+        norms = norm_parameters(model)
+        # a task's head has no trained norms to keep: they are fresh, and tuned with all of it
+        frozen |= norms & {id(parameter) for parameter in backbone.values()} if is_task else norms
+        words += ["layer norms"] if frozen else []
     if not is_task:
         untied = untie_output(model)
-        frozen |= norm_parameters(model)
-        words = ["layer norms"] + (["output matrix (untied)"] if untied else [])
+        words += ["output matrix (untied)"] if untied else []
     for pattern in patterns:
         frozen |= _matching(pattern, backbone)
         words.append(f"/{pattern}/")
@@ -61,6 +76,19 @@ def freeze(model: PreTrainedModel, *, is_task: bool, patterns: Sequence[str]) ->
     if not maskable:
         raise SettingsError("Nothing is left that may move: --freeze matches the whole backbone.")
     return Movable(maskable, untied, ", ".join(words) or "nothing")
+
+
+def default_k(model: PreTrainedModel, *, is_task: bool) -> int:
+    """K where none was asked for: the paper's for the backbones of its experiments, elsewhere mBERT's density.
+
+    A backbone is known by its model type, the shape of its input embedding and its size, whatever it is called and
+    wherever its weights come from.
+    """
+    size = sum(parameter.numel() for parameter in backbone_parameters(model).values())
+    table: torch.Tensor = model.get_input_embeddings().weight  # type: ignore[assignment]  # a module's attribute
+    if PAPER_BACKBONES.get(model.config.model_type) == (*table.shape, size):
+        return TASK_K if is_task else LANGUAGE_K
+    return max(1, round((TASK_DENSITY if is_task else LANGUAGE_DENSITY) * size))
 
 
 def _is_output(model: PreTrainedModel, parameter: nn.Parameter, untied: Untied | None) -> bool:

@@ -22,7 +22,7 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
-from transformers.utils import is_torch_tf32_available
+from transformers.utils.import_utils import is_torch_tf32_available
 
 from sftkit.modeling.load import device_of, quiet
 from sftkit.tasks.base import Collator, Evaluator, mean_over_labels

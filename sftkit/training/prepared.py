@@ -15,7 +15,7 @@ from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.files import SftFile
 from sftkit.modeling.apply import add_differences
 from sftkit.modeling.backbone import backbone_parameters, widen_head
-from sftkit.modeling.load import device_of, fit_tokenizer, load_model, load_tokenizer, longest
+from sftkit.modeling.load import check_checkpointing, device_of, fit_tokenizer, load_model, load_tokenizer, longest
 from sftkit.modeling.sparse import SparseDelta, SparsePhi
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.bases import check_belongs
@@ -26,7 +26,7 @@ from sftkit.training import memory
 from sftkit.training.callbacks import check_loggers
 from sftkit.training.checks import TWO_PHASES
 from sftkit.training.masks import avoided_by, biases, positions_of
-from sftkit.training.movable import Movable, freeze
+from sftkit.training.movable import Movable, default_k, freeze
 from sftkit.training.observer import Observer, Plan
 from sftkit.training.order import Order
 from sftkit.training.ranks import world
@@ -60,6 +60,8 @@ class Prepared:
         objective, settings = self.objective, self.settings
         device_of(settings.device)  # what is not there is better told before anything is read
         check_loggers(settings.report_to)
+        if settings.checkpoint_gradients:
+            check_checkpointing(settings.base, objective.auto_class)
         self.observer.loading("data")
         self.names = [*settings.data, *(source.data for source in settings.sources)]
         rows = [objective.read([name]) for name in self.names]
@@ -93,7 +95,11 @@ class Prepared:
         fit_tokenizer(self.tokenizer, self.model, settings.base)
         if not settings.sources and self.sfts[0] is not None:
             add_differences(self.model, [Weighted(self.sfts[0], settings.source_weight, str(settings.source_sft))])
-        self.movable: Movable = freeze(self.model, is_task=objective.is_task, patterns=settings.freeze)
+        # biases of norms are among those that BitFit tunes (Ben Zaken et al. 2022, section 3)
+        norms = settings.train_norms or (settings.method == "bitfit" and objective.is_task)
+        self.movable: Movable = freeze(
+            self.model, is_task=objective.is_task, patterns=settings.freeze, train_norms=norms
+        )
         widen_head(self.model, self.movable.untied)
         device = device_here(device_of(settings.device))
         self.model.to(device)  # type: ignore[arg-type]  # what is made beside it is made there
@@ -186,15 +192,20 @@ class Prepared:
         }
 
     def size_of(self, settings: Settings) -> int:
-        """K, which is a number, a share of the backbone, or what a mask has.
+        """K: a number, a share of the backbone, what a mask has, or the paper's.
 
         Raises:
             SettingsError: if it is more than what may move.
         """
         if settings.method in ("bitfit", "mask"):
             return self.given_mask()[0].k
-        backbone = sum(parameter.numel() for parameter in backbone_parameters(self.model).values())
-        k = settings.k if settings.k is not None else max(1, round(settings.density * backbone))
+        if settings.k is not None:
+            k = settings.k
+        elif settings.density is not None:
+            backbone = sum(parameter.numel() for parameter in backbone_parameters(self.model).values())
+            k = max(1, round(settings.density * backbone))
+        else:
+            k = default_k(self.model, is_task=self.objective.is_task)
         free = self.free()
         if k > free:
             kept_clear = f", kept clear of: {self.movable.size - free:,}" if self.avoided else ""

@@ -109,7 +109,9 @@ class ShardedPhi(SparsePhi):
 
     def take_gradient(self) -> torch.Tensor:
         """The mean over the processes, each of which gets its part, as FSDP2 does with other gradients."""
-        parts = DTensor.from_local(super().take_gradient() / self._mesh.size(), self._mesh, [Partial()], run_check=False)
+        parts = DTensor.from_local(
+            super().take_gradient() / self._mesh.size(), self._mesh, [Partial()], run_check=False
+        )
         return parts.redistribute(placements=[Shard(0)])
 
 

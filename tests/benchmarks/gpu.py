@@ -1,7 +1,7 @@
-"""Everything that only a GPU can show, in one call of under ten minutes on one card: a table, and the figures as JSON.
+"""What only a GPU can show, in one call of under ten minutes on one card: a table, and the figures as JSON.
 
-Run by hand: ``python -m tests.benchmarks.gpu [OUT.json]``. Without a GPU the same runs at pico size, so that whoever has
-a card first gets an answer and not an error.
+Run by hand: ``python -m tests.benchmarks.gpu [OUT.json]``. Without a GPU the same runs at pico size, so that whoever
+has a card first gets an answer and not an error.
 
 - φ and scores on the card beside the CPU's, in float32 (TF32 off) and bfloat16; one process beside two on one card.
 - Steps a second and memory at mBERT's size, batch 8 x 256, in float32 (TF32) and bfloat16: both phases under the
@@ -22,12 +22,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset
+from torch.autograd import DeviceType  # type: ignore[attr-defined]  # torch's
 from torch.profiler import ProfilerActivity, profile
 from transformers import AutoModelForCausalLM, BertForMaskedLM, BertForTokenClassification, LlamaConfig
 
@@ -81,28 +84,35 @@ def _equal() -> dict[str, float]:
         base, corpus = _pico(Path(folder))
         for method in ("random", "lottery"):
             for precision in PRECISIONS:
-                cpu, card = (
-                    learn(
-                        settings_for(
-                            "mlm", data=(str(corpus),), base=base, base_name="pico", steps=20, eval_every=10, lr=1e-3,
-                            k=5000, device=device, precision=precision if device == DEVICE else "f32", method=method,
-                        )
-                    )  # fmt: skip
-                    for device in ("cpu", DEVICE)
-                )
-                a, b = (
-                    {name: dict(zip(*map(np.ndarray.tolist, run.sft.entries(name)), strict=True))
-                     for name in run.sft.names}
-                    for run in (cpu, card)
-                )  # fmt: skip
-                common = [(n, at) for n, each in a.items() for at in each if at in b.get(n, {})]
-                size = max(abs(phi) for each in a.values() for phi in each.values())
-                apart = np.array([a[n][at] - b[n][at] for n, at in common])
-                what = f"{method}, {precision}"
-                result[f"{what}: entries in common"] = len(common) / cpu.sft.k
+                cpu, card = (_learned(base, corpus, device, method, precision) for device in ("cpu", DEVICE))
+                common = [key for key in cpu.phi if key in card.phi]
+                apart = np.array([cpu.phi[key] - card.phi[key] for key in common])
+                what, size = f"{method}, {precision}", max(map(abs, cpu.phi.values()))
+                result[f"{what}: entries in common"] = len(common) / len(cpu.phi)
                 result[f"{what}: root mean square of φ apart / max |φ|"] = float(np.sqrt(np.mean(apart**2)) / size)
-                result[f"{what}: best loss apart, relative"] = abs(cpu.phase2.best_value / card.phase2.best_value - 1)
+                result[f"{what}: best loss apart, relative"] = abs(cpu.best / card.best - 1)
     return result
+
+
+@dataclass(frozen=True)
+class _Learned:
+    phi: dict[tuple[str, int], float]
+    best: float
+
+
+def _learned(base: Path, corpus: Path, device: str, method: str, precision: str) -> _Learned:
+    """Precision is the card's: the CPU's is float32."""
+    made = settings_for(
+        "mlm", data=(str(corpus),), base=base, base_name="pico", steps=20, eval_every=10, lr=1e-3, k=5000,
+        device=device, precision=precision if device == DEVICE else "f32", method=method,
+    )  # fmt: skip
+    found = learn(made)
+    phi = {
+        (name, at): value
+        for name in found.sft.names
+        for at, value in zip(*(array.tolist() for array in found.sft.entries(name)), strict=True)
+    }
+    return _Learned(phi, found.phase2.best_value)
 
 
 def two_processes() -> Rows:
@@ -134,14 +144,14 @@ def steps() -> Rows:
     for precision in PRECISIONS:
         plain: tuple[float, float] | None = None
         for variant in VARIANTS:
-            seconds, peak = _fresh(lambda v=variant, p=precision: one(Task(SIZE, STEPS, LENGTH, DEVICE, p), v))
+            _tidy()
+            seconds, peak = one(Task(SIZE, STEPS, LENGTH, DEVICE, precision), variant)
             plain = plain or (seconds, peak)
             rows += _pair(f"{precision}, {variant}", seconds, peak, plain)
         ours: tuple[float, float] | None = None
         for who in sorted(peers.contestants(), key=lambda name: name != "sftkit"):
-            got = _fresh(
-                lambda w=who, p=precision: peers.one(w, SIZE, STEPS, length=LENGTH, device=DEVICE, precision=p)
-            )
+            _tidy()
+            got = peers.one(who, SIZE, STEPS, length=LENGTH, device=DEVICE, precision=precision)
             ours = ours or (got["seconds"], got["megabytes"])
             rows += _pair(f"{precision}, plain loop, {who}", got["seconds"], got["megabytes"], ours)
     return rows
@@ -156,19 +166,23 @@ def _pair(what: str, seconds: float, peak: float, beside: tuple[float, float]) -
 
 def kernels() -> Rows:
     """How many kernels a step of phase 2 launches beyond forward and backward passes, and in one of these."""
-    model = BertForMaskedLM(SIZES[SIZE]).to(DEVICE).train()
+    model: Any = BertForMaskedLM(SIZES[SIZE])
+    model.to(DEVICE).train()
     ids = torch.randint(5, SIZES[SIZE].vocab_size, (BATCH, LENGTH), device=DEVICE)
     rows: Rows = []
-    positions = {
-        name: torch.arange(0, p.numel(), round(1 / DENSITY)) for name, p in backbone_parameters(model).items()
-    }
+    positions = {name: torch.arange(0, p.numel(), round(1 / DENSITY)) for name, p in backbone_parameters(model).items()}
     with sparse_parameters(model, positions) as phi:
+
+        def passes_of(count: int) -> None:
+            for _ in range(count):
+                model(input_ids=ids, labels=ids).loss.backward()
+
         optimizer = torch.optim.AdamW([phi.phi], lr=1e-4, fused=True)
         regularise = l1_on(phi.phi, 1e-9)
         assert regularise is not None
         for batches in (1, 4):
             for _ in range(2):
-                passes = _count(lambda n=batches: [model(input_ids=ids, labels=ids).loss.backward() for _ in range(n)])
+                passes = _count(partial(passes_of, batches))
                 regularised = _count(regularise)
                 clipped = _count(lambda: torch.nn.utils.clip_grad_norm_([phi.phi], 1.0))
                 stepped = _count(optimizer.step)
@@ -186,7 +200,7 @@ def _count(call: Callable[[], Any]) -> int:
         if CUDA:
             torch.cuda.synchronize()
     if CUDA:
-        return sum(event.device_type == torch.autograd.DeviceType.CUDA for event in profiled.events())
+        return sum(event.device_type == DeviceType.CUDA for event in profiled.events())
     return sum(not event.cpu_children for event in profiled.events())
 
 
@@ -245,7 +259,8 @@ def scoring() -> Rows:
     rows = Dataset.from_list([{"words": each, "tags": ["NOUN"] * len(each)} for each in words])
     config = SIZES[SIZE]
     config.num_labels = len(objective.labels)
-    model = BertForTokenClassification(config).to(DEVICE).eval()
+    model: Any = BertForTokenClassification(config)
+    model.to(DEVICE).eval()
     tokenizer = pico.make_tokenizer()
     evaluator = objective.evaluator(rows, tokenizer, 256, 0)
     times = []
@@ -290,11 +305,6 @@ def _pico(folder: Path) -> tuple[Path, Path]:
     corpus = folder / "corpus.txt"
     corpus.write_text("\n".join(lines) + "\n")
     return base, corpus
-
-
-def _fresh(call: Callable[[], Any]) -> Any:
-    _tidy()
-    return call()
 
 
 def _tidy() -> None:

@@ -89,7 +89,8 @@ def one(
     """Seconds of the median step, peak memory in MB, and how many values are trained."""
     torch.manual_seed(0)
     config = SIZES[size]
-    model = BertForMaskedLM(config).to(device).train()
+    model: Any = BertForMaskedLM(config)
+    model.to(device).train()
     k = round(DENSITY * sum(parameter.numel() for parameter in backbone_parameters(model).values()))
     seconds = []
     with trainable(who, model, k) as (ready, parameters, loss_of):
@@ -121,7 +122,9 @@ def main(size: str, steps: int) -> None:
         found[who] = [float(number) for number in done.stdout.split()[-3:]]
     ours = found["sftkit"]
     for who, (seconds, peak, trained) in found.items():
-        print(f"{who:<18}{trained:>12,.0f}{seconds:>10.3f}{seconds / ours[0]:>10.2f}{peak:>10.0f}{peak / ours[1]:>10.2f}")
+        print(
+            f"{who:<18}{trained:>12,.0f}{seconds:>10.3f}{seconds / ours[0]:>10.2f}{peak:>10.0f}{peak / ours[1]:>10.2f}"
+        )
 
 
 if __name__ == "__main__":

@@ -121,7 +121,8 @@ def main(size: str, steps: int) -> None:
 def one(task: Task, variant: str) -> tuple[float, float]:
     """One variant: seconds of its median step, and peak memory in MB, of this process or of the GPU."""
     torch.manual_seed(0)
-    model = BertForMaskedLM(SIZES[task.size]).to(task.device)
+    model: Any = BertForMaskedLM(SIZES[task.size])
+    model.to(task.device)
     clock = _Clock(task.device)
     with tempfile.TemporaryDirectory() as folder:
         if variant == "plain Trainer":

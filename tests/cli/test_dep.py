@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers import AutoConfig
 
-from sftkit.format.files import SftFile, read
+from sftkit.format.files import SftFile, read, write
 from sftkit.tasks.conllu_files import RELATIONS
 from tests.cli.run import sftkit
 
@@ -58,7 +60,7 @@ def test_the_difference_of_two_models_is_a_parsers_sft(pico_base: Path, folder: 
 def test_inspect_shows_the_head(folder: Path) -> None:
     document = json.loads(sftkit("inspect", folder / "dep.sft", "--json").stdout)
     assert document["objective"] == "dep"
-    assert {part["name"]: part["shape"] for part in document["head"]}["relations.weight"] == [37 * 16, 16]
+    assert {part["name"]: part["shape"] for part in document["head"]}["relation_biaffine.weight"] == [37 * 16, 16]
 
 
 def test_gradient_checkpointing_learns_the_same(pico_base: Path, tmp_path: Path, treebank: Path) -> None:
@@ -68,6 +70,34 @@ def test_gradient_checkpointing_learns_the_same(pico_base: Path, tmp_path: Path,
     )
     for name in plain.head:
         np.testing.assert_allclose(saving.head[name], plain.head[name], rtol=1e-4, atol=1e-5)
+
+
+def test_gradient_checkpointing_is_refused_before_data_is_read_where_there_is_none(tmp_path: Path) -> None:
+    AutoConfig.for_model("albert", vocab_size=120).save_pretrained(tmp_path / "base")  # no weights
+    (tmp_path / "bad.conllu").write_text("not a treebank\n")
+    options = ("--base", tmp_path / "base", "-o", tmp_path / "x.sft", "--gradient-checkpointing", "--device", "cpu")
+    for objective in ("--dep", "--pos"):
+        done = sftkit("train", objective, tmp_path / "bad.conllu", *options)
+        assert done.status == 1
+        assert "transformers has none for" in done.stderr
+        assert "AlbertFor" in done.stderr
+
+
+def test_a_head_that_was_learned_while_products_were_scaled_is_refused(
+    tmp_path: Path, pico_base: Path, folder: Path, treebank: Path
+) -> None:
+    new = {"arc_biaffine": "arcs", "relation_biaffine": "relations", "relation_linear": "relations_of_words"}
+    sft = read(folder / "dep.sft")
+    head = {f"{new[name.split('.')[0]]}.{name.split('.')[1]}": values for name, values in sft.head.items()}
+    write(tmp_path / "old.sft", replace(sft, head=head))
+    done = sftkit("evaluate", pico_base, tmp_path / "old.sft", "--dep", treebank)
+    assert done.status == 1
+    assert "earlier sftkit" in done.stderr
+    assert "Train it anew" in done.stderr
+    assert sftkit("compose", pico_base, tmp_path / "old.sft", "-o", tmp_path / "old").status == 0
+    done = sftkit("evaluate", tmp_path / "old", "--dep", treebank)
+    assert done.status == 1
+    assert "nothing brings a trained head for --dep" in done.stderr
 
 
 def test_greedy_and_paper_compat_are_options_of_evaluate(folder: Path, treebank: Path) -> None:
@@ -110,7 +140,7 @@ def test_subtypes_that_only_held_out_sentences_have_are_not_learned(tmp_path: Pa
     row = "{}\t{}\t_\t_\t_\t_\t{}\t{}\t_\t_\n"
     sentences = [row.format(1, "ta", 0, "root") + row.format(2, "mi", 1, f"obl:t{i}") for i in range(20)]
     (tmp_path / "x.conllu").write_text("\n".join(sentences) + "\n")
-    options = ("--base", pico_base, "--steps", 1, "--k", 9, "--method", "random", "--device", "cpu", "--subtypes")
+    options = ("--base", pico_base, "--steps", 2, "--k", 9, "--method", "random", "--device", "cpu", "--subtypes")
     done = sftkit("train", "--dep", tmp_path / "x.conllu", "-o", tmp_path / "x.sft", *options)
     assert done.status == 0, done.stderr
     assert len(SftFile(tmp_path / "x.sft").metadata.labels) == len(RELATIONS) + 19

@@ -13,7 +13,7 @@ from tests.cli.run import Outcome, sftkit
 
 NER = "ta B-PER\nmi I-PER\nlo O\n\nka B-LOC\nsu O\n\nra B-DATE\nlo O\n\n" * 12
 QUICK = (
-    "--steps", 40, "--eval-every", 10, "--k", 600, "--lr", "3e-2", "--method", "random", "--device", "cpu", "--quiet",
+    "--steps", 40, "--eval-every", 10, "--k", 1500, "--lr", "3e-2", "--method", "random", "--device", "cpu", "--quiet",
 )  # fmt: skip
 
 
@@ -47,6 +47,27 @@ def test_entities_are_learned_and_told_by_type(pico_base: Path, folder: Path) ->
     assert found["metrics"]["f1"] > 0.9
     assert [row["type"] for row in found["details"]["types"]] == ["DATE", "LOC", "PER"]
     assert [row["support"] for row in found["details"]["types"]] == [12, 12, 12]
+
+
+@pytest.mark.parametrize(
+    ("options", "scheme"),
+    [((), "strict"), (("--scheme", "conlleval"), "conlleval"), (("--paper-compat",), "conlleval")],
+)
+def test_both_schemes_of_entities_are_told_and_one_is_in_force(
+    options: tuple[str, ...], scheme: str, tmp_path: Path, pico_base: Path, folder: Path
+) -> None:
+    (tmp_path / "x.txt").write_text(NER + "ta I-PER\nmi I-PER\n\n" * 6)  # gold entities by one scheme only
+    found = document(pico_base, folder / "ner.sft", "--ner", tmp_path / "x.txt", *options)
+    first, other = found["details"]["schemes"]
+    assert (first["scheme"], {first["scheme"], other["scheme"]}) == (scheme, {"strict", "conlleval"})
+    assert {name: first[name] for name in found["metrics"]} == found["metrics"]
+    assert first["f1"] != other["f1"]
+    output = tmp_path / "x.sft"
+    done = sftkit(
+        "train", "--ner", tmp_path / "x.txt", "--base", pico_base, "-o", output, *QUICK, "--steps", 2, *options
+    )
+    assert done.status == 0, done.stderr
+    assert SftFile(output).metadata.training["options"]["scheme"] == scheme
 
 
 def test_a_type_is_left_out_at_test_and_at_training(tmp_path: Path, pico_base: Path, folder: Path) -> None:

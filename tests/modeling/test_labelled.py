@@ -17,7 +17,11 @@ def batch_of(share: float = 0.2) -> tuple[dict[str, torch.Tensor], torch.Tensor,
     generator = torch.Generator().manual_seed(1)
     ids = torch.randint(5, pico.VOCABULARY, (3, 12), generator=generator)
     labels = ids.where(torch.rand(ids.shape, generator=generator) < share, torch.tensor(IGNORED))
-    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, labels, (labels.flatten() != IGNORED).nonzero()[:, 0]
+    return (
+        {"input_ids": ids, "attention_mask": torch.ones_like(ids)},
+        labels,
+        (labels.flatten() != IGNORED).nonzero()[:, 0],
+    )
 
 
 def trained(model: Any, *, rows_alone: bool) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:

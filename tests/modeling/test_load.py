@@ -1,14 +1,18 @@
-"""A model and its tokenizer agree on padding and token types, whatever their files say."""
+"""A model and its tokenizer agree on padding, token types and the longest sequence, whatever their files say."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
-from transformers import AutoModelForMaskedLM
+import torch
+from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
 
-from sftkit.errors import CheckpointError
-from sftkit.modeling.load import fit_tokenizer, load_model
+from sftkit.errors import CheckpointError, SettingsError
+from sftkit.modeling.load import NO_LIMIT, check_checkpointing, fit_tokenizer, load_model, longest
+from sftkit.modeling.parser import AutoModelForDependencyParsing
 from tests import pico
 
 ALL = ["input_ids", "token_type_ids", "attention_mask"]
@@ -59,3 +63,74 @@ def test_parameters_that_transformers_splits_from_one_matrix_get_memory_of_their
     model = load_model(base, AutoModelForMaskedLM).model
     storages = [parameter.untyped_storage().data_ptr() for parameter in model.parameters()]
     assert len(set(storages)) == len(storages)
+
+
+#: Encoders and decoders beside those of ``pico``, as small as they can be, with 20 positions that the config names.
+SMALL: dict[str, Any] = {
+    "vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16,
+    "max_position_embeddings": 20, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "type_vocab_size": 1,
+}  # fmt: skip
+FROM_PADDING = (
+    "roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "xmod", "roberta-prelayernorm", "data2vec-text", "ibert",
+    "luke", "mpnet", "lilt", "markuplm", "longformer", "esm",
+)  # fmt: skip
+FROM_0 = ("bert", "electra", "ernie", "convbert", "rembert", "megatron-bert", "mobilebert", "fnet", "big_bird", "opt")
+OWN: dict[str, dict[str, Any]] = {
+    "xmod": {"languages": ["en_XX"], "default_language": "en_XX"},
+    "luke": {"entity_vocab_size": 5, "entity_emb_size": 8},
+    "longformer": {"attention_window": 6}, "esm": {"position_embedding_type": "absolute", "mask_token_id": 4},
+    "convbert": {"embedding_size": 16, "head_ratio": 1}, "mobilebert": {"embedding_size": 16, "trigram_input": True},
+    "opt": {"ffn_dim": 16, "word_embed_proj_dim": 16}, "lilt": {"channel_shrink_ratio": 2, "hidden_size": 24},
+}  # fmt: skip
+
+
+def small(model_type: str) -> PreTrainedModel:
+    config = AutoConfig.for_model(model_type, **SMALL | OWN.get(model_type, {}))
+    model: PreTrainedModel = AutoModel.from_config(config)
+    model.eval()
+    return model
+
+
+def unlimited() -> PreTrainedTokenizerBase:
+    tokenizer = pico.make_tokenizer()
+    tokenizer.model_max_length = int(1e30)
+    return tokenizer
+
+
+@pytest.mark.parametrize("model_type", FROM_PADDING + FROM_0)
+def test_the_longest_sequence_is_read_and_one_more_token_has_no_position(model_type: str) -> None:
+    model = small(model_type)
+    length = longest(model, unlimited())
+    assert length == (18 if model_type in FROM_PADDING else 20)
+    for more in (0, 1):
+        ids = torch.full((1, length + more), 5)
+        with pytest.raises(Exception) if more else nullcontext():  # noqa: PT011  # each says it in its own way
+            model(input_ids=ids, attention_mask=torch.ones_like(ids))
+
+
+def test_a_model_without_a_limit_takes_what_its_tokenizer_takes() -> None:
+    xlnet = {"vocab_size": 30, "d_model": 16, "n_layer": 1, "n_head": 2, "d_inner": 16}
+    model: PreTrainedModel = AutoModel.from_config(AutoConfig.for_model("xlnet", **xlnet))
+    assert model.config.max_position_embeddings == -1
+    tokenizer = unlimited()
+    assert longest(model, tokenizer) == NO_LIMIT
+    tokenizer.model_max_length = 100
+    assert longest(model, tokenizer) == 100
+    for said in (0, -1):
+        model = pico.make_model("deberta-v2")
+        model.config.max_position_embeddings = said
+        assert longest(model, tokenizer) == 100
+
+
+@pytest.mark.parametrize("model_type", list(pico.CONFIGS))
+def test_under_a_heads_model_the_limit_is_the_same(model_type: str) -> None:
+    assert longest(pico.make_model(model_type), unlimited()) == (65 if model_type == "xlm-roberta" else 64)
+
+
+@pytest.mark.parametrize("auto_class", [AutoModelForMaskedLM, AutoModelForDependencyParsing])
+def test_gradient_checkpointing_is_refused_from_the_config_where_there_is_none(auto_class: Any, tmp_path: Path) -> None:
+    for model_type in ("albert", "bert"):
+        AutoConfig.for_model(model_type, vocab_size=120).save_pretrained(tmp_path)  # no weights
+        refused = pytest.raises(SettingsError, match=r"--gradient-checkpointing: .*, a Albert\w+\. Leave it out")
+        with refused if model_type == "albert" else nullcontext():
+            check_checkpointing(tmp_path, auto_class)

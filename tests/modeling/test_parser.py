@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoConfig
 
 from sftkit.modeling.load import load_model
@@ -15,13 +17,18 @@ from sftkit.tasks.parser_features import ParserCollator
 from tests import pico
 
 parser_of: Any = AutoModelForDependencyParsing.from_config
+HEAD = {"arc_biaffine", "relation_biaffine", "relation_linear"}
 
 
 def make_parser(model_type: str = "bert", relations: int = 5) -> Any:
     config = pico.make_model(model_type).config
     config.num_labels = relations
+    parser = parser_of(config).eval()
     torch.manual_seed(1)
-    return parser_of(config).eval()
+    for name, parameter in parser.named_parameters():  # as if it had been trained
+        if name.split(".")[0] in HEAD:
+            torch.nn.init.normal_(parameter, std=0.1)
+    return parser
 
 
 def sentence(*words: int, windows: int = 1) -> dict[str, Any]:
@@ -53,6 +60,67 @@ def test_saved_and_loaded_it_is_the_same_on_every_backbone(model_type: str, tmp_
     assert torch.equal(again.eval()(**batch).arc_scores, parser(**batch).arc_scores)
 
 
+@pytest.mark.parametrize("model_type", list(pico.CONFIGS))
+def test_a_fresh_head_finds_all_heads_and_relations_as_likely_whatever_the_backbone(
+    model_type: str, tmp_path: Path
+) -> None:
+    config = pico.make_model(model_type).config
+    config.num_labels = 5
+    base = pico.save_base(tmp_path / "base", model_type)
+    loaded: Any = load_model(base, AutoModelForDependencyParsing, num_labels=5).model
+    for parser in (parser_of(config), loaded):
+        assert not any(parser.get_submodule(name).weight.any() for name in HEAD)
+        assert not any(parser.get_submodule(name).bias.any() for name in HEAD)
+        assert any(parameter.any() for parameter in parser.base_model.parameters())
+        loss = parser.eval()(**batch_of([SHORT])).loss.item()
+        assert loss == pytest.approx(np.log(2) + np.log(5), rel=1e-5)  # a word has the root and one word to choose from
+
+
+def test_scores_are_plain_products_with_a_bias_for_the_head_and_for_relations_for_both_and_the_word() -> None:
+    parser = make_parser()
+    output = parser(**batch_of([SHORT]))
+    root, first, second = output.vectors[0]
+    arcs, relations, linear = parser.arc_biaffine, parser.relation_biaffine, parser.relation_linear
+    torch.testing.assert_close(output.arc_scores[0, 1, 1], (arcs.weight @ second + arcs.bias) @ first)
+    of_second = parser.relation_scores(output.vectors, torch.tensor([2]), torch.tensor([0]))[0]
+    for number, score in enumerate(of_second):
+        rows = slice(number * len(root), (number + 1) * len(root))
+        product = (relations.weight[rows] @ second + relations.bias[rows]) @ root
+        torch.testing.assert_close(score, product + linear.weight[number] @ second + linear.bias[number])
+
+
+#: Operations whose outputs' shapes depend on values, or that hand a value to Python: a GPU is waited for.
+WAITING = ("nonzero", "bincount", "masked_select", "unique", "_local_scalar_dense", "_unique2", "argwhere")
+
+
+class Watched(TorchDispatchMode):
+    """Takes down which of them run."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self.waited: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        boolean = func.overloadpacket.__name__ in ("index", "index_put_", "index_put") and any(
+            index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1]
+        )
+        if boolean or func.overloadpacket.__name__ in WAITING:
+            self.waited.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_step_asks_for_no_value_that_a_gpu_must_be_waited_for() -> None:
+    parser, batch = make_parser(), batch_of([LONG, SHORT, SPLIT])
+    with Watched() as backbone:
+        parser.base_model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+    with Watched() as whole:
+        parser(**batch, num_items_in_batch=torch.tensor(22)).loss.backward()
+    assert len(whole.waited) == len(backbone.waited), whole.waited
+    with Watched() as seen:
+        batch["slots"][batch["slots"] > 0].max().item()
+    assert len(seen.waited) == 2
+
+
 @pytest.mark.parametrize(
     ("model_type", "name"), [("bert", "Bert"), ("xlm-roberta", "XLMRoberta"), ("deberta-v2", "DebertaV2")]
 )
@@ -63,7 +131,7 @@ def test_a_base_is_loaded_whole_under_it_and_its_config_is_the_bases(
     loaded = load_model(base, AutoModelForDependencyParsing, num_labels=5)
     assert type(loaded.model).__name__ == f"{name}ForDependencyParsing"
     assert type(loaded.model.config) is type(AutoConfig.from_pretrained(base))
-    assert {key.split(".")[0] for key in loaded.fresh} == {"arcs", "relations", "relations_of_words"}
+    assert {key.split(".")[0] for key in loaded.fresh} == HEAD
     assert not any("pooler" in key for key, _ in loaded.model.named_parameters())
 
 
@@ -92,7 +160,7 @@ def test_the_loss_is_the_cross_entropy_of_heads_and_of_relations_the_root_words_
     output = parser(**batch_of([SHORT]))
     heads = torch.log_softmax(output.arc_scores[0], -1)
     relations = torch.log_softmax(
-        parser.relation_scores(output.vectors, torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool)), -1
+        parser.relation_scores(output.vectors, torch.tensor([1, 2]), torch.tensor([0, 1])), -1
     )
     total = heads[0, 0] + heads[1, 1] + relations[0, 0] + relations[1, 1]
     assert output.loss.item() == pytest.approx(-total.item() / 2, rel=1e-5)

@@ -7,47 +7,99 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from datasets import ClassLabel, Dataset, Features, List, Value
+from hypothesis import given, settings, strategies
 from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
 from transformers import AutoModelForTokenClassification, BertConfig, PreTrainedModel
 
-from sftkit.errors import DataError, MismatchError
+from sftkit.errors import DataError, MismatchError, SettingsError
 from sftkit.tasks.base import Scores
 from sftkit.tasks.ner import EntityEvaluator, NamedEntities
-from sftkit.tasks.options import TaskOptions
+from sftkit.tasks.options import SCHEMES, TaskOptions, check_options, options_about
 from tests import pico
 
 LABELS = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
 FILE = "ta B-PER\nmi I-PER\nlo O\n\nka B-LOC\nsu O\nra B-DATE\n\n"
 
 
-def _scores(gold: Sequence[list[str]], predicted: Sequence[list[str]]) -> Scores:
+def _scores(gold: Sequence[list[str]], predicted: Sequence[list[str]], scheme: str = "strict") -> Scores:
     rows = Dataset.from_list([{"words": ["ta"] * len(tags), "tags": tags} for tags in gold])
-    return EntityEvaluator(rows, LABELS, pico.make_tokenizer(), 64).scores(predicted)
+    return EntityEvaluator(rows, LABELS, pico.make_tokenizer(), 64, scheme).scores(predicted)
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_scores_are_seqevals_in_strict_mode_whatever_the_tags(seed: int) -> None:
-    draw = np.random.default_rng(seed)
-    gold = [draw.choice(LABELS[: 1 + 2 * (seed % 3)], length).tolist() for length in draw.integers(1, 12, 40)]
-    said = [[tag if draw.random() < 0.7 else str(draw.choice(LABELS)) for tag in tags] for tags in gold]
-    found = _scores(gold, said)
+#: Tags of a sentence: stray I-, types that change inside an entity, types with hyphens, all of them anywhere.
+TAGS = strategies.sampled_from(
+    ["O", *(f"{prefix}-{kind}" for prefix in "BI" for kind in ("PER", "LOC", "WORK-OF-ART"))]
+)
+PAIRS = strategies.lists(
+    strategies.lists(strategies.tuples(TAGS, TAGS), min_size=1, max_size=9), min_size=1, max_size=6
+)
+SEQEVAL: dict[str, dict[str, Any]] = {"strict": {"mode": "strict", "scheme": IOB2}, "conlleval": {}}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@settings(max_examples=150, deadline=None)
+@given(pairs=PAIRS)
+def test_scores_are_seqevals_by_either_scheme_whatever_the_tags(
+    scheme: str, pairs: list[list[tuple[str, str]]]
+) -> None:
+    gold, said = ([[pair[i] for pair in sentence] for sentence in pairs] for i in (0, 1))
+    found = _scores(gold, said, scheme)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # seqeval warns where nothing is gold or predicted
-        strict: dict[str, Any] = {"mode": "strict", "scheme": IOB2, "zero_division": 0}
-        report = classification_report(gold, said, output_dict=True, **strict)
+        try:
+            report = classification_report(gold, said, output_dict=True, zero_division=0, **SEQEVAL[scheme])
+        except ValueError:  # it cannot report on no entities at all
+            assert not found.tally.counts[:, 1:].any()
+            return
     wanted = report.pop("micro avg")
-    assert found.metrics == pytest.approx(
-        {"precision": wanted["precision"], "recall": wanted["recall"], "f1": wanted["f1-score"]}
-    )
+    wanted = {"precision": wanted["precision"], "recall": wanted["recall"], "f1": wanted["f1-score"]}
+    assert found.metrics == pytest.approx(wanted)
+    assert found.details["schemes"][0] == pytest.approx({"scheme": scheme} | wanted)
     types = {row.pop("type"): row for row in found.details["types"]}
     assert types.keys() == {kind for kind in report if not kind.endswith(" avg")}
     for kind, row in types.items():
         assert row == pytest.approx({"f1" if key == "f1-score" else key: value for key, value in report[kind].items()})
+
+
+def test_an_i_that_continues_nothing_is_an_entity_by_one_scheme_and_none_by_the_other() -> None:
+    gold, said = [["B-PER", "I-PER", "O", "B-PER"]], [["I-PER", "I-PER", "O", "B-PER"]]
+    for scheme, f1 in (("strict", 2 / 3), ("conlleval", 1.0)):
+        found = _scores(gold, said, scheme)
+        assert found.metrics["f1"] == pytest.approx(f1)
+        assert {row["scheme"]: row["f1"] for row in found.details["schemes"]} == pytest.approx(
+            {"strict": 2 / 3, "conlleval": 1.0}
+        )
+
+
+@pytest.mark.parametrize(
+    ("options", "scheme"),
+    [({}, "strict"), ({"paper_compat": True}, "conlleval"), ({"scheme": "conlleval"}, "conlleval"),
+     ({"scheme": "conlleval", "paper_compat": True}, "conlleval")],
+)  # fmt: skip
+def test_the_scheme_is_strict_unless_asked_otherwise_or_to_score_as_the_paper_does(
+    options: dict[str, Any], scheme: str, tmp_path: Path
+) -> None:
+    (tmp_path / "x.txt").write_text(FILE)
+    objective = NamedEntities(TaskOptions(**options)).with_labels(LABELS)
+    rows = objective.read([str(tmp_path / "x.txt")])
+    found = objective.evaluator(rows, pico.make_tokenizer(), 64, 0).scores([["I-PER", "I-PER", "O"], ["O", "O", "O"]])
+    assert found.metrics["recall"] == pytest.approx(1 / 3 if scheme == "conlleval" else 0)
+    assert options_about(objective.options, "ner")["scheme"] == scheme
+
+
+@pytest.mark.parametrize(
+    ("options", "objective", "told"),
+    [({"scheme": "iob"}, "ner", "known are strict, conlleval"), ({"scheme": "strict"}, "pos", "about --ner"),
+     ({"scheme": "strict", "paper_compat": True}, "ner", "leave one of them out"),
+     ({"paper_compat": True}, "pos", "about --dep and --ner")],
+)  # fmt: skip
+def test_schemes_that_make_no_sense_are_refused(options: dict[str, Any], objective: str, told: str) -> None:
+    with pytest.raises(SettingsError, match=told):
+        check_options(TaskOptions(**options), objective)
 
 
 def test_a_predicted_entity_that_begins_with_i_counts_for_nothing() -> None:
@@ -83,9 +135,10 @@ def test_entities_that_begin_with_i_are_counted_and_told(tmp_path: Path) -> None
     slips = "mi I-PER\nta I-PER\nta I-LOC\nlo O\nsu I-LOC\n\nka I-LOC\n"
     (tmp_path / "x.txt").write_text(f"{FILE}{slips}")
     rows = NamedEntities().read([str(tmp_path / "x.txt")])
-    told = ("begun with I- where B- is due, and so no entities when scored: 4.",)
+    told = ("begun with I- where B- is due, and so no entities when scored (see --scheme): 4.",)
     assert NamedEntities().remarks(rows, rows) == told
     assert EntityEvaluator(rows, LABELS, pico.make_tokenizer(), 64).notes == told
+    assert EntityEvaluator(rows, LABELS, pico.make_tokenizer(), 64, "conlleval").notes == ()
     (tmp_path / "x.txt").write_text(FILE)
     rows = NamedEntities().read([str(tmp_path / "x.txt")])
     assert NamedEntities().remarks(rows, rows) == ()

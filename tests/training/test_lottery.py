@@ -54,11 +54,6 @@ def test_density_is_a_share_of_the_backbone(pico_base: Path, corpus: Path) -> No
     assert sft.k == round(0.05 * backbone)
 
 
-def test_the_papers_density_gives_the_papers_k_on_mbert() -> None:
-    made = settings_for("mlm", data=(), base=Path(), base_name="")
-    assert round(made.density * 177_262_848) == 7_667_712
-
-
 def test_a_language_leaves_layer_norms_alone(language: Result) -> None:
     assert not [name for name in language.sft.names if "LayerNorm" in name]
 
@@ -71,7 +66,23 @@ def test_a_language_unties_the_output_matrix_and_does_not_store_it(language: Res
     assert "cls.predictions.transform.dense.weight" in language.sft.head
 
 
-def test_a_task_may_move_layer_norms_and_brings_its_whole_head(tagging: Result) -> None:
+@pytest.mark.parametrize("objective", ["mlm", "pos"])
+def test_layer_norms_move_only_if_that_is_asked_for(
+    objective: str, pico_base: Path, corpus: Path, treebank: Path
+) -> None:
+    frozen, moving = (
+        learn_language(pico_base, corpus, k=None, density=0.97, steps=2, train_norms=norms).sft
+        if objective == "mlm"
+        else learn_tagging(pico_base, treebank, k=None, density=0.97, steps=2, train_norms=norms).sft
+        for norms in (False, True)
+    )
+    assert not [name for name in frozen.names if "LayerNorm" in name]
+    assert [name for name in moving.names if "LayerNorm" in name]
+    assert "layer norms" in frozen.metadata.training["frozen"]
+    assert "layer norms" not in moving.metadata.training["frozen"]
+
+
+def test_a_task_brings_its_whole_head(tagging: Result) -> None:
     assert sorted(tagging.sft.head) == ["classifier.bias", "classifier.weight"]
     assert tagging.sft.metadata.head == "BertForTokenClassification"
     assert tagging.sft.metadata.labels[7] == "NOUN"

@@ -44,6 +44,13 @@ def test_bitfit_moves_every_bias_that_may_move_and_nothing_else(pico_base: Path,
     assert result.phase1 is None
 
 
+def test_bitfit_of_a_task_moves_the_biases_of_layer_norms_too(pico_base: Path, treebank: Path) -> None:
+    given: dict[str, Any] = {"steps": 2, "lr": 1e-2, "device": "cpu", "method": "bitfit"}
+    sft = learn(settings_for("pos", data=(str(treebank),), base=pico_base, base_name="pico", **given)).sft
+    assert set(sft.names) == {name for name in sft.metadata.parameters if name.endswith("bias")}
+    assert any("LayerNorm" in name for name in sft.names)
+
+
 def test_a_mask_is_taken_from_an_sft(pico_base: Path, corpus: Path, tmp_path: Path, lottery: Result) -> None:
     path = write(tmp_path / "other.sft", lottery.sft)
     result = learn(settings(pico_base, corpus, method="mask", mask_from=path, seed=5))
