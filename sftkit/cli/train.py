@@ -179,6 +179,12 @@ def train(
         Path | None,
         typer.Option("--run-dir", metavar="DIR", help="Keep checkpoints and learning curves here."),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Say what the run would do, and how long it would take; learn and write nothing."
+        ),
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --run-dir, if it has begun.")] = False,
     map_label: _options.MapLabel = None,
     columns: _options.Columns = None,
@@ -243,6 +249,9 @@ def train(
         objective, data, base or DEFAULT_BASE, with_, outputs, densities if k is None else [], run_dir, resume,
         _step(rewind_to), given, sources,
     )  # fmt: skip
+    if dry_run:
+        job.rehearse(quiet=quiet, json=json)
+        return
     _check_run_dir(run_dir, outputs, resume=resume)
     results = job.learn(overwrite=overwrite, quiet=quiet, values=values)
     if not is_first():

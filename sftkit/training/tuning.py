@@ -38,6 +38,7 @@ class Tuner:
             lasting: whether that outlives the run.
         """
         self._ready, self._folder, self._lasting = ready, folder, lasting
+        self._start: float | None = None  # θ(0)'s score, once a phase that begins there has it
 
     def tune(
         self, name: str, steps: int, selection: Selection, begin: Snapshot | None = None
@@ -52,8 +53,9 @@ class Tuner:
                 phis[key].detach().copy_(like(moved, phis[key]))  # .data would not count as a change
             kept = {key: phi.detach() for key, phi in phis.items()} | self._ready.head()
             outcome = self.run(
-                name, steps, kept, l1_on(list(phis.values()), strength), deltas, sharded=self._ready.settings.fsdp
-            )
+                name, steps, kept, l1_on(list(phis.values()), strength), deltas, rewound=begin is not None,
+                sharded=self._ready.settings.fsdp,
+            )  # fmt: skip
             values = {key: whole(phi.detach()).cpu().numpy().copy() for key, phi in phis.items()}
         return outcome, values
 
@@ -83,6 +85,8 @@ class Tuner:
         kept: dict[str, torch.Tensor],
         regularise: Any,
         deltas: Mapping[str, SparseDelta] = NO_DELTAS,
+        *,
+        rewound: bool = False,
         **more: Any,
     ) -> Outcome:
         """Run a phase.
@@ -93,6 +97,7 @@ class Tuner:
             kept: the tensors to set aside at the best step, by name.
             regularise: see :class:`~sftkit.training.phase.Phase`.
             deltas: φ on the model, if it is there.
+            rewound: whether it begins elsewhere than at θ(0), which is scored once a run.
             more: further attributes of the phase.
         """
         ready, objective, sfts = self._ready, self._ready.objective, self._ready.in_turns(deltas)
@@ -111,6 +116,10 @@ class Tuner:
             regularise=regularise,
             lasting=self._lasting,
             loss=objective.loss,
+            start=None if rewound else self._start,
             **more,
         )
-        return run_phase(phase, ready.settings, ready.observer)
+        outcome = run_phase(phase, ready.settings, ready.observer)
+        if not rewound:
+            self._start = outcome.start
+        return outcome
