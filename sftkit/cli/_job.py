@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +13,7 @@ import typer
 
 from sftkit.cli import _render, _signals
 from sftkit.cli._arguments import local_sft, split_weight
-from sftkit.errors import OutputExistsError, SettingsError
+from sftkit.errors import SettingsError
 
 if TYPE_CHECKING:
     from sftkit.format.sft import SFT
@@ -37,8 +37,12 @@ class Job:
     given: dict[str, Any]
     sources: list[tuple[str, str, str]]
 
-    def learn(self, *, overwrite: bool, quiet: bool, values: str) -> list[Result]:
-        """Check what is cheap to check, learn, and write each SFT as soon as it is there."""
+    def learn(self, *, overwrite: bool, quiet: bool, values: str) -> tuple[list[Result], list[Path]]:
+        """Check what is cheap to check, learn, and write each SFT as soon as it is there.
+
+        Returns:
+            What was learned, and where each is: not at its output only if that was not to be, which was said then.
+        """
         from sftkit.cli._progress import TrainingDisplay
         from sftkit.training.ranks import is_first
 
@@ -47,14 +51,14 @@ class Job:
         from sftkit.training.lottery import learn_each  # torch and transformers come in here, after the cheap checks
 
         results: list[Result] = []
-        kept: list[str] = []
+        places: list[Path] = []
         with TrainingDisplay(quiet=quiet or not is_first(), patient=self.run_dir is not None) as display:
             try:
                 with _signals.kept():
                     for result in learn_each(settings, self.densities, display, run_dir=self.run_dir):
                         if is_first():
                             output = self.outputs[len(results)]
-                            kept.append(self._write(output, result.sft, overwrite=overwrite, values=values))
+                            places.append(self._write(output, result.sft, overwrite=overwrite, values=values))
                         results.append(result)
             except KeyboardInterrupt as interrupt:
                 interrupt.args = (f"{interrupt}; {self._left(len(results), display.unsaved())}",)
@@ -63,9 +67,7 @@ class Job:
                 raise
         if self.run_dir is not None and is_first():
             _draw_curves(results, self.run_dir)
-        if any(kept):
-            raise OutputExistsError("\n".join(filter(None, kept)))
-        return results
+        return results, places
 
     def rehearse(self, *, quiet: bool, json: bool) -> None:
         """Do a few steps of each phase, and say what the run would do and how long it would take."""
@@ -85,16 +87,19 @@ class Job:
         else:
             show(found, unsafe=self.run_dir is None)
 
-    def _write(self, output: Path, sft: SFT, *, overwrite: bool, values: str) -> str:
-        """Write an SFT, unless this very run wrote it before it was killed; as :func:`write_or_keep`."""
+    def _write(self, output: Path, sft: SFT, *, overwrite: bool, values: str) -> Path:
+        """Write an SFT, unless this very run wrote it before it was killed; where it is, and why if not there."""
         from sftkit.cli._keep import write_or_keep
         from sftkit.format.files import file_digest, write
 
         if self.resume and not overwrite and output.is_file():
             with TemporaryDirectory() as folder:
                 if file_digest(write(Path(folder) / "x.sft", sft, values=values)) == file_digest(output):
-                    return ""
-        return write_or_keep(output, sft, values=values, overwrite=overwrite, run_dir=self.run_dir)
+                    return output
+        place, trouble = write_or_keep(output, sft, values=values, overwrite=overwrite, run_dir=self.run_dir)
+        if trouble:
+            _render.error(trouble)  # at once: what comes later may fail, too
+        return place
 
     def _settings(self, *, overwrite: bool, writing: bool = True) -> Settings:
         from dataclasses import asdict, replace
@@ -190,16 +195,22 @@ def _check_logs(loggers: Sequence[str], run_dir: Path | None) -> None:
 
 
 def _draw_so_far(run_dir: Path) -> None:
-    from sftkit.plots import learning_curves
     from sftkit.training.checkpoints import so_far
 
     record = so_far(run_dir)
     if any(record["history"].values()):
-        learning_curves({"so far": record}, run_dir / "curves.png", overwrite=True)
+        _draw({"so far": record}, run_dir)
 
 
 def _draw_curves(results: list[Result], run_dir: Path) -> None:
+    _draw({f"K = {result.sft.k:,}": result.sft.metadata.training for result in results}, run_dir)
+
+
+def _draw(records: Mapping[str, Mapping[str, Any]], run_dir: Path) -> None:
+    """The learning curves: a picture is worth no error."""
     from sftkit.plots import learning_curves
 
-    records = {f"K = {result.sft.k:,}": result.sft.metadata.training for result in results}
-    learning_curves(records, run_dir / "curves.png", overwrite=True)
+    try:
+        learning_curves(records, run_dir / "curves.png", overwrite=True)
+    except OSError as error:
+        _render.note(f"{run_dir / 'curves.png'} could not be drawn: {error.strerror or error}.")

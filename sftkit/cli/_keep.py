@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sftkit.errors import OutputExistsError, SftkitError
+from sftkit.errors import SftkitError
 from sftkit.format.files import write
 
 if TYPE_CHECKING:
     from sftkit.format.sft import SFT
 
 
-def write_or_keep(output: Path, sft: SFT, *, values: str, overwrite: bool, run_dir: Path | None) -> str:
+def write_or_keep(output: Path, sft: SFT, *, values: str, overwrite: bool, run_dir: Path | None) -> tuple[Path, str]:
     """Write an SFT; if that fails, write it somewhere else.
 
     Args:
@@ -30,7 +30,7 @@ def write_or_keep(output: Path, sft: SFT, *, values: str, overwrite: bool, run_d
         run_dir: the run's directory, if it has one.
 
     Returns:
-        "", or what was in the way and where the SFT is now.
+        Where it is; and "", or what was in the way.
 
     Raises:
         SftkitError, OSError: what was in the way, if there is no place at all.
@@ -43,17 +43,10 @@ def write_or_keep(output: Path, sft: SFT, *, values: str, overwrite: bool, run_d
                 write(place, sft, values=values)
             except (SftkitError, OSError):
                 continue
-            return f"{_reason(output, error)} What was learned is in {place}: move it with mv."
+            reason = f"{output}: {error.strerror or error}." if isinstance(error, OSError) else str(error)
+            return place, f"{reason} What was learned is in {place}: move it from there with mv."
         raise
-    return ""
-
-
-def _reason(output: Path, error: SftkitError | OSError) -> str:
-    if isinstance(error, OSError):
-        return f"{output} cannot be written: {error.strerror or error}."
-    text = str(error)
-    advice = " Choose another name"  # which is done here
-    return text.partition(advice)[0] if isinstance(error, OutputExistsError) else text
+    return output, ""
 
 
 def _places(output: Path, run_dir: Path | None) -> Iterator[Path]:

@@ -253,14 +253,16 @@ def train(
         job.rehearse(quiet=quiet, json=json)
         return
     _check_run_dir(run_dir, outputs, resume=resume)
-    results = job.learn(overwrite=overwrite, quiet=quiet, values=values)
+    results, places = job.learn(overwrite=overwrite, quiet=quiet, values=values)
     if not is_first():
         return
     if json:
-        documents = [document(result, path) for result, path in zip(results, outputs, strict=True)]
+        documents = [document(result, path) for result, path in zip(results, places, strict=True)]
         _render.as_json(documents if len(densities) > 1 else documents[0])
     else:
-        show_results(results, outputs)
+        show_results(results, places)
+    if places != outputs:
+        raise typer.Exit(1)
 
 
 def _densities(text: str | None) -> list[float]:
