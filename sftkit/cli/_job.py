@@ -13,7 +13,7 @@ import typer
 
 from sftkit.cli import _render, _signals
 from sftkit.cli._arguments import local_sft, split_weight
-from sftkit.errors import SettingsError
+from sftkit.errors import SettingsError, SftkitError
 
 if TYPE_CHECKING:
     from sftkit.format.sft import SFT
@@ -212,5 +212,5 @@ def _draw(records: Mapping[str, Mapping[str, Any]], run_dir: Path) -> None:
 
     try:
         learning_curves(records, run_dir / "curves.png", overwrite=True)
-    except OSError as error:
-        _render.note(f"{run_dir / 'curves.png'} could not be drawn: {error.strerror or error}.")
+    except (OSError, SftkitError) as error:
+        _render.note(f"the learning curves could not be drawn: {error}")

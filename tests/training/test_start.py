@@ -69,7 +69,7 @@ def test_without_phase_1_phase_2_scores_the_start(pico_base: Path, corpus: Path)
 
 def test_a_phase_2_that_begins_elsewhere_has_a_start_of_its_own(pico_base: Path, corpus: Path) -> None:
     seen = Evaluations()
-    result = learn(settings(pico_base, corpus, rewind_to=None, lr=1e-2), seen)
+    result = learn(replace(settings(pico_base, corpus, lr=1e-2), rewind_to=None), seen)
     assert result.phase1 is not None
     assert [result.phase1.start, result.phase2.start] == seen.starts
     assert seen.starts[0] != seen.starts[1]
