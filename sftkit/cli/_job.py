@@ -61,7 +61,7 @@ class Job:
                             places.append(self._write(output, result.sft, overwrite=overwrite, values=values))
                         results.append(result)
             except KeyboardInterrupt as interrupt:
-                interrupt.args = (f"{interrupt}; {self._left(len(results), display.unsaved())}",)
+                interrupt.args = (f"{interrupt}; {self._left(places, display.unsaved())}",)
                 if self.run_dir is not None and is_first():
                     _draw_so_far(self.run_dir)
                 raise
@@ -148,11 +148,13 @@ class Job:
             SafeReader(file)
         return replace(settings, base=resolve_model(self.base))
 
-    def _left(self, written: int, done: str) -> str:
+    def _left(self, written: list[Path], done: str) -> str:
         if self.run_dir is not None:
             return f"what was done is in {self.run_dir}: the same command with --resume goes on"
         lost = f"; --run-dir DIR would have kept {done}" if done else ""
-        return f"nothing was saved, and {self.outputs[written]} was not touched{lost}"
+        saved = f"{', '.join(map(str, written))} is there" if written else "nothing was saved"
+        untouched = f", and {self.outputs[len(written)]} was not touched" if len(written) < len(self.outputs) else ""
+        return f"{saved}{untouched}{lost}"
 
 
 def _quiet_torch() -> None:

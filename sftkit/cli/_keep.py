@@ -1,7 +1,6 @@
 """Where a result goes whose place is not to be had any more: it took hours, so it is kept wherever it can be.
 
-Covers what can be written somewhere. What cannot be written at all (a value that does not fit --values) is refused as
-it is.
+Values that do not fit the dtype that they were to be stored in are kept as f32.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sftkit.errors import SftkitError
+from sftkit.errors import FormatError, SftkitError
 from sftkit.format.files import write
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def write_or_keep(output: Path, sft: SFT, *, values: str, overwrite: bool, run_d
     except (SftkitError, OSError) as error:
         for place in _places(output, run_dir):
             try:
-                write(place, sft, values=values)
+                write(place, sft, values="f32" if isinstance(error, FormatError) else values)
             except (SftkitError, OSError):
                 continue
             reason = f"{output}: {error.strerror or error}." if isinstance(error, OSError) else str(error)

@@ -105,7 +105,9 @@ class Judge:
             self.best.save(self.kept)
             outcome.best_step, outcome.best_value = step, value
         outcome.history.append([step, value])
-        outcome.losses.append([step, mean(float(self._loss)) / (step - before)])
+        loss = mean(float(self._loss)) / (step - before)
+        if math.isfinite(loss):  # one batch that overflowed is no point of a curve, and JSON has no such number
+            outcome.losses.append([step, loss])
         self._loss = 0.0
         self.observer.evaluated(step, self.metric, value, outcome.best_value)
         return scores

@@ -126,6 +126,31 @@ def test_a_run_with_a_directory_is_kept_there(
     assert (tmp_path / "out/x.sft").read_bytes() == (run / "x.sft").read_bytes()
 
 
+def test_values_that_do_not_fit_are_kept_as_f32(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
+    options = ("--method", "bitfit", "--device", "cpu", "--steps", 2, "--values", "f16", "--lr", 1e6, "--quiet")
+    done = sftkit("train", "--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", *options)
+    assert (done.status, done.stderr.count("\n")) == (1, 1)
+    assert "does not fit f16" in done.stderr
+    assert SftFile(tmp_path / "x-2.sft").stored_values == "f32"
+
+
+def test_an_end_after_a_density_was_written_says_that_it_is_there(
+    tmp_path: Path, pico_base: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = lottery.learn_each
+
+    def learn_each(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        yield next(real(*args, **kwargs))
+        raise KeyboardInterrupt("interrupted")
+
+    monkeypatch.setattr(lottery, "learn_each", learn_each)
+    options = ("--density", "0.01,0.05", "--steps", 2, "--device", "cpu", "--quiet")
+    done = sftkit("train", "--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", *options)
+    assert done.status == 130
+    assert f"{tmp_path / 'x-0.01.sft'} is there, and {tmp_path / 'x-0.05.sft'} was not touched" in done.stderr
+    assert SftFile(tmp_path / "x-0.01.sft").metadata.k == 69
+
+
 def test_where_there_is_no_place_at_all_the_reason_is_one_line(
     tmp_path: Path, pico_base: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,9 +13,11 @@ from safetensors.torch import load_file, save_file
 from sftkit.errors import SettingsError
 from sftkit.format.files import write
 from sftkit.training.checkpoints import DONE
+from sftkit.training.judge import Judge, Outcome
 from sftkit.training.lottery import learn, learn_each
 from sftkit.training.observer import Observer
 from sftkit.training.settings import Settings, settings_for
+from sftkit.training.snapshot import Snapshot
 from tests.build import save_sft
 from tests.training.observers import EndWhileScoring
 
@@ -142,3 +144,21 @@ def test_a_base_that_is_not_finite_is_told_before_the_first_step(pico_base: Path
     save_file(tensors, weights, {"format": "pt"})
     with pytest.raises(SettingsError, match="Before the first step loss on the held-out data is nan"):
         learn(settings(base, corpus))
+
+
+def test_a_training_loss_that_is_no_number_is_no_point_of_a_curve(tmp_path: Path) -> None:
+    from types import SimpleNamespace
+    from typing import Any
+
+    scores = iter([5.0, 4.0, 3.0])
+    evaluator: Any = lambda *_: SimpleNamespace(metrics={"loss": next(scores)})
+    model: Any = torch.nn.Linear(1, 1)
+    outcome = Outcome(4)
+    judge = Judge(model, evaluator, 1, "loss", False, {}, Snapshot(tmp_path / "b.safetensors"), Observer(), outcome)
+    judge.begin()
+    judge.learned(torch.tensor(torch.nan))
+    judge(2)
+    judge.learned(torch.tensor(1.0))
+    judge(4)
+    assert outcome.history == [[0, 5.0], [2, 4.0], [4, 3.0]]
+    assert outcome.losses == [[4, 0.5]]
