@@ -151,7 +151,10 @@ def test_a_training_loss_that_is_no_number_is_no_point_of_a_curve(tmp_path: Path
     from typing import Any
 
     scores = iter([5.0, 4.0, 3.0])
-    evaluator: Any = lambda *_: SimpleNamespace(metrics={"loss": next(scores)})
+
+    def evaluator(*_: Any) -> Any:
+        return SimpleNamespace(metrics={"loss": next(scores)})
+
     model: Any = torch.nn.Linear(1, 1)
     outcome = Outcome(4)
     judge = Judge(model, evaluator, 1, "loss", False, {}, Snapshot(tmp_path / "b.safetensors"), Observer(), outcome)
