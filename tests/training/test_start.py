@@ -148,7 +148,7 @@ def test_a_base_that_is_not_finite_is_told_before_the_first_step(pico_base: Path
 
 def test_a_training_loss_that_is_no_number_is_no_point_of_a_curve(tmp_path: Path) -> None:
     from types import SimpleNamespace
-    from typing import Any
+    from typing import Any, cast
 
     scores = iter([5.0, 4.0, 3.0])
 
@@ -157,7 +157,9 @@ def test_a_training_loss_that_is_no_number_is_no_point_of_a_curve(tmp_path: Path
 
     model: Any = torch.nn.Linear(1, 1)
     outcome = Outcome(4)
-    judge = Judge(model, evaluator, 1, "loss", False, {}, Snapshot(tmp_path / "b.safetensors"), Observer(), outcome)
+    judge = Judge(
+        model, cast("Any", evaluator), 1, "loss", False, {}, Snapshot(tmp_path / "b.safetensors"), Observer(), outcome
+    )
     judge.begin()
     judge.learned(torch.tensor(torch.nan))
     judge(2)
