@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from sftkit.cli import _signals
+from sftkit.cli import _render, _signals
 from sftkit.cli._arguments import local_sft, split_weight
-from sftkit.errors import SettingsError
+from sftkit.errors import SettingsError, SftkitError
 
 if TYPE_CHECKING:
     from sftkit.format.sft import SFT
@@ -37,49 +37,72 @@ class Job:
     given: dict[str, Any]
     sources: list[tuple[str, str, str]]
 
-    def learn(self, *, overwrite: bool, quiet: bool, values: str) -> list[Result]:
-        """Check what is cheap to check, learn, and write each SFT as soon as it is there."""
+    def learn(self, *, overwrite: bool, quiet: bool, values: str) -> tuple[list[Result], list[Path]]:
+        """Check what is cheap to check, learn, and write each SFT as soon as it is there.
+
+        Returns:
+            What was learned, and where each is: not at its output only if that was not to be, which was said then.
+        """
         from sftkit.cli._progress import TrainingDisplay
-        from sftkit.training.ranks import is_first, world
+        from sftkit.training.ranks import is_first
 
         settings = self._settings(overwrite=overwrite)
-        if world() > 1:  # torch's C++ warns of what the Trainer sets, in each process
-            os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+        _quiet_torch()
         from sftkit.training.lottery import learn_each  # torch and transformers come in here, after the cheap checks
 
         results: list[Result] = []
+        places: list[Path] = []
         with TrainingDisplay(quiet=quiet or not is_first(), patient=self.run_dir is not None) as display:
             try:
                 with _signals.kept():
                     for result in learn_each(settings, self.densities, display, run_dir=self.run_dir):
                         if is_first():
-                            self._write(self.outputs[len(results)], result.sft, overwrite=overwrite, values=values)
+                            output = self.outputs[len(results)]
+                            places.append(self._write(output, result.sft, overwrite=overwrite, values=values))
                         results.append(result)
             except KeyboardInterrupt as interrupt:
-                interrupt.args = (f"{interrupt}; {self._left(len(results))}",)
+                interrupt.args = (f"{interrupt}; {self._left(places, display.unsaved())}",)
                 if self.run_dir is not None and is_first():
                     _draw_so_far(self.run_dir)
                 raise
         if self.run_dir is not None and is_first():
             _draw_curves(results, self.run_dir)
-        return results
+        return results, places
 
-    def _write(self, output: Path, sft: SFT, *, overwrite: bool, values: str) -> None:
-        """Write an SFT, unless this very run wrote it before it was killed.
+    def rehearse(self, *, quiet: bool, json: bool) -> None:
+        """Do a few steps of each phase, and say what the run would do and how long it would take."""
+        from sftkit.cli._rehearsal import RehearsalDisplay, document, show
+        from sftkit.training.ranks import is_first
 
-        Raises:
-            OutputExistsError: if there is another file and it may not be replaced.
-        """
+        settings = self._settings(overwrite=False, writing=False)
+        _quiet_torch()
+        from sftkit.training.rehearsal import rehearse
+
+        with RehearsalDisplay(quiet=quiet, first=is_first(), json=json) as display, _signals.kept():
+            found = rehearse(settings, self.densities, display)
+        if not is_first():
+            return
+        if json:
+            _render.as_json(document(found))
+        else:
+            show(found, unsafe=self.run_dir is None)
+
+    def _write(self, output: Path, sft: SFT, *, overwrite: bool, values: str) -> Path:
+        """Write an SFT, unless this very run wrote it before it was killed; where it is, and why if not there."""
+        from sftkit.cli._keep import write_or_keep
         from sftkit.format.files import file_digest, write
 
         if self.resume and not overwrite and output.is_file():
             with TemporaryDirectory() as folder:
                 if file_digest(write(Path(folder) / "x.sft", sft, values=values)) == file_digest(output):
-                    return
-        write(output, sft, values=values, overwrite=overwrite)
+                    return output
+        place, trouble = write_or_keep(output, sft, values=values, overwrite=overwrite, run_dir=self.run_dir)
+        if trouble:
+            _render.error(trouble)  # at once: what comes later may fail, too
+        return place
 
-    def _settings(self, *, overwrite: bool) -> Settings:
-        from dataclasses import replace
+    def _settings(self, *, overwrite: bool, writing: bool = True) -> Settings:
+        from dataclasses import asdict, replace
 
         from sftkit.format.atomic import check_output
         from sftkit.format.safefile import SafeReader
@@ -94,7 +117,8 @@ class Job:
         local = [Path(name) for name in named if "://" not in name]
         files = [*(self.given["avoid"] or ()), *([self.given["mask_from"]] if self.given["mask_from"] else [])]
         begun = self.resume and self.run_dir is not None and (self.run_dir / RUN).is_file()
-        for output in self.outputs:
+        _check_names([named, self.base, files, self.outputs, self.run_dir])
+        for output in self.outputs if writing else ():
             # what a run that is gone on with has written already is seen to once it is there again
             check_output(output, overwrite=overwrite or begun, inputs=[*local, *files], directory=False)
         source = local_sft(with_) if with_ else None
@@ -114,18 +138,55 @@ class Job:
             check(settings)
             for density in self.densities:
                 check(replace(settings, density=density))
-            _check_logs(settings.report_to, self.run_dir)
+            if writing:
+                _check_logs(settings.report_to, self.run_dir)
         except SettingsError as error:  # what settings_for refuses is an option's value
             raise typer.BadParameter(str(error)) from None
+        _check_names(asdict(settings))
         check_local([*self.data, *settings.dev, *(source.data for source in sources)])
         for file in files:
             SafeReader(file)
         return replace(settings, base=resolve_model(self.base))
 
-    def _left(self, done: int) -> str:
+    def _left(self, written: list[Path], done: str) -> str:
         if self.run_dir is not None:
             return f"what was done is in {self.run_dir}: the same command with --resume goes on"
-        return f"nothing was saved, and {self.outputs[done]} was not touched"
+        lost = f"; --run-dir DIR would have kept {done}" if done else ""
+        saved = f"{', '.join(map(str, written))} is there" if written else "nothing was saved"
+        untouched = f", and {self.outputs[len(written)]} was not touched" if len(written) < len(self.outputs) else ""
+        return f"{saved}{untouched}{lost}"
+
+
+def _quiet_torch() -> None:
+    """Torch's C++ warns of what the Trainer sets, in each of several processes: to be called before it is imported."""
+    from sftkit.training.ranks import world
+
+    if world() > 1:
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+
+def _check_names(settings: object) -> None:
+    """Refuse what the record of a training could not hold and no screen could show: names that are not UTF-8.
+
+    Raises:
+        SettingsError: naming one.
+    """
+    for name in _strings(settings):
+        shown = name.encode("utf-8", "backslashreplace").decode()
+        if shown.encode() != name.encode("utf-8", "surrogatepass"):
+            raise SettingsError(
+                f"{shown}: this name is not UTF-8, so no record could hold it. Rename it, or link to it."
+            )
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str | Path):
+        yield str(value)
+    elif isinstance(value, dict):
+        yield from _strings(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _strings(each)
 
 
 def _check_logs(loggers: Sequence[str], run_dir: Path | None) -> None:
@@ -136,16 +197,22 @@ def _check_logs(loggers: Sequence[str], run_dir: Path | None) -> None:
 
 
 def _draw_so_far(run_dir: Path) -> None:
-    from sftkit.plots import learning_curves
     from sftkit.training.checkpoints import so_far
 
     record = so_far(run_dir)
-    if record["history"]:
-        learning_curves({"so far": record}, run_dir / "curves.png", overwrite=True)
+    if any(record["history"].values()):
+        _draw({"so far": record}, run_dir)
 
 
 def _draw_curves(results: list[Result], run_dir: Path) -> None:
+    _draw({f"K = {result.sft.k:,}": result.sft.metadata.training for result in results}, run_dir)
+
+
+def _draw(records: Mapping[str, Mapping[str, Any]], run_dir: Path) -> None:
+    """The learning curves: a picture is worth no error."""
     from sftkit.plots import learning_curves
 
-    records = {f"K = {result.sft.k:,}": result.sft.metadata.training for result in results}
-    learning_curves(records, run_dir / "curves.png", overwrite=True)
+    try:
+        learning_curves(records, run_dir / "curves.png", overwrite=True)
+    except (OSError, SftkitError) as error:
+        _render.note(f"the learning curves could not be drawn: {error}")

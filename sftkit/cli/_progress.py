@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from types import TracebackType
 
 from rich.console import Console
@@ -20,9 +19,13 @@ from rich.progress import (
 )
 
 from sftkit.cli import _render, _signals
+from sftkit.cli._plan import expected, header
+from sftkit.training.forecast import Forecast, Part, parts_of
 from sftkit.training.observer import Observer, Plan
 
 _PLAIN_EVERY = 10.0  # seconds between lines where nobody watches a bar
+#: Steps after which it is told how long the run will take, where that is more than so many seconds.
+_MEASURED, _SHORT = 20, 60.0
 
 
 class TrainingDisplay(Observer):
@@ -44,6 +47,10 @@ class TrainingDisplay(Observer):
         self._task = TaskID(0)
         self._phase, self._steps, self._loss, self._best = "", 0, "", ""
         self._started = self._spoke = time.monotonic()
+        self.plan: Plan | None = None
+        self._forecast, self._forecast_told = Forecast([], 1), False
+        self._past: list[str] = []  # phases that are done
+        self._done = 0  # steps of the present one
 
     def __enter__(self) -> TrainingDisplay:
         return self
@@ -82,38 +89,34 @@ class TrainingDisplay(Observer):
     def planned(self, plan: Plan) -> None:
         """The run's header."""
         self._stop()
-        sizes = ", ".join(f"{k:,}" for k in plan.sizes)
-        shares = ", ".join(_render.share(k / plan.backbone) for k in plan.sizes)
-        rounds = f"{plan.rounds} × " if plan.rounds > 1 else ""
-        phase1 = f"{rounds}{plan.steps1:,} + " if plan.steps1 else ""
-        steps = f"{phase1}{plan.steps2:,} steps" if phase1 else _render.counted(plan.steps2, "step")
-        lines = [
-            f"[bold]{self._title}{plan.objective}[/] on {escape(plan.base)}, {plan.method}: K = {sizes} "
-            f"({shares} of {plan.backbone:,}), head {plan.head:,}",
-            f"  frozen: {escape(plan.frozen)}; {_render.counted(plan.train, 'example')}, {plan.dev:,} to choose "
-            f"the best step on; {steps} of {plan.batch_size}",
-            f"  on {plan.device}{_processes(plan)}",
-            *(f"  memory, {phase}: {_memory(needed)}" for phase, needed in plan.memory.items()),
-        ]
-        self._say("\n".join(lines))
+        self.plan, self._forecast = plan, Forecast(parts_of(plan), plan.eval_every)
+        first, *rest = header(plan)
+        self._say("\n".join([f"[bold]{escape(self._title + first)}[/]", *map(escape, rest)]))
 
     def phase(self, name: str, steps: int) -> None:
         """A new bar, or a line."""
         _signals.check()
         _signals.be_patient(self._patient and steps > 0)  # only steps can save: everything else ends at once
         self._stop()
+        if self._steps:
+            self._past.append(self._phase)
+        self._done = 0
         self._phase, self._steps, self._loss, self._best = name, steps, "", ""
         self._started = self._spoke = time.monotonic()
         if steps:
-            self._start(steps, MofNCompleteColumn(), TextColumn("{task.fields[loss]}{task.fields[best]}"))
+            if self.plan is None:
+                self._forecast = Forecast([Part(name, steps)], steps + 1)
+            self._forecast.phase()
+            told = TextColumn("{task.fields[loss]}{task.fields[best]}{task.fields[left]}")
+            self._start(steps, MofNCompleteColumn(), told, timed=False)
 
-    def _start(self, total: float | None, *columns: ProgressColumn) -> None:
+    def _start(self, total: float | None, *columns: ProgressColumn, timed: bool = True) -> None:
         if self._quiet or not self._console.is_terminal:
             return
-        left = (TimeRemainingColumn(), TextColumn("left")) if total is not None else ()
+        left = (TimeRemainingColumn(), TextColumn("left")) if total is not None and timed else ()
         shown = (TextColumn("{task.description}"), BarColumn(), *columns, *left)
         self._bar = Progress(*shown, console=self._console, transient=True)
-        self._task = self._bar.add_task(escape(f"{self._title}{self._phase}"), total=total, loss="", best="")
+        self._task = self._bar.add_task(escape(f"{self._title}{self._phase}"), total=total, loss="", best="", left="")
         self._bar.start()
 
     def selecting(self, done: int, total: int) -> None:
@@ -132,19 +135,56 @@ class TrainingDisplay(Observer):
         _signals.check()
         if loss is not None:
             self._loss = f"training loss {loss:.3f}  "
+        else:
+            self._forecast.step(step)
+            self._done = step
+            self._tell_forecast()
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, loss=self._loss, best=self._best)
+            self._bar.update(self._task, completed=step, loss=self._loss, best=self._best, left=self._left())
         elif loss is not None and time.monotonic() - self._spoke > _PLAIN_EVERY:
             self._spoke = time.monotonic()
-            left = (self._spoke - self._started) / max(step, 1) * (self._steps - step)
-            self._say(
-                f"{self._title}{self._phase}  step {step:,}/{self._steps:,}  {self._loss}{self._best}{_time(left)} left"
-            )
+            told = f"step {step:,}/{self._steps:,}  {self._loss}{self._best}{self._left()}"
+            self._say(f"{self._title}{self._phase}  {told}")
+
+    def _left(self) -> str:
+        """How long it takes until all phases and evaluations are done."""
+        left = self._forecast.left()
+        in_all = " in all" if len(self._forecast.parts) > 1 else ""
+        return f"{_time(left)} left{in_all}" if left is not None else ""
+
+    def _tell_forecast(self) -> None:
+        """A line for the plan, once there is something to go by."""
+        left = self._forecast.left()
+        if self._forecast_told or self.plan is None or self._forecast.seen < _MEASURED or left is None:
+            return
+        self._forecast_told = True
+        if left > _SHORT:
+            unsafe = not self._patient and not self._title
+            self._say(f"{self._title}{expected(self.plan, self._forecast, left, unsafe=unsafe)}")
+
+    def unsaved(self) -> str:
+        """What was done of the run so far, in words; "" for nothing."""
+        now = [f"{_render.counted(self._done, 'step')} of {self._phase}"] if self._done else []
+        return " and ".join([*self._past, *now])
 
     def evaluating(self) -> None:
-        """Say so beside the bar."""
-        if self._bar is not None:
+        """Say so beside the bar; without one, say what else would look like a run that hangs."""
+        self._forecast.evaluating()
+        if not self._done:
+            what = "the base" if not self._past else f"where {self._phase} begins"
+            if self._bar is None:
+                self._say(f"{self._title}scoring {what} …")
+            else:
+                self._bar.update(self._task, best=f"scoring {what} …  ")
+        elif self._bar is not None:
             self._bar.update(self._task, best="scoring …  ")
+
+    def started(self, metric: str, value: float) -> None:
+        """A line for the score that is to be beaten."""
+        self._forecast.evaluated()
+        if self._bar is not None:
+            self._bar.update(self._task, best="")
+        self._say(f"{self._title}{self._phase}  before the first step: {metric} {value:.4f}")
 
     def waiting(self) -> None:
         """A place to end."""
@@ -152,6 +192,7 @@ class TrainingDisplay(Observer):
 
     def evaluated(self, step: int, metric: str, value: float, best: float) -> None:
         """A line for the last evaluation; the best value beside the bar."""
+        self._forecast.evaluated()
         self._best = f"best {metric} {best:.4f}  "
         if step >= self._steps:
             seconds = time.monotonic() - self._started
@@ -188,15 +229,3 @@ def _time(seconds: float) -> str:
     whole = round(seconds)
     hours, rest = divmod(whole, 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
-
-
-def _processes(plan: Plan) -> str:
-    if plan.processes == 1:
-        return ""
-    reduced = ", ".join(f"{_render.size(count)} in {phase}" for phase, count in plan.reduced.items())
-    return f", {plan.processes} processes; gradients that they sum at a step: {reduced}"
-
-
-def _memory(needed: Mapping[str, int]) -> str:
-    parts = ", ".join(f"{what} {_render.size(count)}" for what, count in needed.items() if count)
-    return f"{_render.size(sum(needed.values()))} ({parts}) and activations"

@@ -30,12 +30,19 @@ def show_results(results: Sequence[Result], outputs: Sequence[Path]) -> None:
     rows = [
         ("objective, method", [f"{r.sft.metadata.objective}, {r.sft.metadata.method}" for r in results]),
         ("K", [f"{r.sft.k:,} ({_render.share(r.sft.density)} of the backbone)" for r in results]),
+        ("before", [_start(r) for r in results]),
         ("phase 1", [_outcome(r.phase1, r.best_metric) if r.phase1 else "none" for r in results]),
         ("phase 2", [_outcome(r.phase2, r.best_metric) for r in results]),
         ("time", ["  ".join(f"{part} {value:,.1f} s" for part, value in r.seconds.items()) for r in results]),
     ]
     columns = [Column("SFT"), *(Column(str(output)) for output in outputs)]
     _render.table("", columns, [(name, *cells) for name, cells in rows])
+
+
+def _start(result: Result) -> str:
+    """The score before the first step."""
+    value = (result.phase1 or result.phase2).start
+    return f"{result.best_metric} {value:.4f}" if value is not None else "not scored"
 
 
 def _outcome(outcome: Outcome, metric: str) -> str:
@@ -52,6 +59,7 @@ def document(result: Result, output: Path) -> dict[str, Any]:
         "k": metadata.k,
         "density": metadata.density,
         "steps": {"phase1": result.phase1.steps if result.phase1 else 0, "phase2": phase2.steps},
+        "start": metadata.training["start"],
         "best": {"step": phase2.best_step, "metric": result.best_metric, "value": phase2.best_value},
         "seconds": {part: round(seconds, 3) for part, seconds in result.seconds.items()},
     }

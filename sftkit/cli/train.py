@@ -193,6 +193,12 @@ def train(
         Path | None,
         typer.Option("--run-dir", metavar="DIR", help="Keep checkpoints and learning curves here."),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Say what the run would do, and how long it would take; learn and write nothing."
+        ),
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --run-dir, if it has begun.")] = False,
     map_label: _options.MapLabel = None,
     columns: _options.Columns = None,
@@ -259,15 +265,20 @@ def train(
         objective, data, base or DEFAULT_BASE, with_, outputs, densities if k is None else [], run_dir, resume,
         _step(rewind_to), given, sources,
     )  # fmt: skip
+    if dry_run:
+        job.rehearse(quiet=quiet, json=json)
+        return
     _check_run_dir(run_dir, outputs, resume=resume)
-    results = job.learn(overwrite=overwrite, quiet=quiet, values=values)
+    results, places = job.learn(overwrite=overwrite, quiet=quiet, values=values)
     if not is_first():
         return
     if json:
-        documents = [document(result, path) for result, path in zip(results, outputs, strict=True)]
+        documents = [document(result, path) for result, path in zip(results, places, strict=True)]
         _render.as_json(documents if len(densities) > 1 else documents[0])
     else:
-        show_results(results, outputs)
+        show_results(results, places)
+    if places != outputs:
+        raise typer.Exit(1)
 
 
 def _densities(text: str | None) -> list[float]:

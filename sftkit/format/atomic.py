@@ -42,6 +42,7 @@ def check_output(path: Path, *, overwrite: bool, inputs: Sequence[Path] = (), di
     Raises:
         OutputExistsError: if it exists and may not be replaced, or is of another kind than what would replace it.
     """
+    _check_name(path)
     final = _final(path)
     _check_parent(path, final)
     if not final.exists():
@@ -88,6 +89,28 @@ def _check_replaceable(path: Path, final: Path) -> None:
             raise OutputExistsError(
                 f"{path} holds {entry.name}, which is no part of a model, so it is not replaced. Choose another name."
             )
+
+
+def _check_name(path: Path) -> None:
+    """The file system itself says which names it takes: some are too long, some cannot be encoded."""
+    whole = path.expanduser().absolute()
+    there = Path(whole.anchor)
+    for part in whole.parts[1:]:
+        if reason := _why_no_name(there / part):
+            shown = str(path).encode("utf-8", "backslashreplace").decode()
+            raise OutputExistsError(f"{shown} cannot be made: {reason}. Choose another name.")
+        if os.path.lexists(there / part):  # else what is below it would be made in it: try that here
+            there /= part
+
+
+def _why_no_name(path: Path) -> str:
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return ""
+    except (OSError, ValueError) as error:
+        return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+    return ""
 
 
 def _check_parent(path: Path, final: Path) -> None:
@@ -148,7 +171,8 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 def _prefix(final: Path) -> str:
     """How parts of an output are called, once those are removed that killed processes left of it."""
-    prefix = f".sftkit-{final.name[:100]}-"
+    short = os.fsencode(final.name)[:100].decode("utf-8", "ignore")  # a name has 255 bytes at most, not characters
+    prefix = f".sftkit-{short}-"
     for left in final.parent.glob(f"{glob.escape(prefix)}*.part"):
         with suppress(OSError), _locked(left) as nobody_else:
             if nobody_else and left.is_dir():

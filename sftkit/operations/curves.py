@@ -16,7 +16,7 @@ def curves(training: Mapping[str, Any], what: str) -> dict[str, Curve]:
 
     Args:
         training: an SFT's training record.
-        what: "history", the metric on held-out data, or "losses", the training loss.
+        what: "history", the metric on held-out data, from step 0 on; or "losses", the training loss.
 
     Returns:
         "phase1" and "phase2" -> the curve; what is not in the form that sftkit writes is left out.
@@ -32,6 +32,15 @@ def best(training: Mapping[str, Any]) -> tuple[int, float, str] | None:
     found = training.get("best")
     try:
         return int(found["step"]), float(found["value"]), str(found["metric"])  # type: ignore[index]  # caught below
+    except (TypeError, KeyError, ValueError):
+        return None
+
+
+def start(training: Mapping[str, Any]) -> float | None:
+    """The metric's value before the first step; None where that is not told."""
+    found = training.get("start")
+    try:
+        return float(found["value"])  # type: ignore[index]  # caught below
     except (TypeError, KeyError, ValueError):
         return None
 

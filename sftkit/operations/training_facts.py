@@ -10,10 +10,11 @@ from typing import Any
 
 from sftkit.operations.curves import PHASES, best, curves
 from sftkit.operations.facts import share
+from sftkit.operations.gain import no_gain
 
 #: Shown elsewhere, or only what was asked for where another line says what came of it.
 _LEFT_OUT = {"k", "density", "phase1", "phase2", "freeze", "history", "losses"}
-#: Rows that the table of curves has at most, but for the best and the last step.
+#: Rows that the table of curves has at most, but for step 0, the best and the last step.
 _ROWS = 12
 
 
@@ -28,6 +29,7 @@ def training_facts(training: Mapping[str, Any], method: str) -> list[tuple[str, 
     known = [(*_KNOWN[key], key) for key in _KNOWN if key in training and key not in left_out]
     others = [key for key in training if key not in _KNOWN and key not in left_out]
     told = [(called, _in_words(training[key], how)) for called, how, key in known]
+    told += [("note", no_gain(training))]
     told += [(key.replace("_", " "), _said(training[key])) for key in others]
     return [(name, text) for name, text in told if text]
 
@@ -56,6 +58,10 @@ def _steps(value: Any) -> str:
 
 def _best(value: Any) -> str:
     return f"{value['step']:,}: {value['metric']} {value['value']:.6g}"
+
+
+def _start(value: Any) -> str:
+    return f"{value['metric']} {value['value']:.6g}" if value else ""
 
 
 def _rewound(value: Any) -> str:
@@ -94,6 +100,7 @@ _KNOWN: dict[str, tuple[str, Callable[[Any], str]]] = {
     "dev": ("data for the best step", _sources),
     "held_out": ("held out of the data", share),
     "steps": ("steps", _steps),
+    "start": ("before the first step", _start),
     "best": ("best step", _best),
     "batch_size": ("sequences a batch", _said),
     "accumulate": ("batches a step", _several),
@@ -116,13 +123,13 @@ _KNOWN: dict[str, tuple[str, Callable[[Any], str]]] = {
 
 
 def curve_rows(training: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Headings, and rows of steps and values of both phases, thinned evenly; the best and the last step stay."""
+    """Headings, and rows of steps and values of both phases, thinned evenly; step 0, the best and the last stay."""
     scores, losses = curves(training, "history"), curves(training, "losses")
     columns = [curve.get(phase, {}) for phase in PHASES for curve in (scores, losses)]
     steps = sorted({step for column in columns for step in column})
     stride = -(-len(steps) // _ROWS)
     kept, _, metric = best(training) or (0, 0.0, "score")
-    shown = [step for at, step in enumerate(steps, start=1) if at % stride == 0 or step in (kept, steps[-1])]
+    shown = [step for at, step in enumerate(steps, start=1) if at % stride == 0 or step in (0, kept, steps[-1])]
     headings = ["step", *(f"{phase} {what}" for phase in PHASES.values() for what in (metric, "training loss"))]
     rows = [[f"{step:,}", *(f"{column[step]:.5g}" if step in column else "" for column in columns)] for step in shown]
     return headings, rows

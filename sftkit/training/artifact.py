@@ -100,6 +100,7 @@ def _record(trained: Trained, k: int, share: float) -> dict[str, Any]:
     for key in ("base", "base_name", "objective", "method", "source_sft", "device", "mask_from", "avoid", "report_to"):
         del settings[key]
     phase1, phase2 = trained.phase1, trained.phase2
+    start = (phase1 or phase2).start
     return settings | {
         "k": k,
         "density": share,
@@ -115,6 +116,7 @@ def _record(trained: Trained, k: int, share: float) -> dict[str, Any]:
         "max_length": trained.max_length,
         "pad_token_id": trained.model.config.pad_token_id,
         "steps": {"phase1": phase1.steps if phase1 else 0, "phase2": phase2.steps},
+        "start": None if start is None else {"metric": trained.objective.best_metric, "value": start},
         "best": {"step": phase2.best_step, "metric": trained.objective.best_metric, "value": phase2.best_value},
         "history": {"phase1": phase1.history if phase1 else [], "phase2": phase2.history},
         "losses": {"phase1": phase1.losses if phase1 else [], "phase2": phase2.losses},

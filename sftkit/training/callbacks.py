@@ -13,6 +13,7 @@ from transformers.integrations.integration_utils import get_reporting_integratio
 
 from sftkit.errors import SettingsError
 from sftkit.training.checkpoints import mark_complete
+from sftkit.training.judge import Judge
 from sftkit.training.observer import Observer
 from sftkit.training.regularisers import Regulariser
 from sftkit.training.snapshot import Snapshot
@@ -63,6 +64,20 @@ class Schedule(TrainerCallback):
         barrier()
         if state.is_world_process_zero:
             mark_complete(Path(args.output_dir or "."), state.global_step)
+
+
+class ScoreStart(TrainerCallback):
+    """Has the model scored before the first step; a phase that goes on from a checkpoint has that score in it."""
+
+    def __init__(self, judge: Judge, known: float | None) -> None:
+        """Say who scores, and the score where it is known."""
+        self._judge, self._known = judge, known
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """The model is where and as it will be scored later on, with the same precision."""
+        del args, control
+        if state.global_step == 0:
+            self._judge.begin(self._known)
 
 
 class SetAside(TrainerCallback):

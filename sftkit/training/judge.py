@@ -26,7 +26,7 @@ class Outcome:
     Attributes:
         steps: optimizer steps done.
         best_step, best_value: where the chosen metric was best, and its value there.
-        history: [step, value] of every evaluation.
+        history: [step, value] of every evaluation; that of step 0 comes before the first step.
         losses: [step, mean training loss since the evaluation before], the regulariser apart.
     """
 
@@ -35,6 +35,11 @@ class Outcome:
     best_value: float = math.nan
     history: list[list[float]] = field(default_factory=list)
     losses: list[list[float]] = field(default_factory=list)
+
+    @property
+    def start(self) -> float | None:
+        """The metric's value before the first step; None where it was not scored."""
+        return self.history[0][1] if self.history and self.history[0][0] == 0 else None
 
 
 @dataclass
@@ -65,6 +70,23 @@ class Judge:
         """A batch was learned from. Its loss stays on the device, where nobody has to wait for it."""
         self._loss = self._loss + loss.detach()
 
+    def begin(self, known: float | None = None) -> None:
+        """Score the model before the first step, unless its score is known. That step is never the best: it is no SFT.
+
+        Raises:
+            SettingsError: if the score is no number.
+            KeyboardInterrupt: if the observer asked for an end.
+        """
+        value = agreed(self._scores()[self.metric]) if known is None else known
+        if not math.isfinite(value):
+            raise SettingsError(
+                f"Before the first step {self.metric} on the held-out data is {value}: no training can begin there. "
+                "Are the base's weights finite, and does --precision f16 overflow (try f32 or bf16)?"
+            )
+        self.outcome.history.append([0, value])
+        if known is None:
+            self.observer.started(self.metric, value)
+
     def __call__(self, step: int) -> Metrics:
         """Score the model as it is after a step.
 
@@ -83,7 +105,9 @@ class Judge:
             self.best.save(self.kept)
             outcome.best_step, outcome.best_value = step, value
         outcome.history.append([step, value])
-        outcome.losses.append([step, mean(float(self._loss)) / (step - before)])
+        loss = mean(float(self._loss)) / (step - before)
+        if math.isfinite(loss):  # one batch that overflowed is no point of a curve, and JSON has no such number
+            outcome.losses.append([step, loss])
         self._loss = 0.0
         self.observer.evaluated(step, self.metric, value, outcome.best_value)
         return scores

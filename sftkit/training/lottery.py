@@ -20,6 +20,7 @@ import torch
 from sftkit.errors import SettingsError
 from sftkit.format.encoding import Values
 from sftkit.format.sft import SFT
+from sftkit.operations.gain import no_gain
 from sftkit.operations.topk import PASSES
 from sftkit.training.artifact import Trained, make_sft
 from sftkit.training.checkpoints import DONE, claim
@@ -87,10 +88,10 @@ def learn_each(
     """
     each = [replace(settings, density=density, k=None) for density in densities] or [settings]
     with tempfile.TemporaryDirectory(prefix="sftkit-") as folder, not_left_alone():
-        yield from _Run(each, observer or Observer(), Path(folder), run_dir).learn()
+        yield from Run(each, observer or Observer(), Path(folder), run_dir).learn()
 
 
-class _Run:
+class Run:
     """One run's model, data and snapshots."""
 
     def __init__(self, each: Sequence[Settings], observer: Observer, own: Path, run_dir: Path | None) -> None:
@@ -99,7 +100,8 @@ class _Run:
         self.start = Snapshot(self.folder / "start.safetensors", shared=self.lasting)
         self.rewound = self.start
 
-    def learn(self) -> Iterator[Result]:
+    def prepare(self) -> list[int]:
+        """Load everything and tell the plan; returns each K."""
         if self.settings.selection == "streaming" and world() > 1:
             raise SettingsError("--selection streaming runs in one process: start it without torchrun.")
         if self.settings.fsdp and world() == 1:
@@ -117,7 +119,15 @@ class _Run:
         self.tuner = Tuner(self.ready, self.folder, lasting=self.lasting)
         self.start.save(self._changed())
         sizes = [self.ready.size_of(settings) for settings in self.each]
-        self.observer.planned(self.ready.plan(sizes))
+        plan = self.ready.plan(sizes)
+        if self.settings.rewind_to is not None and self.settings.rewind_to > plan.steps1 > 0:
+            raise SettingsError(f"--rewind-to {self.settings.rewind_to}: phase 1 has {plan.steps1:,} steps.")
+        self.observer.planned(plan)
+        return sizes
+
+    def learn(self) -> Iterator[Result]:
+        """Each SFT, as soon as it is there."""
+        sizes = self.prepare()
         if all((self.folder / f"phase2-{k}" / DONE).is_file() for k in sizes):
             self.observer.note(f"the run in {self.folder} was finished already: nothing is trained again")
         clock = Clock()
@@ -132,6 +142,13 @@ class _Run:
             self.observer.note(
                 f"one of {count} GPUs is used; all of them with torchrun --nproc-per-node {count} -m sftkit train …"
             )
+
+    def rehearse(self, k: int, steps: int) -> None:
+        """The first steps of each phase, for the sake of their time: one K, no further rounds, no rewinding."""
+        self.ready.most_steps = steps
+        self.settings = self.ready.settings = replace(self.settings, rewind_to=0, iterations=1, eval_every=steps)
+        _, selections = self._choose([k], Clock())
+        self._phase2(selections[0])
 
     def _changed(self) -> dict[str, torch.Tensor]:
         """What the run changes in place: the head, and θ too where phase 1 is full fine-tuning."""
@@ -160,6 +177,8 @@ class _Run:
                 f"{normal if settings.method == 'random' else ''})"
             )
         sft = make_sft(self._trained(phase1, phase2), selection.positions, values)
+        if text := no_gain(sft.metadata.training):
+            self.observer.note(text)
         return Result(sft, phase1, phase2, self.ready.objective.best_metric, clock.take())
 
     def _choose(self, sizes: Sequence[int], clock: Clock) -> tuple[Outcome | None, list[Selection]]:
@@ -225,8 +244,6 @@ class _Run:
     def _phase1(self) -> tuple[Outcome, Criterion]:
         settings, maskable = self.settings, self.ready.movable.maskable
         steps = self.ready.steps(settings.phase1.total)
-        if settings.rewind_to is not None and settings.rewind_to > steps:
-            raise SettingsError(f"--rewind-to {settings.rewind_to}: phase 1 has {steps:,} steps.")
         self.observer.phase("phase 1", steps)
         if settings.selection == "streaming":
             sums = GradientSums(maskable, settings.criterion)

@@ -21,10 +21,13 @@ class Plan:
         train, dev: examples to learn from, and to choose the best step on.
         steps1, steps2: optimizer steps of the two phases; steps1 is 0 where a method has no phase 1.
         rounds: how often phase 1 is done, with steps1 each.
+        epochs1, epochs2: how often the steps of each phase go through the training data.
+        eval_every: steps between evaluations; there is one before the first step and one at the end, too.
         batch_size: sequences an optimizer step, in all processes.
         device: where it is computed.
         processes: how many compute it.
         memory: phase -> what for -> bytes that a process should need beside activations, for the largest SFT.
+        bf16_faster: whether the device computes in bfloat16, and --precision is f32.
         reduced: phase -> bytes that the processes sum over each other at an optimizer step; empty for one process.
     """
 
@@ -46,6 +49,10 @@ class Plan:
     processes: int = 1
     memory: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     reduced: Mapping[str, int] = field(default_factory=dict)
+    epochs1: float = 0.0
+    epochs2: float = 0.0
+    eval_every: int = 1
+    bf16_faster: bool = False
 
 
 class Observer:
@@ -74,6 +81,9 @@ class Observer:
 
     def waiting(self) -> None:
         """Something long goes on: called at each batch that is scored, and wherever a run can end without harm."""
+
+    def started(self, metric: str, value: float) -> None:
+        """The model was scored before a phase's first step: the base, or where phase 2 was rewound to."""
 
     def evaluated(self, step: int, metric: str, value: float, best: float) -> None:
         """The model was scored on the held-out data."""

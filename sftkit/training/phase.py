@@ -26,7 +26,7 @@ from transformers.utils.import_utils import is_torch_tf32_available
 
 from sftkit.modeling.load import device_of, quiet
 from sftkit.tasks.base import Collator, Evaluator, mean_over_labels
-from sftkit.training.callbacks import ProgressCallback, Regularise, Schedule, SetAside
+from sftkit.training.callbacks import ProgressCallback, Regularise, Schedule, ScoreStart, SetAside
 from sftkit.training.checkpoints import (
     DONE,
     check_checkpoint,
@@ -73,6 +73,7 @@ class Phase:
         lasting: whether the folder outlives the run, so that checkpoints are worth their time.
         sharded: whether the model is.
         snapshot: (step, where): set what is kept aside at that step, too.
+        start: the metric before the first step, where it is known; else it is scored.
         own_lr: parameters that have another learning rate than the rest, and that rate; it falls as the others do.
     """
 
@@ -95,6 +96,7 @@ class Phase:
     own_lr: tuple[Sequence[nn.Parameter], float] = ((), 0.0)
     order: Order | None = None
     sources: SourceSfts | None = None
+    start: float | None = None
 
 
 def run_phase(phase: Phase, settings: Settings, observer: Observer) -> Outcome:
@@ -150,6 +152,7 @@ def _train(phase: Phase, settings: Settings, observer: Observer, outcome: Outcom
             phase.model, phase.evaluator, settings.batch_size, phase.metric, phase.greater, phase.kept, best, observer,
             outcome,
         )  # fmt: skip
+        trainer.add_callback(ScoreStart(trainer.judge, phase.start))
         trainer.moving, trainer.progress, trainer.schedule = {**phase.kept, **phase.counted}, progress, schedule
         trainer.order, trainer.sources = order, phase.sources
         trainer.own_lr, trainer.sharded = phase.own_lr, phase.sharded

@@ -34,7 +34,7 @@ from sftkit.training.selection import Selection
 from sftkit.training.settings import Settings
 from sftkit.training.sharded import shard, share_out_phi, whole
 from sftkit.training.sources import SourceSfts
-from sftkit.training.together import device_here
+from sftkit.training.together import device_here, has_bf16
 
 _DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 
@@ -49,6 +49,7 @@ class Prepared:
             SftkitError: of the kind that fits, for data, bases, SFTs and settings that cannot be.
         """
         self.settings, self.observer = settings, observer
+        self.most_steps: int | None = None  # of a phase, whatever the settings say: a rehearsal's
         self.objective: Objective = objective_of(settings.objective, settings.options)
         self.objective.watch = observer.reading
         self._load_data()
@@ -229,6 +230,8 @@ class Prepared:
         """What the run will do, for the observer."""
         settings = self.settings
         backbone = sum(parameter.numel() for parameter in backbone_parameters(self.model).values())
+        steps1 = self.steps(settings.phase1.total) if settings.method in TWO_PHASES else 0
+        steps2, epoch = self.steps(settings.phase2.total), len(self.order) / self._per_step()
         return Plan(
             objective=settings.objective,
             method=settings.method,
@@ -240,10 +243,14 @@ class Prepared:
             frozen=self.movable.frozen,
             train=sum(len(rows) for rows in self.train_rows),
             dev=sum(len(rows) for rows in self.dev_rows),
-            steps1=self.steps(settings.phase1.total) if settings.method in TWO_PHASES else 0,
-            steps2=self.steps(settings.phase2.total),
+            steps1=steps1,
+            steps2=steps2,
+            epochs1=steps1 / epoch,
+            epochs2=steps2 / epoch,
+            eval_every=settings.eval_every,
             rounds=settings.iterations,
-            batch_size=settings.batch_size * settings.accumulate * world(),
+            batch_size=self._per_step(),
+            bf16_faster=settings.precision == "f32" and has_bf16(self.model.device),
             device=str(self.model.device),
             processes=world(),
             **self._costs(max(sizes)),
@@ -270,6 +277,9 @@ class Prepared:
 
     def steps(self, total: Any) -> int:
         """Optimizer steps of a phase, given what turns an epoch's into them."""
-        per_step = self.settings.batch_size * self.settings.accumulate * world()
-        steps: int = total(-(-len(self.order) // per_step))
-        return steps
+        steps: int = total(-(-len(self.order) // self._per_step()))
+        return min(steps, self.most_steps or steps)
+
+    def _per_step(self) -> int:
+        """Examples an optimizer step, of all processes."""
+        return self.settings.batch_size * self.settings.accumulate * world()

@@ -48,6 +48,11 @@ def device_here(asked: str) -> torch.device:
     return PartialState().device if _several() and asked != "cpu" else torch.device(asked)
 
 
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device computes in bfloat16 itself, faster than in float32: GPUs since NVIDIA's Ampere do."""
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
 def barrier() -> None:
     """Wait until every process is here."""
     if _several():

@@ -39,6 +39,7 @@ class Tuner:
             lasting: whether that outlives the run.
         """
         self._ready, self._folder, self._lasting = ready, folder, lasting
+        self._start: float | None = None  # θ(0)'s score, once a phase that begins there has it
 
     def tune(
         self, name: str, steps: int, selection: Selection, draws: str, begin: Snapshot | None = None
@@ -52,8 +53,9 @@ class Tuner:
             if already is not None:
                 kept["phi"].copy_(like(already, phi.phi))
             outcome = self.run(
-                name, steps, kept, l1_on(phi.phi, strength), phi.deltas, draws, sharded=self._ready.settings.fsdp
-            )
+                name, steps, kept, l1_on(phi.phi, strength), phi.deltas, draws=draws, rewound=begin is not None,
+                sharded=self._ready.settings.fsdp,
+            )  # fmt: skip
             values = whole(phi.phi.detach()).cpu().numpy().copy()
             return outcome, {key: values[delta.part] for key, delta in phi.deltas.items()}
 
@@ -85,7 +87,9 @@ class Tuner:
         kept: dict[str, torch.Tensor],
         regularise: Any,
         deltas: Mapping[str, SparseDelta] = NO_DELTAS,
+        *,
         draws: str = "phase 1",
+        rewound: bool = False,
         **more: Any,
     ) -> Outcome:
         """Run a phase.
@@ -98,6 +102,7 @@ class Tuner:
             deltas: φ on the model, if it is there.
             draws: what the order of examples, masks and dropout are drawn for: each phase has its own, or selection
                 would see the very noise that phase 2 trains on.
+            rewound: whether it begins elsewhere than at θ(0), which is scored once a run.
             more: further attributes of the phase.
         """
         ready, objective, sfts = self._ready, self._ready.objective, self._ready.in_turns(deltas)
@@ -118,6 +123,10 @@ class Tuner:
             seed=seed,
             lasting=self._lasting,
             loss=objective.loss,
+            start=None if rewound else self._start,
             **more,
         )
-        return run_phase(phase, ready.settings, ready.observer)
+        outcome = run_phase(phase, ready.settings, ready.observer)
+        if not rewound:
+            self._start = outcome.start
+        return outcome

@@ -100,6 +100,20 @@ def test_a_record_that_another_program_wrote_is_shown_as_it_is(tmp_path: Path, p
     assert "many" in shown.stdout
 
 
+def test_the_score_before_the_first_step_and_a_run_for_nothing_are_told(tmp_path: Path, pico_base: Path) -> None:
+    training = {
+        "start": {"metric": "loss", "value": 4.5}, "best": {"step": 30, "metric": "loss", "value": 9.25}, "lr": 0.5,
+        "history": {"phase2": [[0, 4.5], *([step, 10.0 - step / 40] for step in range(1, 31))]},
+    }  # fmt: skip
+    shown = sftkit("inspect", save_sft(tmp_path / "x.sft", pico_base, training=training)).stdout
+    assert "before the first step" in shown
+    assert "loss 4.5" in shown
+    assert "nothing was gained: loss was 4.5" in shown
+    assert "try --lr 5e-05" in shown
+    rows = [line.split("│")[1].strip() for line in shown[shown.index("Learning curves") :].splitlines() if "│" in line]
+    assert (rows[0], rows[-1]) == ("0", "30")
+
+
 def test_curves_are_drawn_from_the_record(sft: Path, tmp_path: Path) -> None:
     assert sftkit("inspect", sft, "--curves", tmp_path / "curves.png").status == 0
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")

@@ -32,9 +32,10 @@ def test_entries_of_a_random_mask_that_did_not_move_are_told_as_normal(
 def test_json_has_the_documented_keys(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
     done = train("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--json")
     document = json.loads(done.stdout)
-    assert set(document) == {"sft", "objective", "method", "k", "density", "steps", "best", "seconds"}
+    assert set(document) == {"sft", "objective", "method", "k", "density", "steps", "start", "best", "seconds"}
     assert document["steps"] == {"phase1": 2, "phase2": 2}
     assert set(document["best"]) == {"step", "metric", "value"}
+    assert set(document["start"]) == {"metric", "value"}
     assert set(document["seconds"]) == {"phase1", "select", "phase2"}
     assert (document["k"], document["objective"], document["method"]) == (50, "mlm", "lottery")
 
@@ -147,7 +148,14 @@ def test_the_closing_table_has_a_column_for_each_sft(tmp_path: Path, pico_base: 
     head, *rows = (line for line in done.stdout.splitlines() if "│" in line or "┃" in line)
     assert "x-0.01.sft" in head
     assert "x-0.05.sft" in head
-    assert [row.split("│")[1].strip() for row in rows] == ["objective, method", "K", "phase 1", "phase 2", "time"]
+    assert [row.split("│")[1].strip() for row in rows] == [
+        "objective, method",
+        "K",
+        "before",
+        "phase 1",
+        "phase 2",
+        "time",
+    ]
 
 
 def test_sharing_out_to_nobody_is_one_line(tmp_path: Path, pico_base: Path, corpus: Path) -> None:

@@ -131,7 +131,7 @@ def test_a_run_that_was_interrupted_in_it_ends_the_same(
     assert learn(made, run_dir=tmp_path / "run").sft.digest == learn(made).sft.digest
 
 
-def test_where_no_head_moves_phase_1_is_scored_at_its_end_alone_and_a_run_that_was_ended_in_it_goes_on(
+def test_where_no_head_moves_phase_1_is_scored_at_its_start_and_its_end_alone_and_a_run_that_was_ended_in_it_goes_on(
     corpus: Path, tmp_path: Path
 ) -> None:
     base = pico.save_base(tmp_path / "gpt2", "gpt2")
@@ -139,8 +139,8 @@ def test_where_no_head_moves_phase_1_is_scored_at_its_end_alone_and_a_run_that_w
     made = settings_for("clm", data=(str(corpus),), base=base, base_name="pico", **given)
     whole = learn(made)
     assert whole.phase1 is not None
-    assert [step for step, _ in whole.phase1.history] == [6]
-    assert [step for step, _ in whole.phase2.history] == [2, 4, 6]
+    assert [step for step, _ in whole.phase1.history] == [0, 6]
+    assert [step for step, _ in whole.phase2.history] == [0, 2, 4, 6]
     with pytest.raises(KeyboardInterrupt):
         learn(made, EndAt(5), run_dir=tmp_path / "run")
     assert (tmp_path / "run" / "phase1" / "checkpoint-4").exists()
