@@ -87,11 +87,12 @@ class TrainingDisplay(Observer):
         rounds = f"{plan.rounds} × " if plan.rounds > 1 else ""
         phase1 = f"{rounds}{plan.steps1:,} + " if plan.steps1 else ""
         steps = f"{phase1}{plan.steps2:,} steps" if phase1 else _render.counted(plan.steps2, "step")
+        tokens = f" ({_render.counted(plan.tokens, 'token')})" if plan.tokens else ""
         lines = [
             f"[bold]{self._title}{plan.objective}[/] on {escape(plan.base)}, {plan.method}: K = {sizes} "
             f"({shares} of {plan.backbone:,}), head {plan.head:,}",
             f"  frozen: {escape(plan.frozen)}; {_render.counted(plan.train, 'example')}, {plan.dev:,} to choose "
-            f"the best step on; {steps} of {plan.batch_size}",
+            f"the best step on; {steps} of {plan.batch_size}{tokens}",
             f"  on {plan.device}{_processes(plan)}",
             *(f"  memory, {phase}: {_memory(needed)}" for phase, needed in plan.memory.items()),
         ]

@@ -155,12 +155,9 @@ def train(
     temperature: Annotated[
         float | None,
         typer.Option(
-            "--temperature", help="T: a file of n lines is drawn in proportion to n^(1/T).  Default: 1, all lines once."
+            "--temperature", help="T: a file of n examples is drawn in proportion to n^(1/T).  Default: 1, all once."
         ),
     ] = None,
-    pack: Annotated[
-        bool, typer.Option("--pack", help="mlm, clm: join lines in training windows; scored line by line all the same.")
-    ] = False,
     accumulate: Annotated[int | None, typer.Option("--accumulate", help="Batches a step.  Default: 1.")] = None,
     precision: Annotated[str, typer.Option("--precision", metavar="f32|bf16|f16", help="Of the computation.")] = "f32",
     base_dtype: Annotated[
@@ -187,6 +184,7 @@ def train(
     paper_compat: _options.PaperCompat = False,
     stride: _options.Stride = 128,
     max_lines: _options.MaxLines = None,
+    pack: _options.Pack = True,
     streaming: _options.Streaming = False,
     config: _options.Config = None,
     values: Annotated[str, typer.Option("--values", metavar="f32|bf16|f16", help="How φ is stored.")] = "f32",
@@ -213,7 +211,7 @@ def train(
     )
     options = _options.task_options(
         map_label, columns, subtypes=subtypes, decode=decode, paper_compat=paper_compat, stride=stride,
-        max_lines=max_lines, streaming=streaming, objective=objective,
+        max_lines=max_lines, pack=pack, streaming=streaming, objective=objective,
     )  # fmt: skip
     for option, value in (("--precision", precision), ("--values", values)):
         if value not in ("f32", "bf16", "f16"):
@@ -232,7 +230,7 @@ def train(
         "steps": steps, "epochs": epochs, "min_steps": min_steps, "batch_size": batch_size,
         "phase1_steps": phase1_steps, "phase1_epochs": phase1_epochs, "freeze": tuple(freeze) if freeze else None,
         "max_length": max_length, "lr": lr, "l1": l1, "l0": l0, "eval_every": eval_every, "accumulate": accumulate,
-        "temperature": temperature, "pack": pack, "precision": precision, "seed": seed,
+        "temperature": temperature, "precision": precision, "seed": seed,
         "device": _options.check_device(device), "dev": tuple(dev) if dev else None,
     }  # fmt: skip
     if len(densities) > 1 and k is not None:

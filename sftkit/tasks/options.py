@@ -17,6 +17,7 @@ _ABOUT = {
     "paper_compat": ("dep",),
     "stride": ("qa",),
     "max_lines": ("mlm", "clm"),
+    "pack": ("mlm", "clm"),
     "streaming": ("mlm", "clm"),
 }
 #: What the columns of a table hold, in the order of ``columns``.
@@ -39,6 +40,8 @@ class TaskOptions:
         paper_compat: score as the paper's code does.
         stride: tokens that two windows of one passage share.
         max_lines: of each text only so many lines, from its beginning, blank ones not counted; None: all.
+        pack: windows of text are full, and run on from line to line; otherwise each has tokens of one line only. It
+            holds for the text that is learned from and for that which is scored.
         streaming: read data sets on the hub as streams, without fetching them. Changes nothing of what is learned.
     """
 
@@ -49,6 +52,7 @@ class TaskOptions:
     paper_compat: bool = False
     stride: int = 128
     max_lines: int | None = None
+    pack: bool = True
     streaming: bool = False
 
     @property
@@ -75,7 +79,8 @@ def check_options(options: TaskOptions, objective: str) -> None:
     for field in fields(options):
         if getattr(options, field.name) != field.default and objective not in _ABOUT[field.name]:
             named = " and ".join(f"--{name}" for name in _ABOUT[field.name])
-            raise SettingsError(f"--{field.name.replace('_', '-')} is about {named}, not --{objective}.")
+            option = f"{'no-' if field.default is True else ''}{field.name.replace('_', '-')}"
+            raise SettingsError(f"--{option} is about {named}, not --{objective}.")
     if options.columns and len(options.columns) != len(COLUMNS[objective]):
         raise SettingsError(
             f"--columns {','.join(options.columns)}: name {len(COLUMNS[objective])} columns, those of "
