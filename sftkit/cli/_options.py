@@ -109,6 +109,14 @@ MaxLines = Annotated[
         "--max-lines", metavar="N", min=1, help="mlm, clm: the first N lines of each text.", rich_help_panel=_DATA
     ),
 ]
+Pack = Annotated[
+    bool,
+    typer.Option(
+        "--pack/--no-pack",
+        help="mlm, clm: windows full of text, that run on from line to line; or one line at a time.",
+        rich_help_panel=_DATA,
+    ),
+]
 Streaming = Annotated[
     bool,
     typer.Option(
@@ -179,6 +187,7 @@ def task_options(
     scheme: str | None,
     stride: int,
     max_lines: int | None,
+    pack: bool,
     streaming: bool,
     objective: str,
     data: Sequence[str] = (),
@@ -198,6 +207,7 @@ def task_options(
             scheme=scheme,
             stride=stride,
             max_lines=max_lines,
+            pack=pack,
             streaming=streaming,
         )
         check_options(options, objective)

@@ -20,7 +20,7 @@ def header(plan: Plan) -> list[str]:
         f"{plan.objective} on {plan.base}, {plan.method}: K = {sizes} ({shares} of {plan.backbone:,}), "
         f"head {plan.head:,}",
         f"  frozen: {plan.frozen}; {_render.counted(plan.train, 'example')}, {plan.dev:,} to choose "
-        f"the best step on; {_steps(plan)} of {plan.batch_size} ({_epochs(plan)})",
+        f"the best step on; {_steps(plan)} of {plan.batch_size}{_tokens(plan)}, {_epochs(plan)}",
         f"  on {plan.device}{_processes(plan)}",
         *(f"  memory, {phase}: {_memory(needed)}" for phase, needed in plan.memory.items()),
     ]
@@ -72,6 +72,10 @@ def _phase(phase: str, steps: int, forecast: Forecast) -> str:
 
 def _seconds(seconds: float | None) -> str:
     return f"{seconds:.3g} s" if seconds is not None else "?"
+
+
+def _tokens(plan: Plan) -> str:
+    return f" ({_render.counted(plan.tokens, 'token')})" if plan.tokens else ""
 
 
 def _steps(plan: Plan) -> str:

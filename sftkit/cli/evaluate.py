@@ -65,6 +65,7 @@ def evaluate(
     scheme: _options.Scheme = None,
     stride: _options.Stride = 128,
     max_lines: _options.MaxLines = None,
+    pack: _options.Pack = True,
     streaming: _options.Streaming = False,
     device: _options.Device = "auto",
     force: Annotated[bool, typer.Option("--force", help="Add SFTs to another base than theirs.")] = False,
@@ -86,7 +87,7 @@ def evaluate(
     )
     options = _options.task_options(
         map_label, columns, subtypes=subtypes, decode=decode, paper_compat=paper_compat, scheme=scheme,
-        stride=stride, max_lines=max_lines, streaming=streaming, objective=objective, data=data,
+        stride=stride, max_lines=max_lines, pack=pack, streaming=streaming, objective=objective, data=data,
     )  # fmt: skip
     _options.check_device(device)
     request = Request(objective, data, model, sfts or [], each, against or [], predictions, csv)

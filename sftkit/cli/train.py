@@ -169,12 +169,9 @@ def train(
     temperature: Annotated[
         float | None,
         typer.Option(
-            "--temperature", help="T: a file of n lines is drawn in proportion to n^(1/T).  Default: 1, all lines once."
+            "--temperature", help="T: a file of n examples is drawn in proportion to n^(1/T).  Default: 1, all once."
         ),
     ] = None,
-    pack: Annotated[
-        bool, typer.Option("--pack", help="mlm, clm: join lines in training windows; scored line by line all the same.")
-    ] = False,
     accumulate: Annotated[int | None, typer.Option("--accumulate", help="Batches a step.  Default: 1.")] = None,
     precision: Annotated[str, typer.Option("--precision", metavar="f32|bf16|f16", help="Of the computation.")] = "f32",
     base_dtype: Annotated[
@@ -208,6 +205,7 @@ def train(
     scheme: _options.Scheme = None,
     stride: _options.Stride = 128,
     max_lines: _options.MaxLines = None,
+    pack: _options.Pack = True,
     streaming: _options.Streaming = False,
     config: _options.Config = None,
     values: Annotated[str, typer.Option("--values", metavar="f32|bf16|f16", help="How φ is stored.")] = "f32",
@@ -234,7 +232,7 @@ def train(
     )
     options = _options.task_options(
         map_label, columns, subtypes=subtypes, decode=decode, paper_compat=paper_compat, scheme=scheme,
-        stride=stride, max_lines=max_lines, streaming=streaming, objective=objective,
+        stride=stride, max_lines=max_lines, pack=pack, streaming=streaming, objective=objective,
     )  # fmt: skip
     for option, value in (("--precision", precision), ("--values", values)):
         if value not in ("f32", "bf16", "f16"):
@@ -254,7 +252,7 @@ def train(
         "phase1_steps": phase1_steps, "phase1_epochs": phase1_epochs, "freeze": tuple(freeze) if freeze else None,
         "train_norms": train_norms,
         "max_length": max_length, "lr": lr, "l1": l1, "l0": l0, "eval_every": eval_every, "accumulate": accumulate,
-        "temperature": temperature, "pack": pack, "precision": precision, "seed": seed,
+        "temperature": temperature, "precision": precision, "seed": seed,
         "device": _options.check_device(device), "dev": tuple(dev) if dev else None,
     }  # fmt: skip
     if len(densities) > 1 and k is not None:

@@ -79,7 +79,7 @@ class Evaluation:
 
     Attributes:
         data: the sources.
-        examples: how many sentences, lines, pairs or questions.
+        examples: how many sentences, windows of text, pairs or questions.
         metrics: by name, in lower case; shares are between 0 and 1.
         intervals: the 95 % bootstrap interval of each metric.
         details: more that the objective has to say, such as a confusion matrix.

@@ -43,7 +43,7 @@ class Scores:
 
     Attributes:
         metrics: by name, in lower case; shares are between 0 and 1.
-        examples: how many sentences, lines, pairs or questions they are of.
+        examples: how many sentences, windows of text, pairs or questions they are of.
         tally: the counts that the metrics follow from.
         details: more that is of use, such as a confusion matrix; plain lists, dictionaries and numbers.
         notes: what the user may want to know of how the data was read.
@@ -183,6 +183,15 @@ class Objective(ABC):
         """What the user may want to know of features that were made of rows; nothing by default."""
         del rows, features
         return ()
+
+    def tokens(self, features: Any) -> int:
+        """Real tokens in all of them, special ones included."""
+        count = 0
+        for ids in features.select_columns("input_ids").with_format("arrow")[:]["input_ids"].chunks:
+            while hasattr(ids.type, "value_type"):  # a list; a parser's are lists of windows
+                ids = ids.flatten()
+            count += len(ids)
+        return count
 
     @abstractmethod
     def collator(self, tokenizer: PreTrainedTokenizerBase, seed: int) -> Collator:

@@ -1,8 +1,9 @@
 """``--clm``: causal language modelling on plain text, one sentence or paragraph a line.
 
-Every token but a window's first is predicted from those before it in the window. Whether a line begins or ends with a
-special token is the tokenizer's own choice. Batches are padded on the right, with no token of their own: many causal
-models have none, and what stands there is neither attended to nor predicted.
+Every token but a window's first is predicted from those before it in the window, those between lines included: where a
+line ends is learned, too. Whether a window begins or ends with a special token is the tokenizer's own choice. Batches
+are padded on the right, with no token of their own: many causal models have none, and what stands there is neither
+attended to nor predicted.
 """
 
 from __future__ import annotations
@@ -10,13 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from sftkit.tasks.base import IGNORED, Collator, Evaluator, loss_by_window, with_rows
-from sftkit.tasks.tally import Tally, mean_loss
-from sftkit.tasks.text import Corpus, LanguageObjective, TokenExamples
+from sftkit.tasks.text import Corpus, LanguageObjective, TextEvaluator
 
 
 class CausalLM(LanguageObjective):
@@ -37,14 +36,11 @@ class CausalLM(LanguageObjective):
     def evaluator(self, rows: Corpus, tokenizer: PreTrainedTokenizerBase, max_length: int, seed: int) -> Evaluator:
         """Scores loss and perplexity."""
         del seed
-        return CausalEvaluator(self.features(rows, tokenizer, max_length), len(rows))
+        return CausalEvaluator(self.features(rows, tokenizer, max_length))
 
 
-class CausalEvaluator(Evaluator):
-    """Mean loss over all predicted tokens of a text, and its exponential, the perplexity."""
-
-    def __init__(self, windows: TokenExamples, examples: int) -> None:
-        self._windows, self.examples, self._lengths = windows, examples, windows.lengths()
+class CausalEvaluator(TextEvaluator):
+    """Scores all tokens but the windows' first ones."""
 
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[tuple[float, int]]:
         """(summed loss in nats, predicted tokens) of each window."""
@@ -54,10 +50,6 @@ class CausalEvaluator(Evaluator):
             for i, each in zip(indices, loss_by_window(model, batch), strict=True):
                 result[i] = each
         return result
-
-    def tally(self, predicted: Sequence[Any]) -> Tally:
-        """The same, as counts."""
-        return Tally(np.array(predicted, np.float64).reshape(-1, 2), mean_loss)
 
 
 def _batch(windows: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:

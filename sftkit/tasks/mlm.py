@@ -1,8 +1,8 @@
 """``--mlm``: masked language modelling on plain text, one sentence or paragraph a line.
 
-15 % of the tokens are masked (80 % [MASK], 10 % random, 10 % kept: Devlin et al. 2019): in training anew each time
-that a line is drawn, in evaluation the same way every time. Which ones depends on the seed, the line's place and how
-often it was drawn before, never on the batch.
+15 % of the tokens are masked (80 % [MASK], 10 % random, 10 % kept: Devlin et al. 2019), special tokens never, those
+between lines included: in training anew each time that a window is drawn, in evaluation the same way every time. Which
+ones depends on the seed, the window's place and how often it was drawn before, never on the batch.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from transformers import (
 
 from sftkit.errors import CheckpointError
 from sftkit.tasks.base import IGNORED, Collator, Evaluator, loss_by_window, with_rows
-from sftkit.tasks.tally import Tally, mean_loss
-from sftkit.tasks.text import Corpus, LanguageObjective, TokenExamples
+from sftkit.tasks.text import Corpus, LanguageObjective, TextEvaluator, TokenExamples
 
 MASKED_SHARE = 0.15
 
@@ -42,7 +41,7 @@ class MaskedLM(LanguageObjective):
 
     def evaluator(self, rows: Corpus, tokenizer: PreTrainedTokenizerBase, max_length: int, seed: int) -> Evaluator:
         """Scores loss and perplexity under masks that are fixed here."""
-        return MaskedEvaluator(self.features(rows, tokenizer, max_length), len(rows), tokenizer, seed)
+        return MaskedEvaluator(self.features(rows, tokenizer, max_length), tokenizer, seed)
 
 
 class MaskingCollator:
@@ -57,13 +56,12 @@ class MaskingCollator:
         return _padded([self._mask(each["input_ids"], self._seed, each["place"]) for each in features], self._pad)
 
 
-class MaskedEvaluator(Evaluator):
-    """Mean loss over all masked tokens of a text, and its exponential, the perplexity."""
+class MaskedEvaluator(TextEvaluator):
+    """Scores the tokens that are masked."""
 
-    def __init__(self, windows: TokenExamples, examples: int, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
-        self._windows, self.examples, self._seed = windows, examples, seed
-        self._mask, self._pad = _Masker(tokenizer), DataCollatorWithPadding(tokenizer)
-        self._lengths = windows.lengths()
+    def __init__(self, windows: TokenExamples, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
+        super().__init__(windows)
+        self._mask, self._pad, self._seed = _Masker(tokenizer), DataCollatorWithPadding(tokenizer), seed
 
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[tuple[float, int]]:
         """(summed loss in nats, masked tokens) of each window."""
@@ -72,10 +70,6 @@ class MaskedEvaluator(Evaluator):
             for i, each in zip(indices, loss_by_window(model, self._batch(indices)), strict=True):
                 result[i] = each
         return result
-
-    def tally(self, predicted: Sequence[Any]) -> Tally:
-        """The same, as counts."""
-        return Tally(np.array(predicted, np.float64).reshape(-1, 2), mean_loss)
 
     def _batch(self, indices: list[int]) -> dict[str, torch.Tensor]:
         return _padded([self._mask(self._windows[i]["input_ids"], self._seed, i) for i in indices], self._pad)

@@ -18,6 +18,7 @@ _ABOUT = {
     "scheme": ("ner",),
     "stride": ("qa",),
     "max_lines": ("mlm", "clm"),
+    "pack": ("mlm", "clm"),
     "streaming": ("mlm", "clm"),
 }
 #: What the columns of a table hold, in the order of ``columns``.
@@ -45,6 +46,8 @@ class TaskOptions:
         scheme: one of ``SCHEMES``; None: "strict", or with ``paper_compat`` "conlleval".
         stride: tokens that two windows of one passage share.
         max_lines: of each text only so many lines, from its beginning, blank ones not counted; None: all.
+        pack: windows of text are full, and run on from line to line; otherwise each has tokens of one line only. It
+            holds for the text that is learned from and for that which is scored.
         streaming: read data sets on the hub as streams, without fetching them. Changes nothing of what is learned.
     """
 
@@ -56,6 +59,7 @@ class TaskOptions:
     scheme: str | None = None
     stride: int = 128
     max_lines: int | None = None
+    pack: bool = True
     streaming: bool = False
 
     @property
@@ -87,7 +91,8 @@ def check_options(options: TaskOptions, objective: str) -> None:
     for field in fields(options):
         if getattr(options, field.name) != field.default and objective not in _ABOUT[field.name]:
             named = " and ".join(f"--{name}" for name in _ABOUT[field.name])
-            raise SettingsError(f"--{field.name.replace('_', '-')} is about {named}, not --{objective}.")
+            option = f"{'no-' if field.default is True else ''}{field.name.replace('_', '-')}"
+            raise SettingsError(f"--{option} is about {named}, not --{objective}.")
     if options.columns and len(options.columns) != len(COLUMNS[objective]):
         raise SettingsError(
             f"--columns {','.join(options.columns)}: name {len(COLUMNS[objective])} columns, those of "

@@ -1,8 +1,8 @@
 """Plain text for the language objectives, one sentence or paragraph a line: tokenised as it is read, never kept whole.
 
-Lines longer than the window are split; short ones are packed only if that is asked for. Where lines come from says
-:mod:`sftkit.tasks.lines`. All of the text is tokenised before training begins. Not covered: training on a stream while
-it is read, and mixing streams on the fly.
+Where lines come from says :mod:`sftkit.tasks.lines`, and what windows they make :mod:`sftkit.tasks.text_windows`. All
+of the text is tokenised before training begins. Not covered: training on a stream while it is read, and mixing streams
+on the fly.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from sftkit.errors import DataError
-from sftkit.tasks.base import Objective
+from sftkit.tasks.base import Evaluator, Objective
 from sftkit.tasks.lines import Lines
 from sftkit.tasks.sources import number_held_out
-from sftkit.tasks.tokens import Cutter, Line, Windows, kept_windows
-
-_TOLD = 1000  # lines
+from sftkit.tasks.tally import Tally, mean_loss
+from sftkit.tasks.text_windows import Windows, windows
+from sftkit.tasks.tokens import Encoder, Tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,48 +62,32 @@ class Text:
         count = number_held_out(total, self.share, self.lines.source)
         return np.sort(np.random.default_rng(self.seed).choice(total, count, replace=False)).astype(np.int64)
 
-    def windows(self, cutter: Cutter) -> Windows:
-        """The windows of all the source's lines, whichever are meant."""
-        key = ["lines", self.lines.key, cutter.key]
-        made = kept_windows(key, lambda: (line for batch in self.lines.batches() for line in cutter.lines(batch)))
-        self.lines.total = made.lines
-        return made
-
-    def packed(self, cutter: Cutter) -> Windows:
-        """The lines that are meant, packed into windows."""
-        lines, among = self.windows(cutter), frozenset(self.some.tolist())
-        key = ["packed", self.lines.key, cutter.key, self.inside, sorted(among)]
-        return kept_windows(
-            key, lambda: cutter.pack(line for i, line in enumerate(self._walk(lines)) if (i in among) == self.inside)
-        )
-
-    def _walk(self, windows: Windows) -> Iterator[Line]:
-        for done, line in enumerate(windows.walk()):
-            if done % _TOLD == 0:
-                self.lines.watch(f"packing {self.lines.source}", done, done / windows.lines)
-            yield line
+    def windows(self, encoder: Encoder, **shape: Any) -> Windows:
+        """The windows of the lines that are meant."""
+        tokens = Tokens(self.lines, encoder)  # before the share is asked for: then it is known how many lines there are
+        return windows(tokens, self.some, inside=self.inside, **shape)
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """The lines of several sources, one source after the other; and whether they are trained on packed."""
+    """The lines of several sources, one source after the other."""
 
     parts: tuple[Text, ...]
-    pack: bool = False
 
     def __len__(self) -> int:
         return sum(map(len, self.parts))
 
-    def packed(self) -> Corpus:
-        """The same, to be packed into windows."""
-        return replace(self, pack=True)
-
 
 class TokenExamples(Dataset[dict[str, Any]]):
-    """``input_ids`` of windows, and each one's ``place``, one part after the other; read from disk when asked for."""
+    """``input_ids`` of windows, and each one's ``place``, one part after the other; read from disk when asked for.
 
-    def __init__(self, parts: Sequence[_Chosen]) -> None:
+    Attributes:
+        tokens: in all of them, special tokens included.
+    """
+
+    def __init__(self, parts: Sequence[Windows]) -> None:
         self._parts, self._ends = parts, list(accumulate(map(len, parts)))
+        self.tokens = sum(part.total for part in parts)
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -114,27 +98,11 @@ class TokenExamples(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         part = bisect_right(self._ends, index)
         within = index - self._ends[part] + len(self._parts[part])
-        return {"input_ids": self._parts[part][within].tolist(), "place": index}
+        return {"input_ids": self._parts[part][within], "place": index}
 
-    def lengths(self) -> list[int]:
-        """Tokens of each window."""
-        return [len(example["input_ids"]) for example in self]
-
-
-class _Chosen:
-    """Those windows that are, or are not, among some."""
-
-    def __init__(self, windows: Windows, some: NDArray[np.int64], *, inside: bool) -> None:
-        self._windows, self._some, self._inside = windows, some, inside
-        self._before = some - np.arange(len(some))  # how many that are not come before each that is
-
-    def __len__(self) -> int:
-        return len(self._some) if self._inside else len(self._windows) - len(self._some)
-
-    def __getitem__(self, index: int) -> NDArray[np.int32]:
-        return self._windows[
-            int(self._some[index] if self._inside else index + np.searchsorted(self._before, index, side="right"))
-        ]
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each window, ``[windows]``."""
+        return np.concatenate([part.lengths() for part in self._parts])
 
 
 class LanguageObjective(Objective):
@@ -150,13 +118,13 @@ class LanguageObjective(Objective):
 
     def joined(self, parts: Sequence[Corpus]) -> Corpus:
         """Several corpora, one after the other."""
-        return replace(parts[0], parts=tuple(text for corpus in parts for text in corpus.parts))
+        return Corpus(tuple(text for corpus in parts for text in corpus.parts))
 
     def held_out(self, rows: Corpus, share: float, seed: int, source: str) -> tuple[Corpus, Corpus]:
-        """As the base class has it, from each source of its own."""
+        """As the base class has it, lines from each source of its own."""
         del source
         training, dev = (
-            replace(rows, parts=tuple(replace(text, share=share, seed=seed, inside=inside) for text in rows.parts))
+            Corpus(tuple(replace(text, share=share, seed=seed, inside=inside) for text in rows.parts))
             for inside in (False, True)
         )
         return training, dev
@@ -167,16 +135,30 @@ class LanguageObjective(Objective):
         Raises:
             DataError: if the tokenizer finds no tokens, or too few, in all of the text.
         """
-        cutter = Cutter(tokenizer, max_length, self.shortest)
-        found = TokenExamples([_chosen(text, cutter, pack=rows.pack) for text in rows.parts])
+        encoder = Encoder(tokenizer)
+        shape = {"full": self.options.pack, "max_length": max_length, "shortest": self.shortest}
+        found = TokenExamples([text.windows(encoder, **shape) for text in rows.parts])
         if len(found) == 0:
             least = f"{self.shortest} tokens" if self.shortest > 1 else "a token"
-            raise DataError(f"{rows.parts[0].lines.source}: no line has {least}: there is nothing to predict.")
+            where = "the text has not" if self.options.pack else "no line has"
+            raise DataError(f"{rows.parts[0].lines.source}: {where} {least}: there is nothing to predict.")
         return found
 
+    def tokens(self, features: TokenExamples) -> int:
+        """In all windows."""
+        return features.tokens
 
-def _chosen(text: Text, cutter: Cutter, *, pack: bool) -> _Chosen:
-    if pack:
-        return _Chosen(text.packed(cutter), np.zeros(0, np.int64), inside=False)
-    windows = text.windows(cutter)
-    return _Chosen(windows, windows.of_lines(text.some), inside=text.inside)
+
+class TextEvaluator(Evaluator):
+    """Mean loss over all tokens of a text that are predicted, and its exponential, the perplexity.
+
+    Its examples are windows; what is predicted of one is (summed loss in nats, tokens that were predicted).
+    """
+
+    def __init__(self, windows: TokenExamples) -> None:
+        self._windows, self.examples = windows, len(windows)
+        self._lengths: Sequence[int] = windows.lengths().tolist()
+
+    def tally(self, predicted: Sequence[Any]) -> Tally:
+        """The same, as counts."""
+        return Tally(np.array(predicted, np.float64).reshape(-1, 2), mean_loss)

@@ -56,8 +56,6 @@ def check(made: Settings) -> None:
     if made.method not in METHODS:
         raise SettingsError(f"--method is {made.method!r}; known are {', '.join(METHODS)}.")
     check_options(made.options, made.objective)
-    if made.pack and made.objective not in ("mlm", "clm"):
-        raise SettingsError(f"--pack joins lines of text, for --mlm and --clm; this is --{made.objective}.")
     check_streams(made.options, [*made.data, *made.dev, *(source.data for source in made.sources)])
     _check_sources(made)
     _check_method(made)

@@ -18,12 +18,13 @@ class Plan:
         maskable: of those, parameters that may move.
         head: parameters of the head, fully tuned.
         frozen: what is frozen, in words.
-        train, dev: examples to learn from, and to choose the best step on.
+        train, dev: examples to learn from, and to choose the best step on; of plain text, windows.
         steps1, steps2: optimizer steps of the two phases; steps1 is 0 where a method has no phase 1.
         rounds: how often phase 1 is done, with steps1 each.
         epochs1, epochs2: how often the steps of each phase go through the training data.
         eval_every: steps between evaluations; there is one before the first step and one at the end, too.
         batch_size: sequences an optimizer step, in all processes.
+        tokens: real tokens an optimizer step, in all processes, on average; special tokens included.
         device: where it is computed.
         processes: how many compute it.
         memory: phase -> what for -> bytes that a process should need beside activations, for the largest SFT.
@@ -44,6 +45,7 @@ class Plan:
     steps1: int
     steps2: int
     batch_size: int
+    tokens: int = 0
     rounds: int = 1
     device: str = "cpu"
     processes: int = 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from operator import mul
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ from sftkit.training.checks import TWO_PHASES
 from sftkit.training.masks import avoided_by, biases, positions_of
 from sftkit.training.movable import Movable, default_k, freeze
 from sftkit.training.observer import Observer, Plan
-from sftkit.training.order import Order
+from sftkit.training.order import Order, shares
 from sftkit.training.ranks import world
 from sftkit.training.selection import Selection
 from sftkit.training.settings import Settings
@@ -76,7 +77,7 @@ class Prepared:
             rows, dev = [training for training, _ in split], [held_out for _, held_out in split]
         # under an SFT each, sources are scored one by one
         self.dev_rows = dev if settings.sources else [objective.joined(dev)]
-        self.train_rows = [each.packed() for each in rows] if settings.pack else rows
+        self.train_rows = rows
         apart = settings.dev or objective.new_labels
         labelled = self.train_rows if apart else [*self.train_rows, *dev]
         self.objective = objective.with_labels(objective.labels_in(objective.joined(labelled)))
@@ -241,8 +242,8 @@ class Prepared:
             maskable=self.movable.size,
             head=sum(tensor.numel() for tensor in self.head().values()),
             frozen=self.movable.frozen,
-            train=sum(len(rows) for rows in self.train_rows),
-            dev=sum(len(rows) for rows in self.dev_rows),
+            train=sum(map(len, self.train_rows)) if self.objective.is_task else len(self.features),
+            dev=sum(evaluator.examples for evaluator in self.evaluators),
             steps1=steps1,
             steps2=steps2,
             epochs1=steps1 / epoch,
@@ -250,11 +251,20 @@ class Prepared:
             eval_every=settings.eval_every,
             rounds=settings.iterations,
             batch_size=self._per_step(),
+            tokens=self._tokens(),
             bf16_faster=settings.precision == "f32" and has_bf16(self.model.device),
             device=str(self.model.device),
             processes=world(),
             **self._costs(max(sizes)),
         )
+
+    def _tokens(self) -> int:
+        """Real tokens an optimizer step, on average: each source's mean, as often as it is drawn."""
+        counts = map(self.objective.tokens, self.features.datasets)
+        means = [count / size for count, size in zip(counts, self.order.sizes, strict=True)]
+        drawn = shares(self.order.sizes, self.settings.temperature)
+        mean = sum(map(mul, means, drawn), 0.0) / sum(drawn)
+        return round(mean * self.settings.batch_size * self.settings.accumulate * world())
 
     def _costs(self, k: int) -> dict[str, Any]:
         """Expected memory, and what processes send each other."""

@@ -95,7 +95,6 @@ class Settings:
         eval_every: steps between evaluations; there is always one at the end.
         held_out: share of each source to choose the best step on, at most 10,000 examples.
         temperature: sources of n examples are drawn in proportion to n^(1/T).
-        pack: lines of text are joined into windows, as many as fit.
         freeze: regular expressions of canonical names that must not move.
         train_norms: normalisation layers may move.
         seed: of the head, the order of the data, masks and dropout.
@@ -128,7 +127,6 @@ class Settings:
     eval_every: int = 1000
     held_out: float = 0.05
     temperature: float = 1.0
-    pack: bool = False
     freeze: tuple[str, ...] = ()
     train_norms: bool = False
     seed: int = 42

@@ -19,6 +19,7 @@ from sftkit.evaluation.run import Scoring, evaluate
 from sftkit.format.files import SftFile, write
 from sftkit.tasks.lines import Lines
 from sftkit.tasks.options import TaskOptions
+from sftkit.tasks.pieces import Piece
 from sftkit.training.lottery import learn
 from sftkit.training.settings import Settings, settings_for
 from tests.cli.run import sftkit
@@ -53,7 +54,7 @@ def test_the_first_lines_are_a_shorter_file(tmp_path: Path, pico_base: Path, cor
     made = [SftFile(tmp_path / f"{name}.sft") for name in ("short", "first")]
     values = [{name: sft.entries(name)[1].tolist() for name in sft.names} for sft in made]
     assert values[0] == values[1]
-    assert made[1].metadata.training["options"] == {"max_lines": 40}
+    assert made[1].metadata.training["options"] == {"max_lines": 40, "pack": True}
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,7 @@ def test_the_first_lines_are_a_shorter_file(tmp_path: Path, pico_base: Path, cor
         (("--pos", "hf://o/n", "--streaming"), "about --mlm and --clm"),
         (("--pos", "x.conllu", "--max-lines", "5"), "about --mlm and --clm"),
         (("--mlm", "x.txt", "--max-lines", "0"), "--max-lines"),
+        (("--pos", "x.conllu", "--no-pack"), "--no-pack is about --mlm and --clm, not --pos"),
     ],
 )
 def test_what_makes_no_sense_is_wrong_usage(arguments: tuple[str, ...], says: str, pico_base: Path) -> None:
@@ -84,7 +86,7 @@ def test_training_and_scoring_read_a_stream_to_its_end_once(
 ) -> None:
     batches, ended = Lines.batches, []
 
-    def counted(lines: Lines) -> Iterator[list[str]]:
+    def counted(lines: Lines) -> Iterator[list[Piece]]:
         yield from batches(lines)
         ended.append(lines.source)
 

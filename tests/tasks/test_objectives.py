@@ -11,6 +11,7 @@ from transformers import AutoModelForTokenClassification, BertConfig, PreTrained
 
 from sftkit.errors import DataError
 from sftkit.tasks.mlm import MaskedLM
+from sftkit.tasks.options import TaskOptions
 from sftkit.tasks.pos import PartOfSpeech, TagEvaluator
 from sftkit.tasks.words import word_windows
 from tests import pico
@@ -34,7 +35,7 @@ def test_the_masks_of_an_evaluation_follow_the_seed(corpus: Path) -> None:
 
 def test_lines_longer_than_the_window_are_split_and_nothing_is_lost(tmp_path: Path) -> None:
     (tmp_path / "long.txt").write_text("ta " * 100 + "\n\n  \nmi\n")
-    tokenizer, objective = pico.make_tokenizer(), MaskedLM()
+    tokenizer, objective = pico.make_tokenizer(), MaskedLM(TaskOptions(pack=False))
     features = objective.features(objective.read([str(tmp_path / "long.txt")]), tokenizer, 16)
     windows = [example["input_ids"] for example in features]
     pieces = [token for ids in windows for token in ids if token not in tokenizer.all_special_ids]

@@ -1,4 +1,4 @@
-"""Text of any size: read line by line, tokenised once, and cut into windows as the tokenizer itself would."""
+"""Text of any size: read line by line, tokenised once, and cut into windows, here of one line each."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import normalizers
 
-from sftkit.errors import CheckpointError, DataError
+from sftkit.errors import DataError
 from sftkit.tasks.clm import CausalLM
 from sftkit.tasks.lines import Lines
 from sftkit.tasks.mlm import MaskedLM
-from sftkit.tasks.options import NO_OPTIONS
+from sftkit.tasks.options import NO_OPTIONS, TaskOptions
+from sftkit.tasks.pieces import Piece
 from sftkit.tasks.text import LanguageObjective
-from sftkit.tasks.tokens import Cutter
+from sftkit.tasks.tokens import Encoder
 from tests import pico
 
 
@@ -31,8 +32,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "sftkit"
 
 
+LINE_BY_LINE = TaskOptions(pack=False)
+
+
 def windows(*paths: Path, objective: LanguageObjective | None = None, length: int = 16) -> list[list[int]]:
-    made = objective or MaskedLM()
+    made = objective or MaskedLM(LINE_BY_LINE)
     rows = made.read([str(path) for path in paths])
     return [example["input_ids"] for example in made.features(rows, pico.make_tokenizer(), length)]
 
@@ -65,7 +69,7 @@ def test_text_is_read_from_the_column_of_a_table(ending: str, tmp_path: Path) ->
     path = tmp_path / f"text.{ending}"
     table = Dataset.from_dict({"id": [1, 2, 3, 4], "text": ["ta mi", " ", "lo su", None]})
     {"csv": table.to_csv, "jsonl": table.to_json, "parquet": table.to_parquet}[ending](str(path))
-    assert list(Lines(str(path), NO_OPTIONS).batches()) == [["ta mi", "lo su"]]
+    assert list(Lines(str(path), NO_OPTIONS).batches()) == [[Piece("ta mi", ends=True), Piece("lo su", ends=True)]]
 
 
 def test_a_table_without_text_is_an_error(tmp_path: Path) -> None:
@@ -87,14 +91,14 @@ def test_a_line_that_is_not_utf8_is_named(tmp_path: Path) -> None:
 
 def test_a_second_run_does_not_tokenise_again(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "x.txt", "ta mi", "lo")
-    first = windows(path)
-    monkeypatch.setattr(Cutter, "lines", None)
-    assert windows(path.rename(tmp_path / "elsewhere.txt")) == first
+    first = windows(path, objective=MaskedLM())
+    monkeypatch.setattr(Encoder, "parts", None)
+    assert windows(path.rename(tmp_path / "elsewhere.txt"), objective=MaskedLM()) == first
     assert len([folder for folder in cache.iterdir() if folder.is_dir()]) == 1
 
 
 def test_another_process_finds_the_same_tokens(tmp_path: Path, cache: Path) -> None:
-    windows(write(tmp_path / "x.txt", "ta mi", "lo"))
+    windows(write(tmp_path / "x.txt", "ta mi", "lo"), objective=MaskedLM())
     program = (
         "import sys; from sftkit.tasks.mlm import MaskedLM; from tests import pico; "
         "MaskedLM().features(MaskedLM().read([sys.argv[1]]), pico.make_tokenizer(), 16)"
@@ -104,17 +108,30 @@ def test_another_process_finds_the_same_tokens(tmp_path: Path, cache: Path) -> N
     assert len([folder for folder in cache.iterdir() if folder.is_dir()]) == 1
 
 
-def test_other_text_or_another_window_is_tokenised_anew(tmp_path: Path) -> None:
-    assert windows(write(tmp_path / "x.txt", "ta mi")) != windows(write(tmp_path / "x.txt", "mi ta"))
+def test_other_windows_of_the_same_text_are_not_tokenised_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     long = write(tmp_path / "x.txt", "ta " * 20)
+    windows(long)
+    monkeypatch.setattr(Encoder, "parts", None)
     assert [len(windows(long, length=length)) for length in (16, 32)] == [2, 1]
+    assert len(windows(long, objective=MaskedLM(), length=10)) == 3
+
+
+def test_other_text_or_another_separator_is_tokenised_anew(tmp_path: Path) -> None:
+    assert windows(write(tmp_path / "x.txt", "ta mi")) != windows(write(tmp_path / "x.txt", "mi ta"))
+    path, objective, tokenizer = write(tmp_path / "x.txt", "ta", "mi"), MaskedLM(), pico.make_tokenizer()
+    before = objective.features(objective.read([str(path)]), tokenizer, 16)[0]["input_ids"]
+    tokenizer.sep_token = "[UNK]"
+    after = objective.features(objective.read([str(path)]), tokenizer, 16)[0]["input_ids"]
+    assert (before[2], after[2]) == (tokenizer.convert_tokens_to_ids("[SEP]"), tokenizer.unk_token_id)
 
 
 def test_a_text_that_cannot_be_read_to_its_end_leaves_no_tokens(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(lines: Lines) -> Iterator[list[str]]:
-        yield ["ta mi"]
+    def broken(lines: Lines) -> Iterator[list[Piece]]:
+        yield [Piece("ta mi", ends=True)]
         raise DataError("broken")
 
     rows = MaskedLM().read([str(write(tmp_path / "x.txt", "ta mi", "lo"))])
@@ -125,7 +142,7 @@ def test_a_text_that_cannot_be_read_to_its_end_leaves_no_tokens(
 
 
 def test_held_out_lines_are_not_trained_on(tmp_path: Path) -> None:
-    path, objective = write(tmp_path / "x.txt", *(f"ta {'mi ' * i}" for i in range(1, 41))), MaskedLM()
+    path, objective = write(tmp_path / "x.txt", *(f"ta {'mi ' * i}" for i in range(1, 41))), MaskedLM(LINE_BY_LINE)
     training, dev = objective.held_out(objective.read([str(path)]), 0.2, 3, "x")
     tokens = [
         [tuple(example["input_ids"]) for example in objective.features(rows, pico.make_tokenizer(), 16)]
@@ -141,42 +158,6 @@ def test_no_more_than_10000_lines_are_held_out(tmp_path: Path) -> None:
     assert len(dev) == 10_000
 
 
-def test_packed_lines_are_whole_separated_and_all_there(tmp_path: Path) -> None:
-    path, objective, tokenizer = (
-        write(tmp_path / "x.txt", "ta mi", "lo", "su ra ka", "ta " * 40, "en"),
-        MaskedLM(),
-        pico.make_tokenizer(),
-    )
-    packed = objective.features(objective.read([str(path)]).packed(), tokenizer, 16)
-    found = [" ".join(tokenizer.convert_ids_to_tokens(example["input_ids"])) for example in packed]
-    assert found[0] == "[CLS] ta mi [SEP] lo [SEP] su ra ka [SEP]"
-    assert " ".join(found).count("ta") == 41
-    assert max(len(example["input_ids"]) for example in packed) <= 16
-
-
-def test_held_out_lines_are_not_packed(tmp_path: Path) -> None:
-    path, objective, tokenizer = (
-        write(tmp_path / "x.txt", *["ta mi"] * 30, *["lo"] * 30),
-        MaskedLM(),
-        pico.make_tokenizer(),
-    )
-    training, dev = objective.held_out(objective.read([str(path)]), 0.5, 0, "x")
-    packed = objective.features(training.packed(), tokenizer, 16)
-    joined = [token for example in packed for token in tokenizer.convert_ids_to_tokens(example["input_ids"])]
-    scored = objective.features(dev, tokenizer, 16)
-    alone = [" ".join(tokenizer.convert_ids_to_tokens(example["input_ids"])) for example in scored]
-    assert joined.count("ta") == 30 - alone.count("[CLS] ta mi [SEP]")
-    assert set(alone) <= {"[CLS] ta mi [SEP]", "[CLS] lo [SEP]"}
-
-
-def test_packing_needs_a_token_that_separates(tmp_path: Path) -> None:
-    tokenizer = pico.make_tokenizer()
-    tokenizer.sep_token = None
-    rows = MaskedLM().read([str(write(tmp_path / "x.txt", "ta"))]).packed()
-    with pytest.raises(CheckpointError, match="no token that separates"):
-        MaskedLM().features(rows, tokenizer, 16)
-
-
 def test_a_text_of_which_the_tokenizer_knows_nothing_is_an_error(tmp_path: Path) -> None:
     tokenizer = pico.make_tokenizer()
     tokenizer.backend_tokenizer.normalizer = normalizers.Replace("ta", "")
@@ -186,4 +167,4 @@ def test_a_text_of_which_the_tokenizer_knows_nothing_is_an_error(tmp_path: Path)
 
 
 def test_causal_windows_have_two_tokens_or_more(tmp_path: Path) -> None:
-    assert min(map(len, windows(write(tmp_path / "x.txt", "ta mi", "lo"), objective=CausalLM()))) >= 2
+    assert min(map(len, windows(write(tmp_path / "x.txt", "ta mi", "lo"), objective=CausalLM(LINE_BY_LINE)))) >= 2
