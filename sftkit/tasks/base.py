@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 Metrics = dict[str, float]
 Collator = Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]
 
+#: This process's number, how many there are, and what gives the parts of all, one of each.
+Sharing = tuple[int, int, Callable[[dict[int, Any]], Sequence[dict[int, Any]]]]
+
 #: The label of what has none, in torch's cross-entropy.
 IGNORED = -100
 #: The key of a language model's batch that says where its labels are.
@@ -62,12 +65,14 @@ class Evaluator(ABC):
     Attributes:
         examples: how many.
         notes: what the user may want to know of how they were prepared: texts that were cut, rows that were left out.
-        watch: told how many of how many windows were predicted, by those who go through :meth:`batches`.
+        watch: told how many of how many windows were predicted, by those who go through :meth:`by_batch`.
+        sharing: where several processes score together: which of how many this is, and what gives everyone's part.
     """
 
     examples: int
     notes: tuple[str, ...] = ()
     watch: Callable[[int, int], None] | None = None
+    sharing: Sharing | None = None
 
     @abstractmethod
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[Any]:
@@ -87,14 +92,26 @@ class Evaluator(ABC):
         tally = self.tally(predicted)
         return Scores(tally.scores(), self.examples, tally, self.details(predicted), self.notes)
 
-    def batches(self, lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
-        """:func:`batches_by_length`, with word of how far it is."""
-        done = 0
-        for indices in batches_by_length(lengths, batch_size):
-            yield indices
+    def by_batch(
+        self, lengths: Sequence[int], batch_size: int, look: Callable[[list[int]], Sequence[Any]]
+    ) -> list[Any]:
+        """What ``look`` finds of each example or window, in their order; processes that share the work have all of it.
+
+        Args:
+            lengths: of each, so that batches are of similar ones.
+            batch_size: how many at a time.
+            look: gives something of each of some, by their indices; plain Python objects.
+        """
+        found, done = dict[int, Any](), 0
+        number, of, gather = self.sharing or (0, 1, lambda mine: [mine])
+        for batch, indices in enumerate(batches_by_length(lengths, batch_size)):
+            if batch % of == number:
+                found.update(zip(indices, look(indices), strict=True))
             done += len(indices)
             if self.watch is not None:
                 self.watch(done, len(lengths))
+        everywhere = {index: each for some in gather(found) for index, each in some.items()}
+        return [everywhere[index] for index in range(len(lengths))]
 
     def __call__(self, model: PreTrainedModel, batch_size: int) -> Scores:
         """Predict, and score that."""

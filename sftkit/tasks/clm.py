@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase
 
-from sftkit.tasks.base import IGNORED, Collator, Evaluator, loss_by_window, with_rows
+from sftkit.tasks.base import IGNORED, Collator, Evaluator, with_rows
 from sftkit.tasks.text import Corpus, LanguageObjective, TextEvaluator
 
 
@@ -42,14 +42,9 @@ class CausalLM(LanguageObjective):
 class CausalEvaluator(TextEvaluator):
     """Scores all tokens but the windows' first ones."""
 
-    def predict(self, model: PreTrainedModel, batch_size: int) -> list[tuple[float, int]]:
-        """(summed loss in nats, predicted tokens) of each window."""
-        result = [(0.0, 0)] * len(self._windows)
-        for indices in self.batches(self._lengths, batch_size):
-            batch = _batch([self._windows[i]["input_ids"] for i in indices])
-            for i, each in zip(indices, loss_by_window(model, batch), strict=True):
-                result[i] = each
-        return result
+    def batch(self, indices: list[int]) -> dict[str, torch.Tensor]:
+        """Every token with the one that follows."""
+        return _batch([self._windows[i]["input_ids"] for i in indices])
 
 
 def _batch(windows: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:

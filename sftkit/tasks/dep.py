@@ -108,14 +108,17 @@ class ParserEvaluator(Evaluator):
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[Parse]:
         """The model's tree for every sentence."""
         parser = cast(DependencyParser, model)
-        result: dict[int, Parse] = {}
         lengths = [sum(map(len, sentence["input_ids"])) for sentence in self._sentences]
-        for together in self.batches(lengths, batch_size):
+
+        def look(together: list[int]) -> list[Parse]:
+            result: dict[int, Parse] = {}
             for indices in self._apart(together):
                 batch = to_device(self._collate([self._sentences[i] for i in indices]), model)
                 with torch.no_grad():
                     result.update(zip(indices, self._parses(parser, batch), strict=True))
-        return [result[i] for i in range(self.examples)]
+            return [result[i] for i in together]
+
+        return self.by_batch(lengths, batch_size, look)
 
     def tally(self, predicted: Sequence[Any]) -> Tally:
         """(words with the right head, with the right head and relation, words) of each sentence."""

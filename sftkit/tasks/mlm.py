@@ -15,12 +15,11 @@ import torch
 from transformers import (
     AutoModelForMaskedLM,
     DataCollatorWithPadding,
-    PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
 from sftkit.errors import CheckpointError
-from sftkit.tasks.base import IGNORED, Collator, Evaluator, loss_by_window, with_rows
+from sftkit.tasks.base import IGNORED, Collator, Evaluator, with_rows
 from sftkit.tasks.text import Corpus, LanguageObjective, TextEvaluator, TokenExamples
 
 MASKED_SHARE = 0.15
@@ -59,19 +58,14 @@ class MaskingCollator:
 class MaskedEvaluator(TextEvaluator):
     """Scores the tokens that are masked."""
 
+    labelled: ClassVar[float] = MASKED_SHARE
+
     def __init__(self, windows: TokenExamples, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
         super().__init__(windows)
         self._mask, self._pad, self._seed = _Masker(tokenizer), DataCollatorWithPadding(tokenizer), seed
 
-    def predict(self, model: PreTrainedModel, batch_size: int) -> list[tuple[float, int]]:
-        """(summed loss in nats, masked tokens) of each window."""
-        result = [(0.0, 0)] * len(self._windows)
-        for indices in self.batches(self._lengths, batch_size):
-            for i, each in zip(indices, loss_by_window(model, self._batch(indices)), strict=True):
-                result[i] = each
-        return result
-
-    def _batch(self, indices: list[int]) -> dict[str, torch.Tensor]:
+    def batch(self, indices: list[int]) -> dict[str, torch.Tensor]:
+        """Masked as they always are."""
         return _padded([self._mask(self._windows[i]["input_ids"], self._seed, i) for i in indices], self._pad)
 
 

@@ -113,14 +113,18 @@ class AnswerEvaluator(Evaluator):
         """The answer to every question, an exact stretch of its context."""
         best = [(-np.inf, 0, 0)] * self.examples
         nothing = np.full(self.examples, np.inf)
-        for indices in self.batches(self._lengths, batch_size):
+
+        def look(indices: list[int]) -> list[tuple[Any, ...]]:
             windows = [self._windows[i] for i in indices]
             with torch.no_grad():
                 outputs = model(**to_device(padded(windows, self._pad), model))
-            for window, null, *span in zip(windows, *_best_spans(outputs, windows), strict=True):
-                row = window["row"]
-                nothing[row] = min(nothing[row], null)
-                best[row] = max(best[row], _characters(window, *span), key=lambda found: found[0])
+            return list(zip(*_best_spans(outputs, windows), strict=True))
+
+        for i, (null, *span) in enumerate(self.by_batch(self._lengths, batch_size, look)):
+            window = self._windows[i]
+            row = window["row"]
+            nothing[row] = min(nothing[row], null)
+            best[row] = max(best[row], _characters(window, *span), key=lambda found: found[0])
         declined = (nothing > [score for score, *_ in best]) & (not self._answered.all())
         return [Answer("", 0) if no else self._answer(i, *best[i][1:]) for i, no in enumerate(declined)]
 

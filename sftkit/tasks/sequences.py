@@ -176,15 +176,15 @@ class SequenceEvaluator(Evaluator):
 
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[str]:
         """The model's label for every row."""
-        result = [""] * len(self._inputs)
-        for indices in self.batches([len(ids) for ids in self._inputs["input_ids"]], batch_size):
+
+        def look(indices: list[int]) -> list[str]:
             rows = self._inputs[indices]
             batch = dict(self._pad({name: rows[name] for name in self._names}))
             with torch.no_grad():
                 best = model(**to_device(batch, model)).logits.argmax(-1).tolist()
-            for i, label in zip(indices, best, strict=True):
-                result[i] = self.labels[label]
-        return result
+            return [self.labels[label] for label in best]
+
+        return self.by_batch([len(ids) for ids in self._inputs["input_ids"]], batch_size, look)
 
     def tally(self, predicted: Sequence[Any]) -> Tally:
         """(right, predicted, gold) of each class for each example that has a label."""

@@ -7,6 +7,7 @@ on the fly.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,12 +16,13 @@ from itertools import accumulate
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sftkit.errors import DataError
-from sftkit.tasks.base import Evaluator, Objective
+from sftkit.tasks.base import Evaluator, Objective, loss_by_window
 from sftkit.tasks.lines import Lines
 from sftkit.tasks.sources import number_held_out
 from sftkit.tasks.tally import Tally, mean_loss
@@ -149,15 +151,34 @@ class LanguageObjective(Objective):
         return features.tokens
 
 
+#: Logits of a batch that is scored, at most: 2 GB.
+_LOGITS = 1 << 29
+
+
 class TextEvaluator(Evaluator):
     """Mean loss over all tokens of a text that are predicted, and its exponential, the perplexity.
 
     Its examples are windows; what is predicted of one is (summed loss in nats, tokens that were predicted).
     """
 
+    #: About which share of the tokens is predicted.
+    labelled: ClassVar[float] = 1.0
+
     def __init__(self, windows: TokenExamples) -> None:
         self._windows, self.examples = windows, len(windows)
         self._lengths: Sequence[int] = windows.lengths().tolist()
+
+    @abstractmethod
+    def batch(self, indices: list[int]) -> dict[str, torch.Tensor]:
+        """Some windows, as :func:`~sftkit.tasks.base.with_rows` gives them."""
+
+    def predict(self, model: PreTrainedModel, batch_size: int) -> list[tuple[float, int]]:
+        """(Summed loss in nats, predicted tokens) of each window."""
+        classes = getattr(model.get_output_embeddings(), "weight", torch.empty(1)).shape[0]
+        most = max(1, round(_LOGITS / (classes * max(self._lengths, default=1) * self.labelled)))
+        return self.by_batch(
+            self._lengths, min(batch_size, most), lambda indices: loss_by_window(model, self.batch(indices))
+        )
 
     def tally(self, predicted: Sequence[Any]) -> Tally:
         """The same, as counts."""

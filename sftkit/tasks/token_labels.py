@@ -69,13 +69,17 @@ class TokenEvaluator(Evaluator):
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[list[str]]:
         """The model's label for every word of every sentence."""
         result = [[""] * len(tags) for tags in self.gold]
-        for indices in self.batches([len(window.input_ids) for window in self._windows], batch_size):
+
+        def look(indices: list[int]) -> list[list[int]]:
             chosen = [self._windows[i] for i in indices]
             batch = dict(self._pad([{"input_ids": w.input_ids, "labels": [0] * len(w.input_ids)} for w in chosen]))
             del batch["labels"]
             with torch.no_grad():
-                best = model(**to_device(batch, model)).logits.argmax(-1).cpu().numpy()
-            for row, window in zip(best, chosen, strict=True):
-                for word, (first, _) in zip(window.kept, window.spans, strict=True):
-                    result[window.sentence][word] = self.labels[row[first]]
+                best = model(**to_device(batch, model)).logits.argmax(-1).tolist()
+            return [[row[first] for first, _ in window.spans] for row, window in zip(best, chosen, strict=True)]
+
+        found = self.by_batch([len(window.input_ids) for window in self._windows], batch_size, look)
+        for window, labels in zip(self._windows, found, strict=True):
+            for word, label in zip(window.kept, labels, strict=True):
+                result[window.sentence][word] = self.labels[label]
         return result

@@ -13,10 +13,10 @@ from transformers import PreTrainedModel
 from sftkit.errors import SettingsError
 from sftkit.tasks.base import Evaluator, Metrics
 from sftkit.training.observer import Observer
-from sftkit.training.ranks import world
+from sftkit.training.ranks import rank, world
 from sftkit.training.snapshot import Snapshot
 from sftkit.training.sources import SourcesEvaluator
-from sftkit.training.together import agreed, mean
+from sftkit.training.together import agreed, everyones, mean
 
 
 @dataclass
@@ -40,6 +40,12 @@ class Outcome:
     def start(self) -> float | None:
         """The metric's value before the first step; None where it was not scored."""
         return self.history[0][1] if self.history and self.history[0][0] == 0 else None
+
+
+def share(evaluator: Evaluator | SourcesEvaluator, *, alone: bool) -> None:
+    """Have several processes score together, each some of the batches; unless each is to score all of them."""
+    for each in evaluator.evaluators if isinstance(evaluator, SourcesEvaluator) else [evaluator]:
+        each.sharing = (rank(), world(), everyones) if world() > 1 and not alone else None
 
 
 @dataclass

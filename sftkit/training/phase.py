@@ -36,7 +36,7 @@ from sftkit.training.checkpoints import (
     step_of,
     write_json,
 )
-from sftkit.training.judge import Judge, Outcome
+from sftkit.training.judge import Judge, Outcome, share
 from sftkit.training.observer import Observer
 from sftkit.training.order import Draws, Order, derived
 from sftkit.training.ranks import is_first, rank, world
@@ -47,6 +47,8 @@ from sftkit.training.sources import Sourced, SourcesEvaluator, SourceSfts, marke
 from sftkit.training.together import backend
 from sftkit.training.trainer import PhaseTrainer
 
+#: Examples that a GPU scores at a time, at least.
+_SCORED = 64
 #: Processes that make batches while a GPU computes.
 _WORKERS = 2
 
@@ -148,8 +150,10 @@ def _train(phase: Phase, settings: Settings, observer: Observer, outcome: Outcom
             trainer.add_callback(Regularise(phase.regularise))
         if phase.snapshot is not None:
             trainer.add_callback(SetAside(*phase.snapshot, phase.kept))
+        share(phase.evaluator, alone=phase.sharded)  # whose parts all processes gather at each batch
+        scored = max(settings.batch_size, _SCORED) if phase.model.device.type == "cuda" else settings.batch_size
         trainer.judge = Judge(
-            phase.model, phase.evaluator, settings.batch_size, phase.metric, phase.greater, phase.kept, best, observer,
+            phase.model, phase.evaluator, scored, phase.metric, phase.greater, phase.kept, best, observer,
             outcome,
         )  # fmt: skip
         trainer.add_callback(ScoreStart(trainer.judge, phase.start))

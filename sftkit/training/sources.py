@@ -142,12 +142,12 @@ class SourcesEvaluator:
     """
 
     def __init__(self, evaluators: Sequence[Evaluator], sfts: SourceSfts) -> None:
-        self._evaluators, self._sfts = evaluators, sfts
+        self.evaluators, self._sfts = evaluators, sfts
 
     def __call__(self, model: PreTrainedModel, batch_size: int) -> Means:
         """The means."""
         found = []
-        for source, evaluator in enumerate(self._evaluators):
+        for source, evaluator in enumerate(self.evaluators):
             with self._sfts.on(source):
                 found.append(evaluator(model, batch_size).metrics)
         return Means({name: sum(scores[name] for scores in found) / len(found) for name in found[0]})

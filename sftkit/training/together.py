@@ -107,6 +107,13 @@ def anywhere(asked: bool) -> bool:
     return _shared(float(asked), torch.distributed.all_reduce) > 0
 
 
+def everyones(mine: dict[int, Any]) -> list[dict[int, Any]]:
+    """The parts of all processes, in every process."""
+    parts: list[Any] = [None] * world()
+    torch.distributed.all_gather_object(parts, mine)
+    return parts
+
+
 def asked_every() -> int:
     """After how many steps processes ask each other whether to stop: GPUs would wait for it at each of them."""
     return 20 if _several() and torch.distributed.get_backend() != "gloo" else 1
