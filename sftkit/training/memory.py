@@ -27,6 +27,7 @@ class Sizes:
         largest: the largest single one of these.
         head: those that are tuned in full.
         k: entries of φ.
+        untied: those of the input embedding, where an untied output matrix is θ(0) of it.
         width: bytes of one weight of the backbone.
         processes: how many train together.
         fsdp: whether they share out weights, gradients and moments.
@@ -37,6 +38,7 @@ class Sizes:
     largest: int
     head: int
     k: int
+    untied: int = 0
     width: int = _F32
     processes: int = 1
     fsdp: bool = False
@@ -60,7 +62,7 @@ def phase1(sizes: Sizes, settings: Settings) -> Bytes:
     if settings.criterion in ("movement", "fisher"):
         needed["scores"] = _F32 * sizes.maskable
     if settings.l1 or settings.criterion == "movement":
-        needed["θ(0)"] = _F32 * sizes.maskable
+        needed["θ(0)"] = _F32 * (sizes.maskable - (0 if sizes.fsdp else sizes.untied))
     if sizes.fsdp:
         return _shared(needed, sizes)
     return needed | _buckets(sizes, reduced1(sizes, settings))

@@ -268,13 +268,16 @@ class Prepared:
 
     def _costs(self, k: int) -> dict[str, Any]:
         """Expected memory, and what processes send each other."""
-        settings = self.settings
+        settings, untied = self.settings, self.movable.untied
         sizes = memory.Sizes(
             weights=sum(parameter.nbytes for parameter in self.model.parameters()),
             maskable=self.movable.size,
             largest=max(parameter.numel() for parameter in self.movable.maskable.values()),
             head=sum(tensor.numel() for tensor in self.head().values()),
             k=k,
+            untied=self.movable.maskable[untied.input].numel()
+            if untied and untied.input in self.movable.maskable
+            else 0,
             width=_DTYPES[settings.base_dtype].itemsize,
             processes=world(),
             fsdp=settings.fsdp,
