@@ -21,11 +21,14 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from transformers import PreTrainedModel
 
-from sftkit.modeling.backbone import backbone_parameters, flat
-from sftkit.modeling.parametrized import parametrized
+from sftkit.modeling.backbone import backbone_parameters, flat, owners
 
+#: What φ is called among a model's parameters.
+PHI = "phi"
 #: Entries in half precision that are summed in float64 at a time.
 _CHUNK = 1 << 24
+#: Entries whose positions are int64 at a time, as writing wants them.
+_WRITTEN = 1 << 22
 
 
 class _Root(torch.autograd.Function):
@@ -52,7 +55,7 @@ class _Gather(torch.autograd.Function):
     def forward(ctx: Any, root: torch.Tensor, weight: torch.Tensor, delta: SparseDelta) -> torch.Tensor:
         del root
         ctx.delta = delta
-        return weight.view_as(weight)
+        return weight.data  # of the same memory, but no view: what is written there is written between passes
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
@@ -66,8 +69,8 @@ class SparseDelta(nn.Module):
 
     Positions are int32, or int64 if some weight has more than 2^31 elements. ``phi`` is the whole φ of the model.
 
-    As a parametrization its forward takes the frozen weight, which holds θ + φ, and returns the same storage as a
-    function of φ.
+    Its forward takes the frozen weight, which holds θ + φ, and returns the same storage as a function of φ. It is asked
+    for that once; where weights are shared out over processes, it is a parametrization.
     """
 
     def __init__(self, owner: SparsePhi, positions: torch.Tensor, theta: torch.Tensor, part: slice) -> None:
@@ -83,13 +86,13 @@ class SparseDelta(nn.Module):
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         """The weight with θ + φ at the positions, differentiable in φ."""
-        root = self.owner.root()
-        result: torch.Tensor = _Gather.apply(root, weight, self)  # type: ignore[no-untyped-call]  # torch's
+        self.owner.refresh()
+        result: torch.Tensor = _Gather.apply(self.owner.root(), weight, self)  # type: ignore[no-untyped-call]  # torch's
         return result
 
     def gather(self, gradient: torch.Tensor) -> None:
         """Add the loss's gradient of the weight, at the positions, to φ's."""
-        self.owner.gradient()[self.part].add_(gradient.reshape(-1).index_select(0, self.positions))
+        self.owner.add_gradient(self, gradient.reshape(-1))
 
 
 class SparsePhi:
@@ -123,7 +126,7 @@ class SparsePhi:
         for (name, weight), part in zip(self._weights.items(), parts, strict=True):
             where[part] = positions[name].to(device)
             theta[part] = flat(weight).index_select(0, where[part])
-        self._theta, self._size = theta, ends[-1]
+        self._theta, self._positions, self._size = theta, where, ends[-1]
         self.phi = nn.Parameter(torch.zeros(ends[-1], dtype=torch.float32, device=device))
         self.deltas = {
             name: SparseDelta(self, where[part], theta[part], part)
@@ -133,6 +136,7 @@ class SparsePhi:
         self._written = self.phi._version
         self._root: torch.Tensor | None = None
         self._gradient: torch.Tensor | None = None
+        self._gathered: set[SparseDelta] = set()
 
     def _common(self) -> torch.dtype:
         """The weights' dtype; float32, which holds both half precisions, where they are of several."""
@@ -140,19 +144,16 @@ class SparsePhi:
         return found.pop() if len(found) == 1 else torch.float32
 
     def root(self) -> torch.Tensor:
-        """What a weight with φ on it depends on; before it is used, the weights hold θ + φ."""
-        self.refresh()
-        return self._dependent()
+        """What a weight with φ on it depends on. It saves nothing for a backward pass, and so serves all of them."""
+        if self._root is None:
+            with torch.enable_grad():
+                self._root = _Root.apply(self.phi, self)  # type: ignore[no-untyped-call]  # torch's
+        return self._root
 
     def refresh(self) -> None:
         """Write θ + φ if φ may have changed since it was written."""
         if self.stale or self.phi._version != self._written:
             self.write()
-
-    def _dependent(self) -> torch.Tensor:
-        if self._root is None or (torch.is_grad_enabled() and not self._root.requires_grad):
-            self._root = _Root.apply(self.phi, self)  # type: ignore[no-untyped-call]  # torch's
-        return self._root
 
     @torch.no_grad()
     def write(self) -> None:
@@ -166,18 +167,35 @@ class SparsePhi:
 
     def _put(self, values: torch.Tensor) -> None:
         """Write values, ``[K]``, into the weights at φ's positions."""
+        begin = end = 0
         for weight, delta in zip(self._weights.values(), self.deltas.values(), strict=True):
-            flat(weight).index_copy_(0, delta.positions.long(), values[delta.part].to(weight.dtype))
+            if delta.part.stop > end:  # of many weights at a time, as far as memory goes
+                begin, end = delta.part.start, max(delta.part.stop, min(delta.part.start + _WRITTEN, self._size))
+                where = self._positions[begin:end].long()
+            at = where[delta.part.start - begin : delta.part.stop - begin]
+            flat(weight).index_copy_(0, at, values[delta.part].to(weight.dtype))
 
-    def gradient(self) -> torch.Tensor:
-        """φ's gradient in the backward pass that is going on, float32 ``[K]``, to be added to."""
+    def add_gradient(self, delta: SparseDelta, gradient: torch.Tensor) -> None:
+        """Add to φ's gradient in the backward pass that is going on.
+
+        Args:
+            delta: of which weight.
+            gradient: the weight's, flat.
+        """
         if self._gradient is None:
             self._gradient = torch.zeros(self._size, device=self._theta.device)
-        return self._gradient
+        part = self._gradient[delta.part]
+        if delta in self._gathered or gradient.dtype != part.dtype:
+            part.add_(gradient.index_select(0, delta.positions))
+        else:  # without a copy
+            torch.index_select(gradient, 0, delta.positions, out=part)
+        self._gathered.add(delta)
 
     def take_gradient(self) -> torch.Tensor:
-        """φ's gradient once it is whole."""
-        whole, self._gradient = self.gradient(), None
+        """φ's gradient once it is whole, float32 ``[K]``."""
+        whole = self._gradient if self._gradient is not None else torch.zeros(self._size, device=self._theta.device)
+        self._gradient = None
+        self._gathered.clear()
         return whole
 
     @contextmanager
@@ -211,12 +229,50 @@ def sparse_parameters(model: PreTrainedModel, positions: Mapping[str, torch.Tens
     Yields:
         φ.
     """
-    phi = SparsePhi(backbone_parameters(model), positions)
+    parameters = backbone_parameters(model)
+    phi = SparsePhi(parameters, positions)
+    tensors = {name: delta(parameters[name]) for name, delta in phi.deltas.items()}
+    before = model.register_forward_pre_hook(lambda *_: phi.refresh())
     try:
-        with parametrized(model, phi.deltas), phi.written_after_steps():
+        with linked(model, tensors, phi.phi), phi.written_after_steps():
             yield phi
     finally:
+        before.remove()
         phi.restore()
+
+
+@contextmanager
+def linked(model: PreTrainedModel, tensors: Mapping[str, torch.Tensor], phi: nn.Parameter) -> Iterator[None]:
+    """Have the model compute with other tensors than its parameters, of the same memory; afterwards no more.
+
+    The parameters stay registered, under their names and frozen; modules find a tensor of the same name first.
+
+    Args:
+        model: its backbone parameters are frozen inside; its head is left alone.
+        tensors: canonical name -> what to compute with, under every name that the parameter is used by.
+        phi: is registered beside the parameters, as :data:`PHI`.
+    """
+    parameters = backbone_parameters(model)
+    asked = {name: parameter.requires_grad for name, parameter in parameters.items()}
+    places = [(owner, attribute, name) for name in tensors for owner, attribute in owners(model, parameters[name])]
+    for parameter in parameters.values():
+        parameter.requires_grad_(False)
+    for owner, attribute, name in places:
+        vars(owner)[attribute] = tensors[name]
+    model.register_parameter(PHI, phi)
+    try:
+        yield
+    finally:
+        del model._parameters[PHI]
+        for owner, attribute, _ in places:
+            del vars(owner)[attribute]
+        for name, parameter in parameters.items():
+            parameter.requires_grad_(asked[name])
+
+
+def is_added(name: str) -> bool:
+    """Whether a parameter of this name is not the model's own, but on it for a while."""
+    return name == PHI or ".parametrizations." in name
 
 
 def rounded_sum(theta: torch.Tensor, phi: torch.Tensor) -> torch.Tensor:

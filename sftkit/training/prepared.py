@@ -17,7 +17,7 @@ from sftkit.format.files import SftFile
 from sftkit.modeling.apply import add_differences
 from sftkit.modeling.backbone import backbone_parameters, widen_head
 from sftkit.modeling.load import check_checkpointing, device_of, fit_tokenizer, load_model, load_tokenizer, longest
-from sftkit.modeling.sparse import SparseDelta, SparsePhi
+from sftkit.modeling.sparse import SparseDelta, SparsePhi, is_added
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.bases import check_belongs
 from sftkit.tasks.base import Objective
@@ -190,7 +190,7 @@ class Prepared:
         return {
             f"head:{name}": parameter.detach()
             for name, parameter in self.model.named_parameters()
-            if id(parameter) not in backbone and parameter.requires_grad and ".parametrizations." not in name
+            if id(parameter) not in backbone and parameter.requires_grad and not is_added(name)
         }
 
     def size_of(self, settings: Settings) -> int:

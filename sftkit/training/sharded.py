@@ -92,9 +92,12 @@ class ShardedPhi(SparsePhi):
         """The weights are shared out: this process has these rows of them."""
         self._rows, self._weights = rows, {}
 
-    def root(self) -> torch.Tensor:
-        """As the base class has it, but that :meth:`write` was called before the pass: all processes have to."""
-        return self._dependent()
+    def refresh(self) -> None:
+        """Nothing in the midst of a pass: all processes have to write, and did before it."""
+
+    def refresh_together(self) -> None:
+        """Write θ + φ if φ may have changed. All processes call it."""
+        super().refresh()
 
     @torch.no_grad()
     def write(self) -> None:
@@ -126,7 +129,7 @@ def share_out_phi(model: PreTrainedModel, positions: Mapping[str, torch.Tensor])
     places = put_on(model, phi.deltas)
     shard(model, [phi.phi])
     phi.shared_out({name: _rows(*used[0]) for name, used in places.items()})
-    model.register_forward_pre_hook(lambda *_: phi.refresh(), prepend=True)  # before FSDP2 gathers
+    model.register_forward_pre_hook(lambda *_: phi.refresh_together(), prepend=True)  # before FSDP2 gathers
     return phi
 
 

@@ -30,6 +30,8 @@ def join(device: str) -> None:
         device: "auto", "cpu", "cuda" or "mps"; processes on CPUs talk over gloo.
     """
     if world() > 1:
+        if backend(device):
+            os.environ.setdefault("ACCELERATE_BYPASS_DEVICE_MAP", "true")  # it takes a process's number for its GPU's
         PartialState(cpu=device_of(device) == "cpu", backend=backend(device))
 
 

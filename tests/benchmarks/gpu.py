@@ -61,7 +61,7 @@ def main(out: Path | None) -> None:
         try:
             rows = part()
         except Exception as error:  # whatever it is, the other figures are wanted
-            rows = [("failed", f"{type(error).__name__}: {error}"[:300], "")]
+            rows = [("failed", f"{type(error).__name__}: {error}"[:1500], "")]
         found[title] = {name: value for name, value, _ in rows}
         print(f"\n{title}  ({time.perf_counter() - begin:.0f} s)")
         for name, value, unit in rows:
@@ -133,7 +133,8 @@ def two_processes() -> Rows:
             command = [sys.executable, *start, *common, "--batch-size", batch, "-o", str(Path(folder) / output)]
             done = subprocess.run(command, capture_output=True, text=True, env=os.environ | _EXACT)
             if done.returncode:
-                raise RuntimeError(done.stderr[-250:])
+                told = [line for line in done.stderr.splitlines() if "rror" in line]
+                raise RuntimeError(" | ".join(told)[:1500])
             losses.append(json.loads(done.stdout)["best"]["value"])
     return [("best loss apart, relative", abs(losses[0] / losses[1] - 1), "")]
 

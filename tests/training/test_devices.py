@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,10 @@ def test_a_replica_computes_with_theta_and_phi_after_a_fused_step() -> None:
 def test_one_process_gives_the_model_to_one_device_however_many_there_are(
     pico_base: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_up = TrainingArguments._setup_devices.func  # type: ignore[attr-defined]  # a cached property
+    set_up: Any = TrainingArguments._setup_devices
 
     def with_four(self: TrainingArguments) -> torch.device:
-        device: torch.device = set_up(self)
+        device: torch.device = set_up.func(self)
         self._n_gpu = 4
         return device
 
@@ -60,7 +61,9 @@ def test_one_process_gives_the_model_to_one_device_however_many_there_are(
         wrapped.append(self)
         return self.module(**batch)
 
-    monkeypatch.setattr(TrainingArguments, "_setup_devices", property(with_four))
+    cached = cached_property(with_four)
+    cached.__set_name__(TrainingArguments, "_setup_devices")
+    monkeypatch.setattr(TrainingArguments, "_setup_devices", cached)
     monkeypatch.setattr(nn.DataParallel, "forward", forward)
     settings = settings_for("mlm", data=(str(corpus),), base=pico_base, base_name="pico", steps=2, k=50, device="cpu")
     assert learn(settings).phase2.steps == 2

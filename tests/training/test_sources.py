@@ -132,7 +132,9 @@ def test_an_sft_is_put_on_and_off_to_the_bit_with_phi_or_without(base: Path, sou
         in_turns = SourceSfts(parameters, [_file(source) for source in sources], phi.deltas)
         module: Any = model.get_input_embeddings()
         with in_turns.on(0):
+            phi.refresh()
             both = float(flat(module.weight)[entry])
+        phi.refresh()
         alone = float(flat(module.weight)[entry])
     theta = float(flat(before[name])[entry])
     assert alone == pytest.approx(theta + 0.25, abs=1e-6)
