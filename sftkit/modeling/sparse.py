@@ -69,8 +69,8 @@ class SparseDelta(nn.Module):
 
     Positions are int32, or int64 if some weight has more than 2^31 elements. ``phi`` is the whole φ of the model.
 
-    Its forward takes the frozen weight, which holds θ + φ, and returns the same storage as a function of φ. It is asked
-    for that once; where weights are shared out over processes, it is a parametrization.
+    Its forward takes the frozen weight, which holds θ + φ, and returns the same storage as a function of φ. Where
+    weights are shared out over processes, it is a parametrization.
     """
 
     def __init__(self, owner: SparsePhi, positions: torch.Tensor, theta: torch.Tensor, part: slice) -> None:
@@ -87,7 +87,8 @@ class SparseDelta(nn.Module):
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         """The weight with θ + φ at the positions, differentiable in φ."""
         self.owner.refresh()
-        result: torch.Tensor = _Gather.apply(self.owner.root(), weight, self)  # type: ignore[no-untyped-call]  # torch's
+        with torch.enable_grad():
+            result: torch.Tensor = _Gather.apply(self.owner.root(), weight, self)  # type: ignore[no-untyped-call]  # torch's
         return result
 
     def gather(self, gradient: torch.Tensor) -> None:
@@ -229,12 +230,10 @@ def sparse_parameters(model: PreTrainedModel, positions: Mapping[str, torch.Tens
     Yields:
         φ.
     """
-    parameters = backbone_parameters(model)
-    phi = SparsePhi(parameters, positions)
-    tensors = {name: delta(parameters[name]) for name, delta in phi.deltas.items()}
+    phi = SparsePhi(backbone_parameters(model), positions)
     before = model.register_forward_pre_hook(lambda *_: phi.refresh())
     try:
-        with linked(model, tensors, phi.phi), phi.written_after_steps():
+        with linked(model, phi), phi.written_after_steps():
             yield phi
     finally:
         before.remove()
@@ -242,32 +241,62 @@ def sparse_parameters(model: PreTrainedModel, positions: Mapping[str, torch.Tens
 
 
 @contextmanager
-def linked(model: PreTrainedModel, tensors: Mapping[str, torch.Tensor], phi: nn.Parameter) -> Iterator[None]:
-    """Have the model compute with other tensors than its parameters, of the same memory; afterwards no more.
+def linked(model: PreTrainedModel, phi: SparsePhi) -> Iterator[None]:
+    """Have the model compute with functions of φ, of the same memory as its parameters; afterwards no more.
 
-    The parameters stay registered, under their names and frozen; modules find a tensor of the same name first.
+    The parameters stay registered, under their names and frozen; modules find a tensor of the same name first. It is
+    made anew when a module is called: autograd goes first to what was made last, so that a weight's gradient is
+    gathered, and gone, before those of the layers below are made. What is used without its module being called is right
+    all the same, only later.
 
     Args:
         model: its backbone parameters are frozen inside; its head is left alone.
-        tensors: canonical name -> what to compute with, under every name that the parameter is used by.
         phi: is registered beside the parameters, as :data:`PHI`.
     """
     parameters = backbone_parameters(model)
     asked = {name: parameter.requires_grad for name, parameter in parameters.items()}
-    places = [(owner, attribute, name) for name in tensors for owner, attribute in owners(model, parameters[name])]
     for parameter in parameters.values():
         parameter.requires_grad_(False)
-    for owner, attribute, name in places:
-        vars(owner)[attribute] = tensors[name]
-    model.register_parameter(PHI, phi)
+    model.register_parameter(PHI, phi.phi)
+    links = [_Link(owner, attributes) for owner, attributes in _places(model, parameters, phi.deltas).items()]
     try:
         yield
     finally:
         del model._parameters[PHI]
-        for owner, attribute, _ in places:
-            del vars(owner)[attribute]
+        for link in links:
+            link.remove()
         for name, parameter in parameters.items():
             parameter.requires_grad_(asked[name])
+
+
+def _places(
+    model: nn.Module, parameters: Mapping[str, nn.Parameter], deltas: Mapping[str, SparseDelta]
+) -> dict[nn.Module, dict[str, tuple[SparseDelta, nn.Parameter]]]:
+    """Module -> attribute -> what is on the parameter that it holds under that name."""
+    result: dict[nn.Module, dict[str, tuple[SparseDelta, nn.Parameter]]] = {}
+    for name, delta in deltas.items():
+        for owner, attribute in owners(model, parameters[name]):
+            result.setdefault(owner, {})[attribute] = delta, parameters[name]
+    return result
+
+
+class _Link:
+    """Keeps functions of φ where a module looks for its parameters."""
+
+    def __init__(self, owner: nn.Module, attributes: Mapping[str, tuple[SparseDelta, nn.Parameter]]) -> None:
+        self._owner, self._attributes = owner, attributes
+        self(owner)
+        self._hook = owner.register_forward_pre_hook(self)
+
+    def __call__(self, owner: nn.Module, *_: Any) -> None:
+        for attribute, (delta, parameter) in self._attributes.items():
+            vars(owner)[attribute] = delta(parameter)
+
+    def remove(self) -> None:
+        """The module finds its parameters again."""
+        self._hook.remove()
+        for attribute in self._attributes:
+            del vars(self._owner)[attribute]
 
 
 def is_added(name: str) -> bool:

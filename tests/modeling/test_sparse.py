@@ -198,3 +198,32 @@ def test_weights_of_several_dtypes_are_each_rounded_once() -> None:
     assert weights["b"].tolist() == [1 + 1 / 512 + float(torch.tensor(1e-7)), 1.0] or weights["b"][0] > 1.0019
     sparse.restore()
     assert all(torch.equal(weight, torch.ones_like(weight)) for weight in weights.values())
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_a_layers_gradients_are_gathered_before_those_of_the_layer_below_are_made(checkpointing: bool) -> None:
+    model: Any = pico.make_model().train()
+    if checkpointing:
+        model.activation_checkpointing_enable()
+    gathered: list[str] = []
+    below: list[str] = []
+    with sparse_parameters(model, _positions(model)) as phi:
+        names = {delta: name for name, delta in phi.deltas.items()}
+        add = phi.add_gradient
+
+        def note(delta: Any, gradient: torch.Tensor) -> None:
+            gathered.append(names[delta])
+            add(delta, gradient)
+
+        phi.add_gradient = note  # type: ignore[method-assign]
+        for _ in range(2):
+            gathered.clear()
+            first = model.bert.encoder.layer[0]
+            hook = first.register_forward_hook(
+                lambda _, __, out: out.register_hook(lambda _: below.append(" ".join(gathered))) and None
+            )
+            model(**_batch(0)).loss.backward()
+            hook.remove()
+    upper = [name for name in names.values() if name.startswith("encoder.layer.1.")]
+    assert upper
+    assert all(name in below[-1] for name in upper)
