@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from sftkit.errors import SettingsError
-from sftkit.tasks.options import TaskOptions, check_options, check_streams, parse_map_label
+from sftkit.tasks.options import TaskOptions, check_options, check_streams, parse_map_label, parse_pairs
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -69,7 +69,42 @@ Columns = Annotated[
     typer.Option(
         "--columns",
         metavar="A,B,…",
-        help="nli, classify: the columns of the texts and the label.",
+        help="nli, classify: the columns of the texts and the label; pos, ner: the numbers of word and tag.",
+        rich_help_panel=_DATA,
+    ),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        metavar="COLUMN=VALUE",
+        help="nli, classify: only the rows with this value, such as language=sw.",
+        rich_help_panel=_DATA,
+    ),
+]
+SchemeIn = Annotated[
+    str,
+    typer.Option(
+        "--scheme-in",
+        metavar="iob1|iob2|bioes|…",
+        help="ner: the scheme of the data's tags, where it is seen wrongly.",
+        rich_help_panel=_DATA,
+    ),
+]
+StrictAnswers = Annotated[
+    bool,
+    typer.Option(
+        "--strict-answers",
+        help="qa: refuse answers that do not stand where the data says.",
+        rich_help_panel=_DATA,
+    ),
+]
+Language = Annotated[
+    str,
+    typer.Option(
+        "--language",
+        metavar="ar|de|en|es|hi|vi|zh",
+        help="qa: compare answers by this language's rules, as MLQA does; else by SQuAD's.",
         rich_help_panel=_DATA,
     ),
 ]
@@ -168,6 +203,10 @@ def task_options(
     streaming: bool,
     objective: str,
     data: Sequence[str] = (),
+    where: list[str] | None = None,
+    scheme_in: str = "",
+    strict_answers: bool = False,
+    language: str = "",
 ) -> TaskOptions:
     """The options about a task's data, together.
 
@@ -184,6 +223,10 @@ def task_options(
             stride=stride,
             max_lines=max_lines,
             streaming=streaming,
+            where=parse_pairs("--where", tuple(where or ()), "COLUMN=VALUE, such as language=sw"),
+            scheme_in=scheme_in.lower(),
+            strict_answers=strict_answers,
+            language=language.lower(),
         )
         check_options(options, objective)
         check_streams(options, data)

@@ -59,6 +59,10 @@ def evaluate(
     ] = 42,
     map_label: _options.MapLabel = None,
     columns: _options.Columns = None,
+    where: _options.Where = None,
+    scheme_in: _options.SchemeIn = "",
+    strict_answers: _options.StrictAnswers = False,
+    language: _options.Language = "",
     subtypes: _options.Subtypes = False,
     decode: _options.Decode = "tree",
     paper_compat: _options.PaperCompat = False,
@@ -85,7 +89,8 @@ def evaluate(
     )
     options = _options.task_options(
         map_label, columns, subtypes=subtypes, decode=decode, paper_compat=paper_compat, stride=stride,
-        max_lines=max_lines, streaming=streaming, objective=objective, data=data,
+        max_lines=max_lines, streaming=streaming, where=where, scheme_in=scheme_in, strict_answers=strict_answers,
+        language=language, objective=objective, data=data,
     )  # fmt: skip
     _options.check_device(device)
     request = Request(objective, data, model, sfts or [], each, against or [], predictions, csv)

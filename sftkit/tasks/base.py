@@ -139,6 +139,8 @@ class Objective(ABC):
         self.labels = self.fixed_labels
         #: Labels in the data that was read so far, before any was taken for another.
         self.labels_read: set[str] = set()
+        #: What the user may want to know of how the data was read so far; a dictionary for its order.
+        self.told: dict[str, None] = {}
         #: Told how far the reading of long text is.
         self.watch: Reading = nobody
 
@@ -151,13 +153,14 @@ class Objective(ABC):
         """
 
     def reading_notes(self) -> tuple[str, ...]:
-        """What the user may want to know of all that was read: labels to be taken for others that are not there."""
+        """What the user may want to know of what was read, and of labels to be taken for others that are not there."""
         there = shortened(sorted(self.labels_read), 12)
-        return tuple(
+        missing = (
             f"--map-label {old}={new}: there is no label {old} in the data, only {there}."
             for old, new in self.options.map_label
             if old not in self.labels_read
         )
+        return (*self.told, *missing)
 
     def joined(self, parts: Sequence[Any]) -> Any:
         """The rows of several readings, one after the other."""

@@ -20,7 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sftkit.modeling.parser import AutoModelForDependencyParsing, DependencyParser
 from sftkit.tasks.base import Collator, Evaluator, Objective, to_device
-from sftkit.tasks.conllu_files import RELATIONS, check_tree, parsed_sentences, universal, write_columns
+from sftkit.tasks.conllu_files import RELATIONS, check_tree, parsed_sentences, universal, without_text, write_columns
 from sftkit.tasks.local import HUB
 from sftkit.tasks.parser_features import ParserCollator, parser_features
 from sftkit.tasks.sources import hub_table, joined
@@ -57,7 +57,10 @@ class DependencyParsing(Objective):
 
     def read(self, sources: Sequence[str]) -> Dataset:
         """One row a sentence."""
-        return joined([_rows(source) for source in sources])
+        parts = [_rows(source) for source in sources]
+        for source, part in zip(sources, parts, strict=True):
+            self.told.update(dict.fromkeys(without_text(source, part["words"])))
+        return joined(parts)
 
     def features(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
         """The windows of each sentence, heads, and the numbers of relations."""

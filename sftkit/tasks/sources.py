@@ -13,6 +13,7 @@ import xxhash
 from datasets import Dataset, concatenate_datasets
 
 from sftkit.errors import DataError
+from sftkit.tasks.encodings import conversion
 from sftkit.tasks.local import HUB, local_file
 
 _GZIP = b"\x1f\x8b"
@@ -35,12 +36,13 @@ def read_text(source: str) -> str:
         raise DataError(f"{source}: is compressed. Unpack it first (gunzip).")
     if (nul := raw.find(0)) >= 0:  # UTF-16 without a mark would pass as UTF-8 with them
         line = raw.count(b"\n", 0, nul) + 1
-        raise DataError(f"{source}, line {line}: a NUL byte, so it is not UTF-8 text.")
+        raise DataError(f"{source}, line {line}: a NUL byte, so it is not UTF-8 text.{conversion(source, raw, nul)}")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{source}, line {line}: not UTF-8 text ({error.reason}).") from None
+        told = conversion(source, raw, error.start)
+        raise DataError(f"{source}, line {line}: not UTF-8 text ({error.reason}).{told}") from None
 
 
 def hub_rows(source: str) -> Dataset:
