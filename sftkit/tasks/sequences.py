@@ -11,6 +11,7 @@ said. Labels are words, whatever they are in the data; regression and several la
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from shlex import quote
 from typing import Any, ClassVar
@@ -26,11 +27,24 @@ from transformers import (
 )
 
 from sftkit.errors import DataError
+from sftkit.tasks import sources
 from sftkit.tasks.base import IGNORED, Collator, Evaluator, Objective, to_device
 from sftkit.tasks.local import HUB
 from sftkit.tasks.options import COLUMNS
-from sftkit.tasks.sources import hub_table, joined, quiet_datasets
-from sftkit.tasks.tables import Column, Table, cell, find_columns, read_table, write_table
+from sftkit.tasks.sources import hub_column, hub_table, joined, quiet_datasets
+from sftkit.tasks.tables import (
+    LANGUAGE_COLUMNS,
+    Column,
+    Table,
+    cell,
+    check_where,
+    find_columns,
+    language_columns,
+    mixed_languages,
+    only_where,
+    read_table,
+    write_table,
+)
 from sftkit.tasks.tally import Tally, accuracy_and_macro_f1, by_name
 
 _FEATURES = Features({"texts": List(Value("string")), "label": Value("string")})
@@ -80,7 +94,10 @@ class SequenceLabels(Objective):
         """A file, and where its texts and labels are."""
         given = self.options.columns
         table = read_table(source, header=not given or not all(name.isdecimal() for name in given))
-        return table, find_columns(table, self._wanted())
+        table = only_where(table, self.options.where)
+        places = find_columns(table, self._wanted())
+        self.told.update(dict.fromkeys(mixed_languages(source, language_columns(table, but=places))))
+        return table, places
 
     def _file_columns(self, source: str) -> list[list[Any]]:
         table, places = self._table(source)
@@ -91,7 +108,15 @@ class SequenceLabels(Objective):
         return [*texts, [self._label(label.strip()) for label in labels]]
 
     def _hub_columns(self, source: str) -> list[list[Any]]:
-        rows = hub_table(source, self._wanted())
+        found = sources.hub_rows(source)
+        for name, wanted in self.options.where:
+            cells = [str(cell) for cell in hub_column(source, found, (name,))]
+            check_where(source, name, wanted, cells)
+            found = found.select([i for i, cell in enumerate(cells) if cell == wanted])
+        names = (name for name in found.column_names if name.lower() in LANGUAGE_COLUMNS)
+        languages = {name: hub_column(source, found, (name,)) for name in names if name not in self.options.columns}
+        self.told.update(dict.fromkeys(mixed_languages(source, languages)))
+        rows = hub_table(source, self._wanted(), found)
         *texts, labels = (rows[name][:] for name in COLUMNS[self.name])
         if not all(isinstance(value, str) for values in texts for value in values):
             raise DataError(f"{source}: a column of texts holds something else. Name the right ones with --columns.")
@@ -106,7 +131,7 @@ class SequenceLabels(Objective):
         """All labels, sorted; whole numbers by their size."""
         found = {label for label in rows["label"][:] if label is not None}
         numbers = all(label.removeprefix("-").isdecimal() for label in found)
-        return tuple(sorted(found, key=int if numbers else None))
+        return tuple(sorted(found, key=Decimal if numbers else None))  # int() refuses thousands of digits
 
     def mending(self, label: str) -> str:
         """What to do about a label that was not learned."""

@@ -120,26 +120,33 @@ def understood(source: str, what: str) -> Iterator[None]:
         raise DataError(f"{source}: {what} ({type(error).__name__}: {reason}).") from error
 
 
-def hub_table(source: str, columns: Mapping[str, Sequence[str]]) -> Dataset:
+def hub_table(source: str, columns: Mapping[str, Sequence[str]], rows: Dataset | None = None) -> Dataset:
     """Rows of a data set on the hub, with columns under our names and labels as words.
 
     Args:
         source: ``hf://dataset[:config][:split]``.
         columns: our name -> names that the column may have there.
+        rows: those that are meant; None: all.
 
     Raises:
         DataError: if a column is missing, naming those that are there.
     """
-    rows = hub_rows(source)
-    found = {}
-    for ours, names in columns.items():
-        there = [name for name in names if name in rows.column_names]
-        if not there:
-            raise DataError(
-                f"{source}: has no column {' or '.join(map(repr, names))}, only {', '.join(rows.column_names)}."
-            )
-        found[ours] = _in_words(rows, there[0])
-    return Dataset.from_dict(found)
+    rows = hub_rows(source) if rows is None else rows
+    return Dataset.from_dict({ours: hub_column(source, rows, names) for ours, names in columns.items()})
+
+
+def hub_column(source: str, rows: Dataset, names: Sequence[str]) -> list[Any]:
+    """The first column that there is of some, labels as words.
+
+    Raises:
+        DataError: if there is none of them, naming those that are there.
+    """
+    there = [name for name in names if name in rows.column_names]
+    if not there:
+        raise DataError(
+            f"{source}: has no column {' or '.join(map(repr, names))}, only {', '.join(rows.column_names)}."
+        )
+    return _in_words(rows, there[0])
 
 
 def _in_words(rows: Dataset, column: str) -> list[Any]:

@@ -130,7 +130,7 @@ def test_a_composed_model_scores_as_its_base_under_the_sft(tmp_path: Path) -> No
     tagger = tmp_path / "pos.sft"
     assert train("--pos", tmp_path / "x.txt", "--base", base, "-o", tagger, "--lr", "0.1").status == 0
     assert sftkit("compose", base, tagger, "-o", tmp_path / "model").status == 0
-    said = []
+    said: list[str] = []
     for model in ((base, tagger), (tmp_path / "model",)):
         out = tmp_path / f"said{len(said)}"
         done = sftkit("evaluate", *model, "--pos", tmp_path / "x.txt", "--predictions", out, "--device", "cpu")
