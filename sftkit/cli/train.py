@@ -185,6 +185,7 @@ def train(
     where: _options.Where = None,
     scheme_in: _options.SchemeIn = "",
     strict_answers: _options.StrictAnswers = False,
+    language: _options.Language = "",
     subtypes: _options.Subtypes = False,
     decode: _options.Decode = "tree",
     paper_compat: _options.PaperCompat = False,
@@ -217,7 +218,7 @@ def train(
     options = _options.task_options(
         map_label, columns, subtypes=subtypes, decode=decode, paper_compat=paper_compat, stride=stride,
         max_lines=max_lines, streaming=streaming, where=where, scheme_in=scheme_in, strict_answers=strict_answers,
-        objective=objective,
+        language=language, objective=objective,
     )  # fmt: skip
     for option, value in (("--precision", precision), ("--values", values)):
         if value not in ("f32", "bf16", "f16"):
