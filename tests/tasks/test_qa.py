@@ -330,7 +330,7 @@ def test_questions_of_which_it_is_not_known_what_is_right_are_answered_and_not_s
 def test_data_of_which_nothing_is_known_are_not_scored(tmp_path: Path) -> None:
     made = squad.document(("ta 42", [{"id": "a", "question": "mi?", "answers": [{"text": "", "answer_start": 0}]}]))
     source = str(squad.save(tmp_path / "x.json", made))
-    with pytest.raises(DataError, match="nothing to learn or to score\. sftkit predict answers them"):
+    with pytest.raises(DataError, match=r"nothing to learn or to score\. sftkit predict answers them"):
         QuestionAnswering().read([source])
     assert QuestionAnswering().read_unlabelled([source])["texts"][:] == [None]
 

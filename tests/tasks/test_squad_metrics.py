@@ -109,7 +109,7 @@ def _mlqa(predicted: str, gold: list[str], language: str) -> tuple[float, float]
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_scores_are_those_of_mlqas_rules_in_other_words(language: str) -> None:
-    parts = ["the", "a", "der", "das", "la", "un", "của", "là", "ال", "بيت", "塔", "米", "洛", "घर", "ta", "90", " ", " ",
+    parts = ["the", "a", "der", "das", "la", "un", "của", "là", "ال", "بيت", "塔", "米", "洛", "ta", "90", " ", " ",
              ", ", "。", "«", "-", "$", "The", "ß", "_"]  # fmt: skip
     draw = np.random.default_rng(7)
     for _ in range(400):
