@@ -24,6 +24,7 @@ from sftkit.errors import SftkitError
 #: its name in ``sftkit.cli.<name>``.
 SUMMARIES = {
     "demo": "Show the whole method in miniature: offline, on invented languages, in about three minutes.",
+    "data": "Look at data before training: counts, labels, pieces, what windows cut, duplicates, what is suspicious.",
     "train": "Learn one SFT: tune all, keep the K entries that moved most, rewind, tune only those.",
     "compose": "Add SFTs to a base model, or to each other.",
     "subtract": "Take SFTs out of a model, an SFT from another, or the difference of two models.",
