@@ -31,6 +31,7 @@ SUMMARIES = {
     "inspect": "Show what an SFT holds: K, density, where in the model, how large, which tokens, where it comes from.",
     "overlap": "Show how much SFTs overlap, for every pair of them, and what random positions would give.",
     "evaluate": "Score a model on labelled data, or a base with SFTs that are added in memory.",
+    "predict": "Label text that has no labels: a sentence a line, or what the task's own files are, with blanks.",
     "convert": "Convert an SFT published as pytorch_diff.bin to .sft, or an .sft file back to that layout.",
     "push": "Upload an SFT to the hub, with a model card made from what it says of itself.",
     "pull": "Download an SFT from the hub, and check it; one that was published as pytorch_diff.bin is converted.",

@@ -70,6 +70,15 @@ class Evaluator(ABC):
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[Any]:
         """What a model, as it stands and on the device where it is, says of each example, in their order."""
 
+    def scored(self, model: PreTrainedModel, batch_size: int) -> list[tuple[Any, Any]]:
+        """The same, each with the probabilities that the model gives to what it says, 0…1.
+
+        Raises:
+            SettingsError: if the objective predicts nothing that has one.
+        """
+        del model, batch_size
+        raise SettingsError("predict labels text and answers questions; this objective does neither.")
+
     @abstractmethod
     def tally(self, predicted: Sequence[Any]) -> Tally:
         """Count what of it is right."""
@@ -273,6 +282,13 @@ def loss_by_row(logits: torch.Tensor, labels: torch.Tensor) -> list[tuple[float,
     losses = nn.functional.cross_entropy(logits[rows, places].float(), labels[rows, places], reduction="none").double()
     total = torch.zeros(len(labels), dtype=torch.float64, device=losses.device).index_add_(0, rows, losses)
     return list(zip(total.tolist(), torch.bincount(rows, minlength=len(labels)).tolist(), strict=True))
+
+
+def best_and_probability(logits: torch.Tensor) -> tuple[list[Any], list[Any]]:
+    """The class that scores highest, and its probability, ``[…]`` both, of ``[…, classes]``."""
+    best = logits.argmax(-1, keepdim=True)
+    probability = logits.float().softmax(-1).gather(-1, best)
+    return best[..., 0].tolist(), probability[..., 0].tolist()
 
 
 def batches_by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:

@@ -31,7 +31,7 @@ def tagged_sentences(source: str, columns: Sequence[str] = (), scheme: str = "")
     Args:
         source: the file.
         columns: the numbers of the word's and the tag's column, from 1; none: found.
-        scheme: of the tags, one of ``SCHEMES``; "": the one that fits best.
+        scheme: of the tags, one of ``TAG_SCHEMES``; "": the one that fits best.
 
     Raises:
         DataError: if the file is malformed or holds no sentence; names the line.

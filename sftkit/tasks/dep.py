@@ -110,8 +110,12 @@ class ParserEvaluator(Evaluator):
 
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[Parse]:
         """The model's tree for every sentence."""
+        return [parse for parse, _ in self.scored(model, batch_size)]
+
+    def scored(self, model: PreTrainedModel, batch_size: int) -> list[tuple[Parse, list[float]]]:
+        """The same, each with the probability of every word's head among all words and the root."""
         parser = cast(DependencyParser, model)
-        result: dict[int, Parse] = {}
+        result: dict[int, tuple[Parse, list[float]]] = {}
         lengths = [sum(map(len, sentence["input_ids"])) for sentence in self._sentences]
         for together in self.batches(lengths, batch_size):
             for indices in self._apart(together):
@@ -139,7 +143,9 @@ class ParserEvaluator(Evaluator):
         if len(long) < len(batch):
             yield [i for i in batch if i not in long]
 
-    def _parses(self, parser: DependencyParser, batch: Mapping[str, torch.Tensor]) -> Iterator[Parse]:
+    def _parses(
+        self, parser: DependencyParser, batch: Mapping[str, torch.Tensor]
+    ) -> Iterator[tuple[Parse, list[float]]]:
         mask = batch["word_mask"]
         output = parser(**batch)
         assert output.arc_scores is not None
@@ -154,8 +160,10 @@ class ParserEvaluator(Evaluator):
             root = self.labels.index(ROOT)
             relations[:, root] = torch.where(flat == 0, torch.inf, -torch.inf)
         names = iter(relations.argmax(1).tolist())
-        for tree in trees:
-            yield Parse(tree.tolist(), [self.labels[next(names)] for _ in tree])
+        for tree, each in zip(trees, scores, strict=True):
+            sure = torch.from_numpy(each[: len(tree), : len(tree) + 1]).softmax(1).numpy()
+            parse = Parse(tree.tolist(), [self.labels[next(names)] for _ in tree])
+            yield parse, sure[np.arange(len(tree)), tree].tolist()
 
 
 def attachment(sums: Counts) -> dict[str, Counts]:

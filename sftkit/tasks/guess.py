@@ -7,6 +7,8 @@ import re
 from sftkit.tasks.tag_schemes import is_tag
 from sftkit.tasks.tag_sets import UPOS
 
+#: Lines that look like annotation before that is certain.
+FEWEST = 5
 _LOOKED_AT = 50  # lines
 #: A kind of file -> what to call it, and the options that read it.
 _TOLD = {
@@ -20,11 +22,12 @@ _TOLD = {
 }
 
 
-def kind_of(text: str) -> str:
+def kind_of(text: str, least: int = 1) -> str:
     """One of the keys of ``_TOLD``, or "" where nothing fits.
 
     Args:
         text: a file, or its beginning.
+        least: lines that there must be, so that a few short lines of text are not taken for words with tags.
     """
     start = text.lstrip("\ufeff \r\n\t")[:200]
     if start.startswith("{"):
@@ -32,7 +35,7 @@ def kind_of(text: str) -> str:
     lines = text.split("\n", 4 * _LOOKED_AT)[: 4 * _LOOKED_AT]
     rows = [line.strip(" \r") for line in lines if line.strip() and not re.match(r"#\s|-DOCSTART-", line)]
     rows = rows[:_LOOKED_AT]
-    if not rows:
+    if len(rows) < least:
         return ""
     if all(row.count("\t") == 9 and row[0].isdecimal() for row in rows):
         return "conllu"

@@ -19,7 +19,7 @@ import datasets
 
 from sftkit.errors import DataError
 from sftkit.tasks.encodings import conversion
-from sftkit.tasks.guess import kind_of
+from sftkit.tasks.guess import FEWEST, kind_of
 from sftkit.tasks.local import HUB, local_file
 from sftkit.tasks.options import TaskOptions
 from sftkit.tasks.sources import Reading, digest, hub_text, nobody, understood
@@ -146,7 +146,7 @@ def _check_text(source: str, lines: Sequence[str]) -> None:
         if "\0" in line:
             told = conversion(source, line.encode(), line.encode().index(0))
             raise DataError(f"{source}, line {number}: a NUL byte, so it is not UTF-8 text.{told}")
-    kind = kind_of("\n".join(lines))
+    kind = kind_of("\n".join(lines), least=FEWEST)
     if kind == "conllu":
         raise DataError(
             f"{source}: is CoNLL-U, and its numbers and tags would be learned as text. Take the text out of it: "

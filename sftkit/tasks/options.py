@@ -8,7 +8,7 @@ from typing import Any
 
 from sftkit.errors import SettingsError
 from sftkit.tasks.squad_metrics import LANGUAGES
-from sftkit.tasks.tag_schemes import SCHEMES
+from sftkit.tasks.tag_schemes import TAG_SCHEMES
 
 #: Which objectives an option is about.
 _ABOUT = {
@@ -43,7 +43,7 @@ class TaskOptions:
             from 1 in a file that has no header; none: found by their names. In a file with a word a line the numbers of
             the word's column and the tag's.
         where: (column, value): of a table only the rows that have this value there, and all others like it.
-        scheme_in: the scheme of a file's tags, one of ``SCHEMES``; "": seen from the tags.
+        scheme_in: the scheme of a file's tags, one of ``TAG_SCHEMES``; "": seen from the tags.
         strict_answers: refuse answers that do not stand in their context where the data says, which else are not
             trained on.
         language: by whose rules answers are compared, one of ``LANGUAGES``; "": SQuAD's.
@@ -102,7 +102,7 @@ def check_options(options: TaskOptions, objective: str) -> None:
         if label[:2] in ("B-", "I-"):
             raise SettingsError(f"--map-label: {label} is a tag; name entity types, such as {label[2:]}=O.")
     for name, value, known in (
-        ("scheme-in", options.scheme_in, ("", *SCHEMES)),
+        ("scheme-in", options.scheme_in, ("", *TAG_SCHEMES)),
         ("language", options.language, ("", *LANGUAGES)),
         ("decode", options.decode, DECODERS),
     ):

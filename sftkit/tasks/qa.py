@@ -149,18 +149,25 @@ class AnswerEvaluator(Evaluator):
 
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[Answer]:
         """The answer to every question, an exact stretch of its context."""
-        best = [(-np.inf, 0, 0)] * len(self.gold)
-        nothing = np.full(len(self.gold), np.inf)
+        return [answer for answer, _ in self.scored(model, batch_size)]
+
+    def scored(self, model: PreTrainedModel, batch_size: int) -> list[tuple[Answer, float]]:
+        """The same, each with its probability among all stretches of its window, or that of no answer."""
+        best = [(-np.inf, 0.0, 0, 0)] * len(self.gold)
+        nothing = np.full((len(self.gold), 2), (np.inf, 0.0))
         for indices in self.batches(self._lengths, batch_size):
             windows = [self._windows[i] for i in indices]
             with torch.no_grad():
                 outputs = model(**to_device(padded(windows, self._pad), model))
-            for window, null, *span in zip(windows, *_best_spans(outputs, windows), strict=True):
-                row = window["row"]
-                nothing[row] = min(nothing[row], null)
-                best[row] = max(best[row], _characters(window, *span), key=lambda found: found[0])
-        declined = (nothing > [score for score, *_ in best]) & (not self._answered.all())
-        return [Answer("", 0) if no else self._answer(i, *best[i][1:]) for i, no in enumerate(declined)]
+            for window, null, total, score, *span in zip(windows, *_best_spans(outputs, windows), strict=True):
+                row, sure = window["row"], np.exp(score - total)
+                nothing[row] = min(tuple(nothing[row]), (null, np.exp(null - total)))
+                best[row] = max(best[row], (score, sure, *_characters(window, *span)), key=lambda found: found[0])
+        declined = (nothing[:, 0] > [score for score, *_ in best]) & (not self._answered.all())
+        return [
+            (Answer("", 0), float(nothing[i, 1])) if no else (self._answer(i, *best[i][2:]), float(best[i][1]))
+            for i, no in enumerate(declined)
+        ]
 
     def _answer(self, row: int, start: int, end: int) -> Answer:
         context = self._contexts[row]
@@ -203,8 +210,9 @@ def _without_spaces(contexts: Sequence[str]) -> tuple[str, ...]:
 
 
 def _best_spans(outputs: Any, windows: Sequence[dict[str, Any]]) -> tuple[list[Any], ...]:
-    """Of each window: the score of no answer; that of the best stretch of its passage, its first and last token."""
+    """Of each window: no answer's score; that of all stretches together; the best one's, its first and last token."""
     starts, ends = outputs.start_logits.float(), outputs.end_logits.float()
+    total = _log_sum(starts, windows) + _log_sum(ends, windows)
     null = starts[:, 0] + ends[:, 0]
     at = torch.arange(starts.shape[1], device=starts.device)
     first, end = (torch.tensor([window[key] for window in windows], device=starts.device) for key in ("first", "end"))
@@ -214,15 +222,22 @@ def _best_spans(outputs: Any, windows: Sequence[dict[str, Any]]) -> tuple[list[A
     best_end, length = later.max(-1)
     score, begin = (starts + best_end).max(-1)
     last = begin + length.gather(1, begin[:, None])[:, 0]
-    return null.tolist(), score.tolist(), begin.tolist(), last.tolist()
+    return null.tolist(), total.tolist(), score.tolist(), begin.tolist(), last.tolist()
 
 
-def _characters(window: dict[str, Any], score: float, begin: int, last: int) -> tuple[float, int, int]:
+def _log_sum(logits: torch.Tensor, windows: Sequence[dict[str, Any]]) -> torch.Tensor:
+    """Over each window's tokens, padding left out."""
+    lengths = torch.tensor([len(window["input_ids"]) for window in windows], device=logits.device)
+    padding = torch.arange(logits.shape[1], device=logits.device) >= lengths[:, None]
+    return logits.masked_fill(padding, -torch.inf).logsumexp(1)
+
+
+def _characters(window: dict[str, Any], begin: int, last: int) -> tuple[int, int]:
     """A window's best stretch as characters of the context; nothing where the window has no passage."""
     first, end, offsets = window["first"], window["end"], window["offsets"]
     if first == end:
-        return score, 0, 0
-    return score, offsets[2 * (begin - first)], offsets[2 * (last - first) + 1]
+        return 0, 0
+    return offsets[2 * (begin - first)], offsets[2 * (last - first) + 1]
 
 
 def _exact_match_and_f1(sums: Counts) -> dict[str, Counts]:

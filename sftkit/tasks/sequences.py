@@ -47,7 +47,8 @@ from sftkit.tasks.tables import (
 )
 from sftkit.tasks.tally import Tally, accuracy_and_macro_f1, by_name
 
-_FEATURES = Features({"texts": List(Value("string")), "label": Value("string")})
+#: Of rows; a label may be missing.
+FEATURES = Features({"texts": List(Value("string")), "label": Value("string")})
 _LABELS = ("label", "gold_label", "labels", "class", "category", "target")
 #: What a column may be called by what it holds, in lower case, the likeliest first.
 _NAMES = {
@@ -83,9 +84,9 @@ class SequenceLabels(Objective):
     def _rows(self, source: str) -> Dataset:
         columns = self._hub_columns(source) if source.startswith(HUB) else self._file_columns(source)
         texts = [list(each) for each in zip(*columns[:-1], strict=True)]
-        return Dataset.from_dict({"texts": texts, "label": columns[-1]}, features=_FEATURES)
+        return Dataset.from_dict({"texts": texts, "label": columns[-1]}, features=FEATURES)
 
-    def _wanted(self) -> dict[str, Sequence[str]]:
+    def wanted(self) -> dict[str, Sequence[str]]:
         """What the columns hold -> what they may be called, or what the user says."""
         held, given = COLUMNS[self.name], self.options.columns
         return {name: (given[i],) if given else _NAMES[name] for i, name in enumerate(held)}
@@ -95,7 +96,7 @@ class SequenceLabels(Objective):
         given = self.options.columns
         table = read_table(source, header=not given or not all(name.isdecimal() for name in given))
         table = only_where(table, self.options.where)
-        places = find_columns(table, self._wanted())
+        places = find_columns(table, self.wanted())
         self.told.update(dict.fromkeys(mixed_languages(source, language_columns(table, but=places))))
         return table, places
 
@@ -116,7 +117,7 @@ class SequenceLabels(Objective):
         names = (name for name in found.column_names if name.lower() in LANGUAGE_COLUMNS)
         languages = {name: hub_column(source, found, (name,)) for name in names if name not in self.options.columns}
         self.told.update(dict.fromkeys(mixed_languages(source, languages)))
-        rows = hub_table(source, self._wanted(), found)
+        rows = hub_table(source, self.wanted(), found)
         *texts, labels = (rows[name][:] for name in COLUMNS[self.name])
         if not all(isinstance(value, str) for values in texts for value in values):
             raise DataError(f"{source}: a column of texts holds something else. Name the right ones with --columns.")
@@ -201,14 +202,19 @@ class SequenceEvaluator(Evaluator):
 
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[str]:
         """The model's label for every row."""
-        result = [""] * len(self._inputs)
+        return [label for label, _ in self.scored(model, batch_size)]
+
+    def scored(self, model: PreTrainedModel, batch_size: int) -> list[tuple[str, list[float]]]:
+        """The same, each with the probabilities of all labels, in their order."""
+        result: list[tuple[str, list[float]]] = [("", [])] * len(self._inputs)
         for indices in self.batches([len(ids) for ids in self._inputs["input_ids"]], batch_size):
             rows = self._inputs[indices]
             batch = dict(self._pad({name: rows[name] for name in self._names}))
             with torch.no_grad():
-                best = model(**to_device(batch, model)).logits.argmax(-1).tolist()
-            for i, label in zip(indices, best, strict=True):
-                result[i] = self.labels[label]
+                logits = model(**to_device(batch, model)).logits
+            scores = logits.float().softmax(-1).tolist()
+            for i, label, own in zip(indices, logits.argmax(-1).tolist(), scores, strict=True):
+                result[i] = self.labels[label], own
         return result
 
     def tally(self, predicted: Sequence[Any]) -> Tally:

@@ -75,12 +75,11 @@ def question_rows(source: str, *, strict: bool = False) -> Questions:
     return Questions(Dataset.from_list(rows, features=FEATURES), notes)
 
 
-def write_answers(source: str, path: Path, answers: Sequence[Answer]) -> None:
-    """Copy a file with its questions' answers replaced: by one, or by none and ``is_impossible``.
+def answered(source: str, answers: Sequence[Answer]) -> str:
+    """A file with its questions' answers replaced: by one, or by none and ``is_impossible``.
 
     Args:
         source: a file that :func:`question_rows` reads.
-        path: the new file.
         answers: one a question.
     """
     document = _document(source)
@@ -89,7 +88,12 @@ def write_answers(source: str, path: Path, answers: Sequence[Answer]) -> None:
         qa["answers"] = [{"text": text, "answer_start": start}] if text else []
         if not text or "is_impossible" in qa:
             qa["is_impossible"] = not text
-    path.write_text(json.dumps(document, ensure_ascii=False) + "\n", encoding="utf-8")
+    return json.dumps(document, ensure_ascii=False) + "\n"
+
+
+def write_answers(source: str, path: Path, answers: Sequence[Answer]) -> None:
+    """:func:`answered`, written to a new file."""
+    path.write_text(answered(source, answers), encoding="utf-8")
 
 
 #: id, context, the question with its answers as read.

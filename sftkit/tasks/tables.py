@@ -22,7 +22,8 @@ from sftkit.tasks.sources import read_text
 Kind = Literal["tsv", "quoted", "csv", "jsonl"]
 #: A column: its place in a row, or its key in a JSON object.
 Column = int | str
-_KINDS: dict[str, Kind] = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl"}
+#: Endings of files that hold a table.
+KINDS: dict[str, Kind] = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl"}
 
 
 #: What a column may be called that says in which language a row is.
@@ -31,12 +32,16 @@ LANGUAGE_COLUMNS = ("language", "lang", "locale", "language_code", "lang_code")
 _LONGEST = 2**31 - 1
 
 
-class _Csv(csv.excel):
+class Csv(csv.excel):
+    """CSV as it is read and written."""
+
     lineterminator = "\n"
     strict = True
 
 
-class _QuotedTsv(_Csv):
+class QuotedTsv(Csv):
+    """A TSV with quotes."""
+
     delimiter = "\t"
     quoting = csv.QUOTE_ALL
 
@@ -192,7 +197,7 @@ def write_table(table: Table, path: Path, column: Column, values: Sequence[str])
         elif table.kind == "tsv":
             file.writelines("\t".join(line) + "\n" for line in lines)
         else:
-            csv.writer(file, _Csv if table.kind == "csv" else _QuotedTsv).writerows(lines)
+            csv.writer(file, Csv if table.kind == "csv" else QuotedTsv).writerows(lines)
 
 
 def _replaced(row: Any, column: Column, value: str) -> Any:
@@ -204,7 +209,7 @@ def _replaced(row: Any, column: Column, value: str) -> Any:
 
 def _kind_of(source: str, text: str) -> Kind:
     first = text.lstrip("\r\n").split("\n", 1)[0].strip()
-    kind = _KINDS.get(Path(source).suffix.lower())
+    kind = KINDS.get(Path(source).suffix.lower())
     if kind is None and "\t" not in first:
         raise DataError(f"{source}: no table. Tables end in .tsv, .csv or .jsonl, or have tabs in their first line.")
     if kind in (None, "tsv"):
@@ -230,7 +235,7 @@ def _split(source: str, text: str, kind: Kind) -> Iterator[tuple[int, list[str]]
         for number, line in enumerate(text.split("\n"), start=1):
             yield number, line.rstrip("\r").split("\t")
         return
-    reader = csv.reader(io.StringIO(text, newline=""), _Csv if kind == "csv" else _QuotedTsv)
+    reader = csv.reader(io.StringIO(text, newline=""), Csv if kind == "csv" else QuotedTsv)
     start = 1
     try:
         for cells in _with_long_cells(reader):

@@ -15,7 +15,7 @@ _TAG = re.compile(r"O|[BIESLUM]-\S+")
 #: The letters of a tag inside an entity, of its last and of its only tag: these three schemes differ in nothing else.
 _WHOLE = {"bioes": ("I", "E", "S"), "bilou": ("I", "L", "U"), "bmes": ("M", "E", "S")}
 #: In the order in which one is preferred to another that fits as well.
-SCHEMES = ("iob2", "iob1", *_WHOLE)
+TAG_SCHEMES = ("iob2", "iob1", *_WHOLE)
 _IOB2 = {"S": "B", "U": "B", "E": "I", "L": "I", "M": "I"}
 #: A tag between those before and after it in its sentence.
 _Three = tuple[str, str, str]
@@ -26,7 +26,7 @@ class Scheme:
     """How the tags of a file were understood.
 
     Attributes:
-        name: one of ``SCHEMES``.
+        name: one of ``TAG_SCHEMES``.
         astray: tags that contradict it.
         tags: tags of entities.
     """
@@ -53,7 +53,7 @@ def scheme_of(sentences: Sequence[Sequence[str]], name: str = "") -> Scheme:
     counts = Counter(three for tags in sentences for three in _threes(tags))
     found = {
         each: sum(count for three, count in counts.items() if three[1] != OUTSIDE and not _fits(each, *three))
-        for each in ((name,) if name else SCHEMES)
+        for each in ((name,) if name else TAG_SCHEMES)
     }
     best = min(found, key=lambda each: found[each])
     return Scheme(best, found[best], sum(count for three, count in counts.items() if three[1] != OUTSIDE))
@@ -64,7 +64,7 @@ def to_iob2(sentences: Sequence[Sequence[str]], scheme: str = "") -> list[list[s
 
     Args:
         sentences: the tags of each.
-        scheme: one of ``SCHEMES``; "": the one that fits best.
+        scheme: one of ``TAG_SCHEMES``; "": the one that fits best.
     """
     begins = (scheme or scheme_of(sentences).name) == "iob1"
     made = [[_IOB2.get(tag[0], tag[0]) + tag[1:] for tag in tags] for tags in sentences]

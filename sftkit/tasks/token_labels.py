@@ -18,7 +18,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from sftkit.tasks.base import IGNORED, Collator, Evaluator, Objective, to_device
+from sftkit.tasks.base import IGNORED, Collator, Evaluator, Objective, best_and_probability, to_device
 from sftkit.tasks.words import WordWindow, word_windows
 
 
@@ -68,14 +68,19 @@ class TokenEvaluator(Evaluator):
 
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[list[str]]:
         """The model's label for every word of every sentence."""
-        result = [[""] * len(tags) for tags in self.gold]
+        return [labels for labels, _ in self.scored(model, batch_size)]
+
+    def scored(self, model: PreTrainedModel, batch_size: int) -> list[tuple[list[str], list[float]]]:
+        """The same, each with the label's probability for every word."""
+        result = [([""] * len(tags), [0.0] * len(tags)) for tags in self.gold]
         for indices in self.batches([len(window.input_ids) for window in self._windows], batch_size):
             chosen = [self._windows[i] for i in indices]
             batch = dict(self._pad([{"input_ids": w.input_ids, "labels": [0] * len(w.input_ids)} for w in chosen]))
             del batch["labels"]
             with torch.no_grad():
-                best = model(**to_device(batch, model)).logits.argmax(-1).cpu().numpy()
-            for row, window in zip(best, chosen, strict=True):
+                best, score = best_and_probability(model(**to_device(batch, model)).logits)
+            for row, sure, window in zip(best, score, chosen, strict=True):
+                labels, scores = result[window.sentence]
                 for word, (first, _) in zip(window.kept, window.spans, strict=True):
-                    result[window.sentence][word] = self.labels[row[first]]
+                    labels[word], scores[word] = self.labels[row[first]], sure[first]
         return result

@@ -48,7 +48,9 @@ def test_what_the_option_itself_reads_is_not_suggested() -> None:
 
 
 @pytest.mark.parametrize("objective", ["mlm", "clm"])
-@pytest.mark.parametrize("text", [treebank_text(60), ENTITIES, PARTS], ids=["CoNLL-U", "entities", "parts of speech"])
+@pytest.mark.parametrize(
+    "text", [treebank_text(60), ENTITIES * 3, PARTS * 3], ids=["CoNLL-U", "entities", "parts of speech"]
+)
 def test_annotation_is_not_learned_as_text(objective: str, text: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="would be learned as text"):
         objective_of(objective).read([_write(tmp_path, text)])
@@ -60,7 +62,9 @@ def test_how_text_is_taken_out_of_a_treebank_that_has_it_is_said(tmp_path: Path)
         objective_of("mlm").read([source])
 
 
-@pytest.mark.parametrize("text", ["ta O\nmi lo\n", "x B-side\nthe A-side\n", "1\t2\n"])
+@pytest.mark.parametrize(
+    "text", ["ta O\nmi lo\n", "Generation X\n", "a B-side\n" * 3, "x B-side\nthe A-side\n", "1\t2\n"]
+)
 def test_short_lines_of_text_are_text(text: str, tmp_path: Path) -> None:
     assert len(objective_of("mlm").read([_write(tmp_path, text)])) > 0
 
