@@ -203,11 +203,13 @@ def digest(source: str, watch: Callable[[float], None] | None = None) -> dict[st
 
 @contextmanager
 def quiet_datasets() -> Iterator[None]:
-    """Silence datasets' progress bars: progress is shown by whoever runs the command."""
-    shown = not datasets.are_progress_bars_disabled()
+    """Silence datasets' progress bars and log: progress and errors are shown by whoever runs the command."""
+    shown, level = not datasets.are_progress_bars_disabled(), datasets.logging.get_verbosity()
     datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     try:
         yield
     finally:
+        datasets.logging.set_verbosity(level)
         if shown:
             datasets.enable_progress_bars()

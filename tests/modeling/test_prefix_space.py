@@ -10,6 +10,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_to
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from sftkit.modeling.load import load_tokenizer
+from sftkit.tasks.words import word_windows
 from tests import pico
 from tests.cli.run import sftkit, train
 
@@ -137,3 +138,15 @@ def test_a_composed_model_scores_as_its_base_under_the_sft(tmp_path: Path) -> No
         assert done.status == 0, done.stderr
         said.append(out.read_text())
     assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("odd", ["\u200b", "\ufe0f", "\u00ad", "\u2060", " ", "\u3000", "<mask>"])
+def test_every_word_has_pieces_of_its_own_whatever_it_is(kind: str, odd: str, tmp_path: Path) -> None:
+    tokenizer = load_tokenizer(_save(kind, tmp_path), words=True)
+    words = ["ta", odd, "mi", odd]
+    (window,) = word_windows([words], tokenizer, 32)
+    ends = [end for _, end in window.spans]
+    assert list(window.kept) == [0, 1, 2, 3]
+    assert all(start < end for start, end in window.spans)
+    assert ends == sorted(set(ends))
