@@ -5,6 +5,7 @@ Multi-word tokens and empty nodes are passed over, as the standard says for the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -109,8 +110,8 @@ def is_conllu(source: str) -> bool:
     Raises:
         DataError: if it is no text.
     """
-    lines = (line for line in read_text(source).split("\n") if line.strip() and not line.startswith("#"))
-    return next(lines, "\t" * 9).count("\t") == COLUMNS - 1
+    first = re.search(r"^(?!#)[^\n]*\S[^\n]*$", read_text(source), re.MULTILINE)
+    return first is None or first[0].count("\t") == COLUMNS - 1
 
 
 def without_text(source: str, sentences: Sequence[Sequence[str]]) -> tuple[str, ...]:
@@ -126,18 +127,12 @@ def without_text(source: str, sentences: Sequence[Sequence[str]]) -> tuple[str, 
     return (f"{source}: sentences without their text, only _ for words: {blank:,}.",) if blank else ()
 
 
-def _forms(block: Sequence[str]) -> list[str]:
-    rows = (line.split("\t", 2) for line in block if not line.startswith("#"))
-    return [row[1] for row in rows if len(row) > 2 and row[0].isdecimal()]
-
-
 def _check_forms(source: str, text: str) -> None:
     """Refuse a treebank most of whose words are ``_``: of some only the annotation may be published."""
-    forms = [form for _, block in _blocks(text) for form in _forms(block)]
-    blank = sum(bool(form) and not form.strip("_") for form in forms)
-    if blank > 1 and 2 * blank > len(forms):
+    blank, words = (len(re.findall(rf"^\d+\t{form}", text, re.MULTILINE)) for form in ("_+\t", ""))
+    if blank > 1 and 2 * blank > words:
         raise DataError(
-            f"{source}: {blank:,} of {len(forms):,} words are _: the treebank comes without its text. Its README says "
+            f"{source}: {blank:,} of {words:,} words are _: the treebank comes without its text. Its README says "
             "where that is and what puts it in."
         )
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 from sftkit.errors import DataError
@@ -126,7 +126,7 @@ def _blocks(source: str, text: str, wanted: Wanted) -> list[list[_Row]]:
         if not line.strip() or line.startswith(_DOCUMENT):
             blocks.append([])
             continue
-        cells = [line[start:end] for start, end in _spans(line)]
+        cells = _cells(line)
         if not blocks[-1] and _COMMENT.match(line) and not (len(cells) == width[1] and any(map(wanted.is_tag, cells))):
             continue
         if len(cells) < 2:
@@ -143,19 +143,31 @@ def _blocks(source: str, text: str, wanted: Wanted) -> list[list[_Row]]:
 
 def _width(lines: Sequence[str]) -> tuple[int, int]:
     """(number, columns) of the first line that is no comment; of the first one if they all look like comments."""
-    rows = [(number, line) for number, line in enumerate(lines, start=1)
-            if line.strip() and not line.startswith(_DOCUMENT)]  # fmt: skip
-    number, line = next((row for row in rows if not _COMMENT.match(row[1])), rows[0] if rows else (1, ""))
-    return number, len(_spans(line))
+    first = (1, "")
+    for number, line in enumerate(lines, start=1):
+        if line.strip() and not line.startswith(_DOCUMENT):
+            if not _COMMENT.match(line):
+                return number, len(_cells(line))
+            first = first if first[1] else (number, line)
+    return first[0], len(_cells(first[1]))
+
+
+def _cells(line: str) -> list[str]:
+    if "\t" in line and "\t" in line.rstrip():
+        return line.rstrip().split("\t")
+    cells = line.rstrip(" \r\t").split(" ")
+    return [cell for cell in cells if cell] if "" in cells else cells
 
 
 def _spans(line: str) -> list[tuple[int, int]]:
     """Where each column of a line begins and ends."""
-    stripped = line.rstrip()
-    if "\t" not in stripped:
-        return [match.span() for match in re.finditer("[^ ]+", line.rstrip(" \r"))]
-    lengths = [len(cell) + 1 for cell in stripped.split("\t")]
-    return [(end - length, end - 1) for length, end in zip(lengths, accumulate(lengths), strict=True)]
+    spans: list[tuple[int, int]] = []
+    end = 0
+    for cell in _cells(line):
+        start = line.index(cell, end) if "\t" not in line.rstrip() else end + bool(spans)
+        end = start + len(cell)
+        spans.append((start, end))
+    return spans
 
 
 def _is_numbered(blocks: Sequence[Sequence[_Row]]) -> bool:
@@ -211,6 +223,8 @@ def _other_column(blocks: Sequence[Sequence[_Row]], wanted: Wanted, word: int) -
 
 def _without_prefix(sentences: list[list[str]]) -> tuple[list[list[str]], list[str]]:
     """Words without the language that stands before each of them in raw WikiANN."""
+    if not all(_PREFIX.fullmatch(word) for words in sentences for word in words):  # mostly ends at the first one
+        return sentences, []
     found = [[_PREFIX.fullmatch(word) for word in words] for words in sentences]
     if sum(map(len, found)) < 2 or not all(match and match[2].strip() for matches in found for match in matches):
         return sentences, []

@@ -28,11 +28,12 @@ def _write(folder: Path, text: str) -> str:
         TWO.replace(" ", "\t"),
         TWO.replace(" ", "   "),
         TWO.replace("\n", "\r\n"),
+        TWO.replace("ORG\n", "ORG\t\n"),
         f"\ufeff\n\n{TWO}\n\n",
         TWO.replace(" ", " NN X "),
         "-DOCSTART- -X- -X- O\n\n" + TWO.replace(" ", " NN X ").replace("\n\n", "\n\n-DOCSTART- -X- -X- O\n\n"),
     ],
-    ids=["spaces", "tabs", "many spaces", "windows", "byte order mark", "four columns", "documents"],
+    ids=["spaces", "tabs", "many spaces", "windows", "tabs at the end", "byte order mark", "four columns", "documents"],
 )
 def test_all_layouts_give_the_same_sentences(text: str, tmp_path: Path) -> None:
     assert tagged_sentences(_write(tmp_path, text)) == (SENTENCES, ())
@@ -145,7 +146,7 @@ def test_tags_are_written_into_the_last_column_and_nothing_else_changes(separato
     assert (tmp_path / "out").read_text() == wanted
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n", " \n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", " \n", "\t\n"])
 def test_a_file_with_its_own_tags_written_into_it_is_the_same_to_the_byte(end: str, tmp_path: Path) -> None:
     source = _write(tmp_path, TWO.replace("\n", end))
     write_tags(source, tmp_path / "out", [tags for _, tags in tagged_sentences(source).sentences])
