@@ -9,24 +9,21 @@ go on with it) is read from its beginning in the next run.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from itertools import islice
-from shlex import quote
 from typing import Any
 
 import datasets
 
 from sftkit.errors import DataError
-from sftkit.tasks.encodings import conversion
-from sftkit.tasks.guess import FEWEST, kind_of
+from sftkit.tasks.annotation import check_is_text
 from sftkit.tasks.local import HUB, local_file
 from sftkit.tasks.options import TaskOptions
 from sftkit.tasks.sources import Reading, digest, hub_text, nobody, understood
 
 #: Endings of files that hold a table; all others are plain text.
 _TABLES = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
-_LOOKED_AT = 50  # lines
 _BATCH_LINES, _BATCH_CHARACTERS = 1000, 1 << 20
 
 
@@ -47,17 +44,15 @@ class Lines:
             watch: told how far it is, whenever all are read.
 
         Raises:
-            DataError: if it is missing, not text, or has no line that is not blank or no column ``text``; or if it is
-                annotation, which would be learned with its numbers and tags.
+            DataError: if it is missing, not text, or has no line that is not blank or no column ``text``.
         """
+        check_is_text(source)
         self.source, self.watch = source, watch
         self.total: int | None = None
         self._most, self._streaming = options.max_lines, options.streaming
         self._share: Callable[[], float | None] = lambda: None  # what share of the source was read
-        first = list(islice(self._lines(), _LOOKED_AT))
-        if not first:
+        if next(self._lines(), None) is None:
             raise DataError(f"{source}: holds no text, only blank lines.")
-        _check_text(source, first)
 
     def __len__(self) -> int:
         if self.total is None:
@@ -140,25 +135,6 @@ def _table(source: str, kind: str) -> Any:
         return datasets.load_dataset(kind, data_files=source, split="train", streaming=True)
 
 
-def _check_text(source: str, lines: Sequence[str]) -> None:
-    """See that what begins like this is text to be learned."""
-    for number, line in enumerate(lines, start=1):
-        if "\0" in line:
-            told = conversion(source, line.encode(), line.encode().index(0))
-            raise DataError(f"{source}, line {number}: a NUL byte, so it is not UTF-8 text.{told}")
-    kind = kind_of("\n".join(lines), least=FEWEST)
-    if kind == "conllu":
-        raise DataError(
-            f"{source}: is CoNLL-U, and its numbers and tags would be learned as text. Take the text out of it: "
-            + (f"sed -n 's/^# text = //p' {quote(source)} > NEW.txt" if "# text = " in "\n".join(lines)
-               else "a sentence a line, the words of its second column parted by spaces.")
-        )  # fmt: skip
-    if kind in ("entities", "parts of speech"):
-        raise DataError(
-            f"{source}: has a word and its tag a line, and tags would be learned as text. Give sentences without tags."
-        )
-
-
 def _not_utf8(source: str) -> DataError:
     """Which line it is: a file object only knows the place in its buffer."""
     before = 0
@@ -168,8 +144,5 @@ def _not_utf8(source: str) -> DataError:
                 line.decode()
                 before += 1
     except UnicodeDecodeError as error:
-        with local_file(source).open("rb") as file:
-            begin = file.read(1 << 16)
-        told = conversion(source, begin + line, error.start + len(begin))
-        return DataError(f"{source}, line {before + 1}: not UTF-8 text ({error.reason}).{told}")
+        return DataError(f"{source}, line {before + 1}: not UTF-8 text ({error.reason}).")
     return DataError(f"{source}: not UTF-8 text.")

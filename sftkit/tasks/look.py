@@ -189,7 +189,8 @@ def _examples(objective: Objective, rows: Any, labels: Counter[str]) -> Iterator
     """What each example is; counts its labels on the way."""
     if not objective.is_task:
         for text in rows.parts:
-            yield from (((line,), "") for lines in text.lines.batches() for line in lines)
+            for lines in text.lines.batches():
+                yield from (((line,), "") for line in lines)
         return
     for row in rows:
         texts, own = _of_row(objective, row)

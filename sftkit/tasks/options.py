@@ -93,6 +93,7 @@ def check_options(options: TaskOptions, objective: str) -> None:
         if getattr(options, field.name) != field.default and objective not in _ABOUT[field.name]:
             named = " and ".join(f"--{name}" for name in _ABOUT[field.name])
             raise SettingsError(f"--{field.name.replace('_', '-')} is about {named}, not --{objective}.")
+    _check_reading(options)
     if options.columns and len(options.columns) != len(COLUMNS[objective]):
         raise SettingsError(
             f"--columns {','.join(options.columns)}: name {len(COLUMNS[objective])} columns, those of "
@@ -101,17 +102,21 @@ def check_options(options: TaskOptions, objective: str) -> None:
     for label in (label for pair in options.map_label for label in pair if objective == "ner"):
         if label[:2] in ("B-", "I-"):
             raise SettingsError(f"--map-label: {label} is a tag; name entity types, such as {label[2:]}=O.")
-    for name, value, known in (
-        ("scheme-in", options.scheme_in, ("", *TAG_SCHEMES)),
-        ("language", options.language, ("", *LANGUAGES)),
-        ("decode", options.decode, DECODERS),
-    ):
-        if value not in known:
-            raise SettingsError(f"--{name} is {value!r}; known are {', '.join(filter(None, known))}.")
+    if options.decode not in DECODERS:
+        raise SettingsError(f"--decode is {options.decode!r}; known are {', '.join(DECODERS)}.")
     if options.max_lines is not None and options.max_lines < 1:
         raise SettingsError(f"--max-lines is {options.max_lines}; it must be at least 1.")
     if options.stride < 0:
         raise SettingsError(f"--stride is {options.stride}; it must not be negative.")
+
+
+def _check_reading(options: TaskOptions) -> None:
+    for name, value, known in (
+        ("scheme-in", options.scheme_in, TAG_SCHEMES),
+        ("language", options.language, LANGUAGES),
+    ):
+        if value and value not in known:
+            raise SettingsError(f"--{name} is {value!r}; known are {', '.join(known)}.")
 
 
 def check_streams(options: TaskOptions, sources: Sequence[str]) -> None:
