@@ -223,7 +223,7 @@ def task_options(
             stride=stride,
             max_lines=max_lines,
             streaming=streaming,
-            where=parse_pairs("--where", tuple(where or ()), "COLUMN=VALUE, such as language=sw"),
+            where=parse_where(where),
             scheme_in=scheme_in.lower(),
             strict_answers=strict_answers,
             language=language.lower(),
@@ -233,6 +233,35 @@ def task_options(
     except SettingsError as error:
         raise typer.BadParameter(str(error)) from None
     return options
+
+
+def checked_options(
+    objective: str, data: Sequence[str], map_label: list[str] | None = None, **given: Any
+) -> TaskOptions:
+    """Some of the options about a task's data; all others are as nobody named them.
+
+    Raises:
+        typer.BadParameter: as :func:`task_options`.
+    """
+    try:
+        options = TaskOptions(map_label=parse_map_label(tuple(map_label or ())), **given)
+        check_options(options, objective)
+        check_streams(options, data)
+    except SettingsError as error:
+        raise typer.BadParameter(str(error)) from None
+    return options
+
+
+def parse_where(texts: list[str] | None) -> tuple[tuple[str, str], ...]:
+    """``language=sw`` as a pair, for each text.
+
+    Raises:
+        typer.BadParameter: if it is written otherwise.
+    """
+    try:
+        return parse_pairs("--where", tuple(texts or ()), "COLUMN=VALUE, such as language=sw")
+    except SettingsError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 DEVICES = ("auto", "cpu", "cuda", "mps")

@@ -57,10 +57,10 @@ def data(
     objective, files = _options.one_objective(
         {"mlm": mlm, "clm": clm, "pos": pos, "ner": ner, "dep": dep, "nli": nli, "classify": classify, "qa": qa}
     )
-    options = _options.task_options(
-        map_label, columns, subtypes=subtypes, decode="tree", paper_compat=False, stride=128, max_lines=max_lines,
-        streaming=streaming, objective=objective, data=files, where=where, scheme_in=scheme_in,
-        strict_answers=strict_answers,
+    options = _options.checked_options(
+        objective, files, map_label, columns=tuple(columns.split(",")) if columns else (),
+        where=_options.parse_where(where), scheme_in=scheme_in.lower(), strict_answers=strict_answers,
+        subtypes=subtypes, max_lines=max_lines, streaming=streaming,
     )  # fmt: skip
     from sftkit.tasks.local import check_local
 

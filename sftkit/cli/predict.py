@@ -68,10 +68,9 @@ def predict(
         raise typer.BadParameter(f"--words is about --pos, --ner and --dep, not --{objective}.")
     if columns and objective in ("pos", "ner"):
         raise typer.BadParameter(f"--columns: what predict --{objective} reads has words alone; see --words.")
-    options = _options.task_options(
-        None, columns, subtypes=False, decode=decode, paper_compat=False, stride=stride, max_lines=None,
-        streaming=False, objective=objective, data=data,
-    )  # fmt: skip
+    options = _options.checked_options(
+        objective, data, columns=tuple(columns.split(",")) if columns else (), decode=decode, stride=stride
+    )
     _options.check_device(device)
     from sftkit.cli._arguments import parse_weighted
     from sftkit.format.atomic import atomic_file, check_output

@@ -93,12 +93,12 @@ def check_options(options: TaskOptions, objective: str) -> None:
         if getattr(options, field.name) != field.default and objective not in _ABOUT[field.name]:
             named = " and ".join(f"--{name}" for name in _ABOUT[field.name])
             raise SettingsError(f"--{field.name.replace('_', '-')} is about {named}, not --{objective}.")
-    _check_reading(options)
     if options.columns and len(options.columns) != len(COLUMNS[objective]):
         raise SettingsError(
             f"--columns {','.join(options.columns)}: name {len(COLUMNS[objective])} columns, those of "
             f"{', '.join(COLUMNS[objective])}."
         )
+    _check_reading(options)
     for label in (label for pair in options.map_label for label in pair if objective == "ner"):
         if label[:2] in ("B-", "I-"):
             raise SettingsError(f"--map-label: {label} is a tag; name entity types, such as {label[2:]}=O.")
@@ -108,15 +108,6 @@ def check_options(options: TaskOptions, objective: str) -> None:
         raise SettingsError(f"--max-lines is {options.max_lines}; it must be at least 1.")
     if options.stride < 0:
         raise SettingsError(f"--stride is {options.stride}; it must not be negative.")
-
-
-def _check_reading(options: TaskOptions) -> None:
-    for name, value, known in (
-        ("scheme-in", options.scheme_in, TAG_SCHEMES),
-        ("language", options.language, LANGUAGES),
-    ):
-        if value and value not in known:
-            raise SettingsError(f"--{name} is {value!r}; known are {', '.join(known)}.")
 
 
 def check_streams(options: TaskOptions, sources: Sequence[str]) -> None:
@@ -156,3 +147,12 @@ def parse_map_label(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
         SettingsError: if there is no equals sign, or nothing beside it.
     """
     return parse_pairs("--map-label", texts, "OLD=NEW, such as DATE=O")
+
+
+def _check_reading(options: TaskOptions) -> None:
+    for name, value, known in (
+        ("scheme-in", options.scheme_in, TAG_SCHEMES),
+        ("language", options.language, LANGUAGES),
+    ):
+        if value and value not in known:
+            raise SettingsError(f"--{name} is {value!r}; known are {', '.join(known)}.")
