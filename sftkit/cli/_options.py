@@ -31,7 +31,10 @@ ClmFiles = Annotated[
     ),
 ]
 PosFiles = Annotated[
-    list[str] | None, typer.Option("--pos", metavar="FILE", help="Part-of-speech tagging on CoNLL-U (UPOS column).")
+    list[str] | None,
+    typer.Option(
+        "--pos", metavar="FILE", help="Part-of-speech tagging on CoNLL-U (UPOS column), or a word and its tag a line."
+    ),
 ]
 DepFiles = Annotated[
     list[str] | None,
@@ -39,7 +42,9 @@ DepFiles = Annotated[
 ]
 NerFiles = Annotated[
     list[str] | None,
-    typer.Option("--ner", metavar="FILE", help="Named entity recognition on two-column CoNLL (BIO tags)."),
+    typer.Option(
+        "--ner", metavar="FILE", help="Named entity recognition on a word and its tag a line (BIO, BIOES, …)."
+    ),
 ]
 NliFiles = Annotated[
     list[str] | None,

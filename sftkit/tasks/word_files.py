@@ -23,6 +23,8 @@ _DOCUMENT = "-DOCSTART-"
 _COMMENT = re.compile(r"#(\s|$)")
 _NUMBER = re.compile(r"(\d{1,9})([-.]\d{1,9})?")
 _PREFIX = re.compile(r"([a-z]{2,}(?:-[a-z]+)*):(.*)", re.DOTALL)
+#: The share of tags in a column of tags, at least: what else stands there is a slip, and is told by its line.
+_MOST = 0.9
 #: A line's number, and its columns.
 _Row = tuple[int, list[str]]
 
@@ -192,7 +194,7 @@ def _layout(
         return (*_given(source, width, wanted, columns), [])
     if not numbered:
         return 0, width - 1, []
-    tag = next(iter(_tag_columns(blocks, wanted, range(2, width))), width - 1)
+    tag = next(iter(_tag_columns(blocks, wanted, range(2, width), _MOST)), width - 1)
     where = f"the first of {width} columns numbers the words, which were taken from column 2, and tags from column"
     return 1, tag, [f"{where} {tag + 1}. If that is wrong, --columns WORD,TAG names the right ones by number."]
 
@@ -207,10 +209,12 @@ def _given(source: str, width: int, wanted: Wanted, columns: Sequence[str]) -> t
     return int(columns[0]) - 1, int(columns[1]) - 1
 
 
-def _tag_columns(blocks: Sequence[Sequence[_Row]], wanted: Wanted, among: Sequence[int]) -> list[int]:
-    """Those columns that hold tags and nothing else."""
+def _tag_columns(
+    blocks: Sequence[Sequence[_Row]], wanted: Wanted, among: Sequence[int], most: float = 1.0
+) -> list[int]:
+    """Those columns that hold tags, and at most a small share of something else."""
     rows = [cells for block in blocks for _, cells in block]
-    return [column for column in among if all(wanted.is_tag(cells[column]) for cells in rows)]
+    return [column for column in among if sum(wanted.is_tag(cells[column]) for cells in rows) >= most * len(rows)]
 
 
 def _other_column(blocks: Sequence[Sequence[_Row]], wanted: Wanted, word: int) -> str:

@@ -226,3 +226,9 @@ def test_numbered_files_are_written_as_they_are_but_for_the_tags(tmp_path: Path)
     write_tags(source, tmp_path / "out", [["O", "B-X"], ["B-Y"]])
     changed = NUMBERED.replace("B-PER", "O").replace("I-PER", "B-X").replace("Besa\tO", "Besa\tB-Y")
     assert (tmp_path / "out").read_text() == "# text = Kolu mip\n" + changed
+
+
+def test_a_slip_in_a_numbered_file_is_told_where_it_is(tmp_path: Path) -> None:
+    rows = [f"{i}\tta\t{'BPER' if i == 7 else 'O'}\t-\tann\n" for i in range(1, 21)]
+    with pytest.raises(DataError, match="line 7: 'BPER' in column 3 is no BIO tag"):
+        tagged_sentences(_write(tmp_path, "".join(rows)))
