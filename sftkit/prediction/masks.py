@@ -10,7 +10,8 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
 from sftkit.errors import CheckpointError, DataError
 from sftkit.prediction.unlabelled import Labeller, Unlabelled, batched
-from sftkit.tasks.base import best_and_probability, to_device
+from sftkit.tasks.base import to_device
+from sftkit.tasks.token_labels import best_and_probability
 
 MASK = "[MASK]"
 

@@ -284,13 +284,6 @@ def loss_by_row(logits: torch.Tensor, labels: torch.Tensor) -> list[tuple[float,
     return list(zip(total.tolist(), torch.bincount(rows, minlength=len(labels)).tolist(), strict=True))
 
 
-def best_and_probability(logits: torch.Tensor) -> tuple[list[Any], list[Any]]:
-    """The class that scores highest, and its probability, ``[…]`` both, of ``[…, classes]``."""
-    best = logits.argmax(-1, keepdim=True)
-    probability = logits.float().softmax(-1).gather(-1, best)
-    return best[..., 0].tolist(), probability[..., 0].tolist()
-
-
 def batches_by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
     """Indices in batches of similar length, longest first, so that little is padded and memory peaks at the start."""
     order = np.argsort(-np.asarray(lengths, np.int64), kind="stable")

@@ -18,7 +18,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from sftkit.tasks.base import IGNORED, Collator, Evaluator, Objective, best_and_probability, to_device
+from sftkit.tasks.base import IGNORED, Collator, Evaluator, Objective, to_device
 from sftkit.tasks.words import WordWindow, word_windows
 
 
@@ -84,3 +84,10 @@ class TokenEvaluator(Evaluator):
                 for word, (first, _) in zip(window.kept, window.spans, strict=True):
                     labels[word], scores[word] = self.labels[row[first]], sure[first]
         return result
+
+
+def best_and_probability(logits: torch.Tensor) -> tuple[list[Any], list[Any]]:
+    """The class that scores highest, and its probability, ``[…]`` both, of ``[…, classes]``."""
+    best = logits.argmax(-1, keepdim=True)
+    probability = logits.float().softmax(-1).gather(-1, best)
+    return best[..., 0].tolist(), probability[..., 0].tolist()
