@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from sftkit.errors import SettingsError
-from sftkit.tasks.options import TaskOptions, check_options, check_streams, parse_map_label
+from sftkit.tasks.options import TaskOptions, check_options, check_streams, parse_map_label, parse_pairs
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -31,7 +31,10 @@ ClmFiles = Annotated[
     ),
 ]
 PosFiles = Annotated[
-    list[str] | None, typer.Option("--pos", metavar="FILE", help="Part-of-speech tagging on CoNLL-U (UPOS column).")
+    list[str] | None,
+    typer.Option(
+        "--pos", metavar="FILE", help="Part-of-speech tagging on CoNLL-U (UPOS column), or a word and its tag a line."
+    ),
 ]
 DepFiles = Annotated[
     list[str] | None,
@@ -39,7 +42,9 @@ DepFiles = Annotated[
 ]
 NerFiles = Annotated[
     list[str] | None,
-    typer.Option("--ner", metavar="FILE", help="Named entity recognition on two-column CoNLL (BIO tags)."),
+    typer.Option(
+        "--ner", metavar="FILE", help="Named entity recognition on a word and its tag a line (BIO, BIOES, …)."
+    ),
 ]
 NliFiles = Annotated[
     list[str] | None,
@@ -69,7 +74,42 @@ Columns = Annotated[
     typer.Option(
         "--columns",
         metavar="A,B,…",
-        help="nli, classify: the columns of the texts and the label.",
+        help="nli, classify: the columns of the texts and the label; pos, ner: the numbers of word and tag.",
+        rich_help_panel=_DATA,
+    ),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        metavar="COLUMN=VALUE",
+        help="nli, classify: only the rows with this value, such as language=sw.",
+        rich_help_panel=_DATA,
+    ),
+]
+SchemeIn = Annotated[
+    str,
+    typer.Option(
+        "--scheme-in",
+        metavar="iob1|iob2|bioes|…",
+        help="ner: the scheme of the data's tags, where it is seen wrongly.",
+        rich_help_panel=_DATA,
+    ),
+]
+StrictAnswers = Annotated[
+    bool,
+    typer.Option(
+        "--strict-answers",
+        help="qa: refuse answers that do not stand where the data says.",
+        rich_help_panel=_DATA,
+    ),
+]
+Language = Annotated[
+    str,
+    typer.Option(
+        "--language",
+        metavar="ar|de|en|es|hi|vi|zh",
+        help="qa: compare answers by this language's rules, as MLQA does; else by SQuAD's.",
         rich_help_panel=_DATA,
     ),
 ]
@@ -191,6 +231,10 @@ def task_options(
     streaming: bool,
     objective: str,
     data: Sequence[str] = (),
+    where: list[str] | None = None,
+    scheme_in: str = "",
+    strict_answers: bool = False,
+    language: str = "",
 ) -> TaskOptions:
     """The options about a task's data, together.
 
@@ -209,12 +253,45 @@ def task_options(
             max_lines=max_lines,
             pack=pack,
             streaming=streaming,
+            where=parse_where(where),
+            scheme_in=scheme_in.lower(),
+            strict_answers=strict_answers,
+            language=language.lower(),
         )
         check_options(options, objective)
         check_streams(options, data)
     except SettingsError as error:
         raise typer.BadParameter(str(error)) from None
     return options
+
+
+def checked_options(
+    objective: str, data: Sequence[str], map_label: list[str] | None = None, **given: Any
+) -> TaskOptions:
+    """Some of the options about a task's data; all others are as nobody named them.
+
+    Raises:
+        typer.BadParameter: as :func:`task_options`.
+    """
+    try:
+        options = TaskOptions(map_label=parse_map_label(tuple(map_label or ())), **given)
+        check_options(options, objective)
+        check_streams(options, data)
+    except SettingsError as error:
+        raise typer.BadParameter(str(error)) from None
+    return options
+
+
+def parse_where(texts: list[str] | None) -> tuple[tuple[str, str], ...]:
+    """``language=sw`` as a pair, for each text.
+
+    Raises:
+        typer.BadParameter: if it is written otherwise.
+    """
+    try:
+        return parse_pairs("--where", tuple(texts or ()), "COLUMN=VALUE, such as language=sw")
+    except SettingsError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 DEVICES = ("auto", "cpu", "cuda", "mps")

@@ -24,12 +24,14 @@ from sftkit.errors import SftkitError
 #: its name in ``sftkit.cli.<name>``.
 SUMMARIES = {
     "demo": "Show the whole method in miniature: offline, on invented languages, in about three minutes.",
+    "data": "Look at data before training: counts, labels, pieces, what windows cut, duplicates, what is suspicious.",
     "train": "Learn one SFT: tune all, keep the K entries that moved most, rewind, tune only those.",
     "compose": "Add SFTs to a base model, or to each other.",
     "subtract": "Take SFTs out of a model, an SFT from another, or the difference of two models.",
     "inspect": "Show what an SFT holds: K, density, where in the model, how large, which tokens, where it comes from.",
     "overlap": "Show how much SFTs overlap, for every pair of them, and what random positions would give.",
     "evaluate": "Score a model on labelled data, or a base with SFTs that are added in memory.",
+    "predict": "Label text that has no labels: a sentence a line, or what the task's own files are, with blanks.",
     "convert": "Convert an SFT published as pytorch_diff.bin to .sft, or an .sft file back to that layout.",
     "push": "Upload an SFT to the hub, with a model card made from what it says of itself.",
     "pull": "Download an SFT from the hub, and check it; one that was published as pytorch_diff.bin is converted.",

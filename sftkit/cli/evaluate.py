@@ -59,6 +59,10 @@ def evaluate(
     ] = 42,
     map_label: _options.MapLabel = None,
     columns: _options.Columns = None,
+    where: _options.Where = None,
+    scheme_in: _options.SchemeIn = "",
+    strict_answers: _options.StrictAnswers = False,
+    language: _options.Language = "",
     subtypes: _options.Subtypes = False,
     decode: _options.Decode = "tree",
     paper_compat: _options.PaperCompat = False,
@@ -87,7 +91,9 @@ def evaluate(
     )
     options = _options.task_options(
         map_label, columns, subtypes=subtypes, decode=decode, paper_compat=paper_compat, scheme=scheme,
-        stride=stride, max_lines=max_lines, pack=pack, streaming=streaming, objective=objective, data=data,
+        stride=stride, max_lines=max_lines, pack=pack, streaming=streaming, where=where, scheme_in=scheme_in,
+        strict_answers=strict_answers,
+        language=language, objective=objective, data=data,
     )  # fmt: skip
     _options.check_device(device)
     request = Request(objective, data, model, sfts or [], each, against or [], predictions, csv)

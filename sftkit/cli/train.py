@@ -199,6 +199,10 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --run-dir, if it has begun.")] = False,
     map_label: _options.MapLabel = None,
     columns: _options.Columns = None,
+    where: _options.Where = None,
+    scheme_in: _options.SchemeIn = "",
+    strict_answers: _options.StrictAnswers = False,
+    language: _options.Language = "",
     subtypes: _options.Subtypes = False,
     decode: _options.Decode = "tree",
     paper_compat: _options.PaperCompat = False,
@@ -232,7 +236,9 @@ def train(
     )
     options = _options.task_options(
         map_label, columns, subtypes=subtypes, decode=decode, paper_compat=paper_compat, scheme=scheme,
-        stride=stride, max_lines=max_lines, pack=pack, streaming=streaming, objective=objective,
+        stride=stride, max_lines=max_lines, pack=pack, streaming=streaming, where=where, scheme_in=scheme_in,
+        strict_answers=strict_answers,
+        language=language, objective=objective,
     )  # fmt: skip
     for option, value in (("--precision", precision), ("--values", values)):
         if value not in ("f32", "bf16", "f16"):

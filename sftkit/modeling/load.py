@@ -31,6 +31,7 @@ from transformers.utils import logging as transformers_logging
 
 from sftkit.errors import CheckpointError, SettingsError
 from sftkit.format.names import model_prefix
+from sftkit.modeling.prefix_space import put_space_before_words
 
 #: Tokens a sequence where neither model nor tokenizer names a limit.
 NO_LIMIT = 1 << 30
@@ -104,7 +105,7 @@ def load_tokenizer(path: Path, *, words: bool = False) -> PreTrainedTokenizerBas
 
     Args:
         path: a model directory.
-        words: it will be given single words: byte-level BPE tokenizers then must put a space before each.
+        words: it will be given single words, and must turn them into the pieces that they are in running text.
 
     Raises:
         CheckpointError: if there is none, or only a slow one, which cannot map pieces back to words.
@@ -112,8 +113,6 @@ def load_tokenizer(path: Path, *, words: bool = False) -> PreTrainedTokenizerBas
     try:
         with quiet():
             tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path)
-            if words and _wants_prefix_space(tokenizer):
-                tokenizer = AutoTokenizer.from_pretrained(path, add_prefix_space=True)
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         raise CheckpointError(f"{path}: its tokenizer cannot be loaded ({_line(error)}).") from error
     if not tokenizer.is_fast:
@@ -122,6 +121,8 @@ def load_tokenizer(path: Path, *, words: bool = False) -> PreTrainedTokenizerBas
         raise CheckpointError(
             f"{path}: holds no tokenizer. Copy tokenizer.json and tokenizer_config.json beside the model."
         )
+    if words:
+        put_space_before_words(tokenizer)
     return tokenizer
 
 
@@ -194,10 +195,6 @@ def longest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
         if name.rpartition(".")[2] == "position_embeddings" and padding is not None:
             limits.append(len(module.weight) - padding - 1)
     return int(min([NO_LIMIT, *(limit for limit in limits if limit is not None and limit > 0)]))
-
-
-def _wants_prefix_space(tokenizer: PreTrainedTokenizerBase) -> bool:
-    return getattr(tokenizer, "add_prefix_space", None) is False
 
 
 def _check_direction(auto_class: Any, path: Path) -> None:

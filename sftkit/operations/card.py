@@ -29,6 +29,14 @@ _OBJECTIVES = {
     "qa": "extractive question answering",
 }
 
+#: What labels text with a composed model by transformers alone. Parsers have no pipeline; parts of speech would come in
+#: runs of one tag. The labels were learned at words' first pieces.
+_PIPELINES = {
+    "ner": 'pipeline("token-classification", "model/", aggregation_strategy="first")("…")',
+    "nli": 'pipeline("text-classification", "model/")({"text": "…", "text_pair": "…"})',
+    "classify": 'pipeline("text-classification", "model/")("…")',
+}
+
 _WITH_NUMPY = """\
 import numpy as np
 {imports}from huggingface_hub import hf_hub_download
@@ -101,8 +109,21 @@ def _usage(summary: DiffSummary, repo: str, file: str, revision: str | None, bas
     return (
         f"With sftkit, into a model that plain `transformers` loads, alone or with other SFTs of the same base:\n\n"
         f"```bash\nsftkit compose {base} hf://{repo}{at}/{file} -o model/\nsftkit pull {repo}{at}/{file}\n```\n\n"
+        f"{_labelling(summary.metadata.objective, f'{base} hf://{repo}{at}/{file}')}"
         f"Without it, the backbone alone:\n\n```python\n{code}```\n\n{rest}"
     )
+
+
+def _labelling(objective: str, what: str) -> str:
+    """How to label text with a task's SFT."""
+    if objective not in ("pos", "ner", "dep", "nli", "classify", "qa"):
+        return ""
+    file = {"nli": "pairs.tsv", "qa": "questions.json"}.get(objective, "text.txt")
+    text = f"Labels for text that has none:\n\n```bash\nsftkit predict {what} --{objective} {file}\n```\n\n"
+    if objective in _PIPELINES:
+        code = f"from transformers import pipeline\n\n{_PIPELINES[objective]}"
+        text += f"The composed model by itself:\n\n```python\n{code}\n```\n\n"
+    return text
 
 
 def _table(rows: Sequence[tuple[str, str]]) -> str:

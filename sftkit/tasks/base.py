@@ -78,6 +78,15 @@ class Evaluator(ABC):
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[Any]:
         """What a model, as it stands and on the device where it is, says of each example, in their order."""
 
+    def scored(self, model: PreTrainedModel, batch_size: int) -> list[tuple[Any, Any]]:
+        """The same, each with the probabilities that the model gives to what it says, 0…1.
+
+        Raises:
+            SettingsError: if the objective predicts nothing that has one.
+        """
+        del model, batch_size
+        raise SettingsError("predict labels text and answers questions; this objective does neither.")
+
     @abstractmethod
     def tally(self, predicted: Sequence[Any]) -> Tally:
         """Count what of it is right."""
@@ -159,6 +168,8 @@ class Objective(ABC):
         self.labels = self.fixed_labels
         #: Labels in the data that was read so far, before any was taken for another.
         self.labels_read: set[str] = set()
+        #: What the user may want to know of how the data was read so far; a dictionary for its order.
+        self.told: dict[str, None] = {}
         #: Told how far the reading of long text is.
         self.watch: Reading = nobody
 
@@ -171,13 +182,14 @@ class Objective(ABC):
         """
 
     def reading_notes(self) -> tuple[str, ...]:
-        """What the user may want to know of all that was read: labels to be taken for others that are not there."""
+        """What the user may want to know of what was read, and of labels to be taken for others that are not there."""
         there = shortened(sorted(self.labels_read), 12)
-        return tuple(
+        missing = (
             f"--map-label {old}={new}: there is no label {old} in the data, only {there}."
             for old, new in self.options.map_label
             if old not in self.labels_read
         )
+        return (*self.told, *missing)
 
     def joined(self, parts: Sequence[Any]) -> Any:
         """The rows of several readings, one after the other."""

@@ -5,6 +5,7 @@ Multi-word tokens and empty nodes are passed over, as the standard says for the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,13 @@ import conllu
 import numpy as np
 
 from sftkit.errors import DataError
+from sftkit.tasks.guess import looks_like
 from sftkit.tasks.sources import read_text
+from sftkit.tasks.tag_sets import RELATIONS as RELATIONS
+from sftkit.tasks.tag_sets import UPOS as UPOS
 from sftkit.tasks.trees import astray
 
 COLUMNS = 10
-UPOS = ("ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ",
-        "SYM", "VERB", "X")  # fmt: skip
-#: The 37 relations of Universal Dependencies, version 2; treebanks add subtypes ("nmod:poss").
-RELATIONS = ("acl", "advcl", "advmod", "amod", "appos", "aux", "case", "cc", "ccomp", "clf", "compound", "conj", "cop",
-             "csubj", "dep", "det", "discourse", "dislocated", "expl", "fixed", "flat", "goeswith", "iobj", "list",
-             "mark", "nmod", "nsubj", "nummod", "obj", "obl", "orphan", "parataxis", "punct", "reparandum", "root",
-             "vocative", "xcomp")  # fmt: skip
 _FIELDS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel")
 #: A syntactic word: its line, and its columns by name.
 Word = tuple[int, Mapping[str, Any]]
@@ -95,14 +92,49 @@ def sentences(source: str) -> Iterator[list[Word]]:
     Raises:
         DataError: if the file is not CoNLL-U or holds no sentence; names the line.
     """
+    text = read_text(source)
     empty = True
-    for line, block in _blocks(read_text(source)):
+    _check_forms(source, text)
+    for line, block in _blocks(text):
         words = _words(source, line, block)
         if words:
             empty = False
             yield words
     if empty:
         raise DataError(f"{source}: holds no sentence.")
+
+
+def is_conllu(source: str) -> bool:
+    """Whether the first line of a file that is neither blank nor a comment has the columns of CoNLL-U.
+
+    Raises:
+        DataError: if it is no text.
+    """
+    first = re.search(r"^(?!#)[^\n]*\S[^\n]*$", read_text(source), re.MULTILINE)
+    return first is None or first[0].count("\t") == COLUMNS - 1
+
+
+def without_text(source: str, sentences: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """A note, if some sentences' text was not published.
+
+    Underscores stand there for every word, or, as in GUM's Reddit part, for each of its letters.
+
+    Args:
+        source: where they are from.
+        sentences: the words of each.
+    """
+    blank = sum(len(words) > 1 and not any(word.strip("_") for word in words) for words in sentences)
+    return (f"{source}: sentences without their text, only _ for words: {blank:,}.",) if blank else ()
+
+
+def _check_forms(source: str, text: str) -> None:
+    """Refuse a treebank most of whose words are ``_``: of some only the annotation may be published."""
+    blank, words = (len(re.findall(rf"^\d+\t{form}", text, re.MULTILINE)) for form in ("_+\t", ""))
+    if blank > 1 and 2 * blank > words:
+        raise DataError(
+            f"{source}: {blank:,} of {words:,} words are _: the treebank comes without its text. Its README says "
+            "where that is and what puts it in."
+        )
 
 
 def write_columns(source: str, path: Path, changes: Sequence[Sequence[Mapping[int, str]]]) -> None:
@@ -146,8 +178,8 @@ def _words(source: str, start: int, block: list[str]) -> list[Word]:
         columns = block[number - start].count("\t") + 1
         if columns != COLUMNS:
             raise DataError(
-                f"{source}, line {number}: {columns} tab-separated columns; CoNLL-U has {COLUMNS}. "
-                "Is it CoNLL-U (UPOS in column 4)?"
+                f"{source}, line {number}: {columns} tab-separated columns; CoNLL-U has {COLUMNS}."
+                + (looks_like("\n".join(block), "--dep") or " Is it CoNLL-U (UPOS in column 4)?")
             )
     if not numbers:
         return []

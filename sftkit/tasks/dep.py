@@ -20,7 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sftkit.modeling.parser import AutoModelForDependencyParsing, DependencyParser
 from sftkit.tasks.base import Collator, Evaluator, Objective, to_device
-from sftkit.tasks.conllu_files import RELATIONS, check_tree, parsed_sentences, universal, write_columns
+from sftkit.tasks.conllu_files import RELATIONS, check_tree, parsed_sentences, universal, without_text, write_columns
 from sftkit.tasks.local import HUB
 from sftkit.tasks.parser_features import ParserCollator, parser_features
 from sftkit.tasks.sources import hub_table, joined
@@ -57,7 +57,10 @@ class DependencyParsing(Objective):
 
     def read(self, sources: Sequence[str]) -> Dataset:
         """One row a sentence."""
-        return joined([_rows(source) for source in sources])
+        parts = [_rows(source) for source in sources]
+        for source, part in zip(sources, parts, strict=True):
+            self.told.update(dict.fromkeys(without_text(source, part["words"])))
+        return joined(parts)
 
     def features(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
         """The windows of each sentence, heads, and the numbers of relations."""
@@ -107,11 +110,15 @@ class ParserEvaluator(Evaluator):
 
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[Parse]:
         """The model's tree for every sentence."""
+        return [parse for parse, _ in self.scored(model, batch_size)]
+
+    def scored(self, model: PreTrainedModel, batch_size: int) -> list[tuple[Parse, list[float]]]:
+        """The same, each with the probability of every word's head among all words and the root."""
         parser = cast(DependencyParser, model)
         lengths = [sum(map(len, sentence["input_ids"])) for sentence in self._sentences]
 
-        def look(together: list[int]) -> list[Parse]:
-            result: dict[int, Parse] = {}
+        def look(together: list[int]) -> list[tuple[Parse, list[float]]]:
+            result: dict[int, tuple[Parse, list[float]]] = {}
             for indices in self._apart(together):
                 batch = to_device(self._collate([self._sentences[i] for i in indices]), model)
                 with torch.no_grad():
@@ -139,7 +146,9 @@ class ParserEvaluator(Evaluator):
         if len(long) < len(batch):
             yield [i for i in batch if i not in long]
 
-    def _parses(self, parser: DependencyParser, batch: Mapping[str, torch.Tensor]) -> Iterator[Parse]:
+    def _parses(
+        self, parser: DependencyParser, batch: Mapping[str, torch.Tensor]
+    ) -> Iterator[tuple[Parse, list[float]]]:
         output = parser(**batch)
         assert output.arc_scores is not None
         assert output.vectors is not None
@@ -152,8 +161,10 @@ class ParserEvaluator(Evaluator):
             root = self.labels.index(ROOT)
             relations[:, root] = torch.where(heads == 0, torch.inf, -torch.inf)
         names = iter(relations.argmax(1).tolist())
-        for tree in trees:
-            yield Parse(tree.tolist(), [self.labels[next(names)] for _ in tree])
+        for tree, each in zip(trees, scores, strict=True):
+            sure = torch.from_numpy(each[: len(tree), : len(tree) + 1]).softmax(1).numpy()
+            parse = Parse(tree.tolist(), [self.labels[next(names)] for _ in tree])
+            yield parse, sure[np.arange(len(tree)), tree].tolist()
 
 
 def attachment(sums: Counts) -> dict[str, Counts]:

@@ -19,6 +19,7 @@ from typing import Any
 import datasets
 
 from sftkit.errors import DataError
+from sftkit.tasks.annotation import check_is_text
 from sftkit.tasks.local import HUB, local_file
 from sftkit.tasks.options import TaskOptions
 from sftkit.tasks.pieces import LONGEST, Piece, pieces
@@ -50,6 +51,7 @@ class Lines:
         Raises:
             DataError: if it is missing, not text, or has no line that is not blank or no column ``text``.
         """
+        check_is_text(source)
         self.source, self.watch = source, watch
         self.total: int | None = None
         self._most, self._streaming = options.max_lines, options.streaming

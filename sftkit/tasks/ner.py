@@ -19,10 +19,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sftkit.errors import DataError, MismatchError
 from sftkit.tasks.base import Evaluator, shortened
-from sftkit.tasks.conll_files import OUTSIDE, is_tag, tagged_sentences, to_iob2, write_tags
+from sftkit.tasks.conll_files import Tagged, as_iob2, tagged_sentences, write_tags
 from sftkit.tasks.local import HUB
 from sftkit.tasks.options import SCHEMES
 from sftkit.tasks.sources import hub_table, joined
+from sftkit.tasks.tag_schemes import OUTSIDE, is_tag
 from sftkit.tasks.tally import Tally, by_name, precision_recall_f1
 from sftkit.tasks.token_labels import TokenEvaluator, TokenLabels
 
@@ -49,8 +50,10 @@ class NamedEntities(TokenLabels):
         return joined([self._rows(source) for source in sources])
 
     def _rows(self, source: str) -> Dataset:
-        found = _from_hub(source) if source.startswith(HUB) else tagged_sentences(source)
-        types = self.options.labels
+        types, columns, scheme = self.options.labels, self.options.columns, self.options.scheme_in
+        read = _from_hub if source.startswith(HUB) else tagged_sentences
+        found, notes = read(source, columns, scheme)
+        self.told.update(dict.fromkeys(notes))
         self.labels_read |= {tag[2:] for _, tags in found for tag in tags if tag != OUTSIDE}
         return Dataset.from_list(
             [{"words": words, "tags": [_mapped(tag, types) for tag in tags]} for words, tags in found]
@@ -101,7 +104,7 @@ class NamedEntities(TokenLabels):
 
     def write_predictions(self, source: str, predicted: Sequence[Any], path: Path) -> None:
         """The file with the predicted tags, IOB2, in its last column."""
-        write_tags(source, path, predicted)
+        write_tags(source, path, predicted, self.options.columns)
 
 
 class EntityEvaluator(TokenEvaluator):
@@ -188,12 +191,16 @@ def _mapped(tag: str, types: dict[str, str]) -> str:
     return tag if tag == OUTSIDE else OUTSIDE if kind == OUTSIDE else tag[:2] + kind
 
 
-def _from_hub(source: str) -> list[tuple[list[str], list[str]]]:
-    rows = hub_table(source, {"words": ("tokens", "words"), "tags": ("ner_tags", "tags", "labels")})
+def _from_hub(source: str, columns: Sequence[str], scheme: str) -> Tagged:
+    named = {"words": columns[:1], "tags": columns[1:]}
+    rows = hub_table(
+        source, named if columns else {"words": ("tokens", "words"), "tags": ("ner_tags", "tags", "labels")}
+    )
     words, tags = rows["words"][:], rows["tags"][:]
     for number, (own, marks) in enumerate(zip(words, tags, strict=True), start=1):
         wrong = [mark for mark in marks if not isinstance(mark, str) or not is_tag(mark)]
         if wrong or len(own) != len(marks):
             problem = f"{wrong[0]!r} is no BIO tag" if wrong else f"{len(own)} words and {len(marks)} tags"
             raise DataError(f"{source}, row {number}: {problem}.")
-    return list(zip(words, to_iob2(tags), strict=True))
+    found, notes = as_iob2(source, tags, scheme)
+    return Tagged(list(zip(words, found, strict=True)), notes)

@@ -7,11 +7,17 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from sftkit.errors import SettingsError
+from sftkit.tasks.squad_metrics import LANGUAGES
+from sftkit.tasks.tag_schemes import TAG_SCHEMES
 
 #: Which objectives an option is about.
 _ABOUT = {
     "map_label": ("ner", "nli", "classify"),
-    "columns": ("nli", "classify"),
+    "columns": ("pos", "ner", "nli", "classify"),
+    "where": ("nli", "classify"),
+    "scheme_in": ("ner",),
+    "strict_answers": ("qa",),
+    "language": ("qa",),
     "subtypes": ("dep",),
     "decode": ("dep",),
     "paper_compat": ("dep", "ner"),
@@ -22,7 +28,8 @@ _ABOUT = {
     "streaming": ("mlm", "clm"),
 }
 #: What the columns of a table hold, in the order of ``columns``.
-COLUMNS = {"nli": ("premise", "hypothesis", "label"), "classify": ("text", "label")}
+COLUMNS = {"pos": ("word", "tag"), "ner": ("word", "tag"), "nli": ("premise", "hypothesis", "label"),
+           "classify": ("text", "label")}  # fmt: skip
 #: How a parser's scores become heads: the best tree, or each word's best head by itself.
 DECODERS = ("tree", "greedy")
 
@@ -38,7 +45,13 @@ class TaskOptions:
         map_label: (label in the data, what it is taken for), for both training and scoring. In named entity
             recognition the labels are entity types, and "O" stands for no entity.
         columns: the columns of a table that hold the texts and the label, in this order: their names, or their numbers
-            from 1 in a file that has no header; none: found by their names.
+            from 1 in a file that has no header; none: found by their names. In a file with a word a line the numbers of
+            the word's column and the tag's.
+        where: (column, value): of a table only the rows that have this value there, and all others like it.
+        scheme_in: the scheme of a file's tags, one of ``TAG_SCHEMES``; "": seen from the tags.
+        strict_answers: refuse answers that do not stand in their context where the data says, which else are not
+            trained on.
+        language: by whose rules answers are compared, one of ``LANGUAGES``; "": SQuAD's.
         subtypes: keep the language-specific part of relations ("nmod:poss").
         decode: one of ``DECODERS``.
         paper_compat: score as the paper's code does: parsers without words that hang from the root, entities by
@@ -53,6 +66,10 @@ class TaskOptions:
 
     map_label: tuple[tuple[str, str], ...] = ()
     columns: tuple[str, ...] = ()
+    where: tuple[tuple[str, str], ...] = ()
+    scheme_in: str = ""
+    strict_answers: bool = False
+    language: str = ""
     subtypes: bool = False
     decode: str = "tree"
     paper_compat: bool = False
@@ -98,6 +115,7 @@ def check_options(options: TaskOptions, objective: str) -> None:
             f"--columns {','.join(options.columns)}: name {len(COLUMNS[objective])} columns, those of "
             f"{', '.join(COLUMNS[objective])}."
         )
+    _check_reading(options)
     for label in (label for pair in options.map_label for label in pair if objective == "ner"):
         if label[:2] in ("B-", "I-"):
             raise SettingsError(f"--map-label: {label} is a tag; name entity types, such as {label[2:]}=O.")
@@ -126,8 +144,13 @@ def check_streams(options: TaskOptions, sources: Sequence[str]) -> None:
         raise SettingsError("--streaming is about data sets on the hub (hf://owner/name): local files never need it.")
 
 
-def parse_map_label(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """``DATE=O`` as a pair.
+def parse_pairs(option: str, texts: tuple[str, ...], example: str) -> tuple[tuple[str, str], ...]:
+    """``DATE=O`` as a pair, for each text.
+
+    Args:
+        option: what they were given to, such as "--map-label".
+        texts: what was given.
+        example: how to write it, such as "OLD=NEW, such as DATE=O".
 
     Raises:
         SettingsError: if there is no equals sign, or nothing beside it.
@@ -136,6 +159,24 @@ def parse_map_label(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     for text in texts:
         old, equals, new = text.partition("=")
         if not (old and equals and new):
-            raise SettingsError(f"--map-label {text}: write OLD=NEW, such as DATE=O.")
+            raise SettingsError(f"{option} {text}: write {example}.")
         pairs.append((old, new))
     return tuple(pairs)
+
+
+def parse_map_label(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """``DATE=O`` as a pair, for each text.
+
+    Raises:
+        SettingsError: if there is no equals sign, or nothing beside it.
+    """
+    return parse_pairs("--map-label", texts, "OLD=NEW, such as DATE=O")
+
+
+def _check_reading(options: TaskOptions) -> None:
+    for name, value, known in (
+        ("scheme-in", options.scheme_in, TAG_SCHEMES),
+        ("language", options.language, LANGUAGES),
+    ):
+        if value and value not in known:
+            raise SettingsError(f"--{name} is {value!r}; known are {', '.join(known)}.")

@@ -14,11 +14,20 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from sftkit.tasks.base import Evaluator
-from sftkit.tasks.conllu_files import UPOS, checked_tag, tagged_sentences, write_columns
+from sftkit.tasks.conllu_files import checked_tag, is_conllu, tagged_sentences, without_text, write_columns
 from sftkit.tasks.local import HUB
 from sftkit.tasks.sources import hub_table, joined
+from sftkit.tasks.tag_sets import UPOS
 from sftkit.tasks.tally import Tally, accuracy
 from sftkit.tasks.token_labels import TokenEvaluator, TokenLabels
+from sftkit.tasks.word_files import Wanted, read_word_file, write_tags
+
+TAGS = Wanted(
+    "--pos",
+    UPOS.__contains__,
+    f"universal part-of-speech tag ({' '.join(UPOS)})",
+    "CoNLL-U, or a word and its tag, parted by a space or a tab",
+)
 
 
 class PartOfSpeech(TokenLabels):
@@ -32,7 +41,19 @@ class PartOfSpeech(TokenLabels):
 
     def read(self, sources: Sequence[str]) -> Dataset:
         """One row a sentence: ``words`` and ``tags``."""
-        return joined([_rows(source) for source in sources])
+        return joined([self._rows(source) for source in sources])
+
+    def _rows(self, source: str) -> Dataset:
+        columns = self.options.columns
+        if source.startswith(HUB):
+            return _hub_rows(source, columns)
+        if columns or not is_conllu(source):
+            file = read_word_file(source, TAGS, columns)
+            self.told.update(dict.fromkeys(file.notes))
+            return Dataset.from_dict({"words": file.words, "tags": file.tags})
+        rows = [{"words": words, "tags": tags} for words, tags in tagged_sentences(source)]
+        self.told.update(dict.fromkeys(without_text(source, [row["words"] for row in rows])))
+        return Dataset.from_list(rows)
 
     def evaluator(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, seed: int) -> Evaluator:
         """Scores the share of words that get their tag."""
@@ -40,7 +61,10 @@ class PartOfSpeech(TokenLabels):
         return TagEvaluator(rows, self.labels, tokenizer, max_length)
 
     def write_predictions(self, source: str, predicted: Sequence[Any], path: Path) -> None:
-        """The CoNLL-U file with the predicted tags in its UPOS column."""
+        """The file with the predicted tags in the place of its own; of CoNLL-U that is the UPOS column."""
+        if self.options.columns or not is_conllu(source):
+            write_tags(source, read_word_file(source, TAGS, self.options.columns), path, predicted)
+            return
         write_columns(source, path, [[{3: tag} for tag in tags] for tags in predicted])
 
 
@@ -56,12 +80,12 @@ class TagEvaluator(TokenEvaluator):
         return Tally(np.array(counts, np.float64).reshape(-1, 2), accuracy)
 
 
-def _rows(source: str) -> Dataset:
-    if source.startswith(HUB):
-        table = hub_table(source, {"words": ("tokens", "words"), "tags": ("upos", "upos_tags", "pos_tags")})
-        return Dataset.from_list([_syntactic(f"{source}, row {number}", row) for number, row in enumerate(table)])
-    sentences = [{"words": words, "tags": tags} for words, tags in tagged_sentences(source)]
-    return Dataset.from_list(sentences)
+def _hub_rows(source: str, columns: Sequence[str]) -> Dataset:
+    named = {"words": columns[:1], "tags": columns[1:]}
+    table = hub_table(
+        source, named if columns else {"words": ("tokens", "words"), "tags": ("upos", "upos_tags", "pos_tags")}
+    )
+    return Dataset.from_list([_syntactic(f"{source}, row {number}", row) for number, row in enumerate(table)])
 
 
 def _syntactic(place: str, row: Mapping[str, Any]) -> dict[str, list[str]]:

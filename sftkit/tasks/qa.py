@@ -17,7 +17,7 @@ from datasets import Dataset
 from torch import nn
 from transformers import AutoModelForQuestionAnswering, PreTrainedModel, PreTrainedTokenizerBase
 
-from sftkit.errors import MismatchError
+from sftkit.errors import DataError, MismatchError
 from sftkit.tasks.base import Collator, Evaluator, Objective, to_device
 from sftkit.tasks.qa_windows import INPUTS, padded, passage_windows, without_space
 from sftkit.tasks.sources import joined
@@ -27,6 +27,8 @@ from sftkit.tasks.tally import Counts, Tally, ratio
 
 #: Tokens of an answer, at most.
 MOST_ANSWER = 30
+#: Passages that are looked at for spaces, and the share of them in text whose words are parted by spaces, at least.
+_LOOKED_AT, _FEWEST_SPACES = 200, 0.05
 
 
 def mean_over_ends(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None) -> Any:
@@ -56,17 +58,41 @@ class QuestionAnswering(Objective):
     auto_class: ClassVar[Any] = AutoModelForQuestionAnswering
 
     def read(self, sources: Sequence[str]) -> Dataset:
-        """One row a question: ``question``, ``context``, and its answers' ``texts`` and ``starts``."""
-        return joined([question_rows(source) for source in sources])
+        """One row a question: ``question``, ``context``, and its answers' ``texts`` and ``starts``.
+
+        Raises:
+            DataError: also if of no question it is known what is right.
+        """
+        rows = self.read_unlabelled(sources)
+        if all(texts is None for texts in rows["texts"]):
+            raise DataError(
+                f"{', '.join(sources)}: no question has an answer, so there is nothing to learn or to score. "
+                "sftkit predict answers them."
+            )
+        return rows
+
+    def read_unlabelled(self, sources: Sequence[str]) -> Dataset:
+        """The same; what is right need not be known."""
+        parts = [question_rows(source, strict=self.options.strict_answers) for source in sources]
+        self.told.update(dict.fromkeys(note for part in parts for note in part.notes))
+        return joined([part.rows for part in parts])
 
     def features(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
-        """Windows with ``labels``, the answer's first and last token; whose question they are, and if that was cut."""
-        found = passage_windows(rows, tokenizer, max_length, self.options.stride)
+        """Windows with ``labels``, the answer's first and last token; whose question they are, and if that was cut.
+
+        Questions of whose answers none is known to stand in the context are left out.
+        """
+        kept = [i for i, pair in enumerate(zip(rows["texts"], rows["starts"], strict=True)) if _can_be_learned(*pair)]
+        if not kept:
+            raise DataError("No answer of the training data stands in its context where the data says.")
+        found = passage_windows(rows.select(kept), tokenizer, max_length, self.options.stride)
         return found.select_columns([key for key in (*INPUTS, "labels", "row", "cut") if key in found.column_names])
 
     def remarks(self, rows: Dataset, features: Dataset) -> tuple[str, ...]:
-        """How many questions were cut."""
-        return _remarks(len(rows), features)
+        """How many questions were cut, and how many left out."""
+        left = len(rows) - sum(_can_be_learned(*pair) for pair in zip(rows["texts"], rows["starts"], strict=True))
+        told = (f"without an answer that stands in the context, and left out: {left:,} of {len(rows):,} questions.",)
+        return (*(told if left else ()), *_remarks(len(rows) - left, features))
 
     def collator(self, tokenizer: PreTrainedTokenizerBase, seed: int) -> Collator:
         """Pads the inputs; ``labels`` int64 ``[windows, 2]``."""
@@ -77,7 +103,7 @@ class QuestionAnswering(Objective):
     def evaluator(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, seed: int) -> Evaluator:
         """Scores the answers."""
         del seed
-        return AnswerEvaluator(rows, tokenizer, max_length, self.options.stride)
+        return AnswerEvaluator(rows, tokenizer, max_length, self.options.stride, self.options.language)
 
     def for_model(self, model: PreTrainedModel) -> QuestionAnswering:
         """The same; a model's names of its two outputs do not matter.
@@ -97,22 +123,38 @@ class QuestionAnswering(Objective):
         write_answers(source, path, predicted)
 
 
-class AnswerEvaluator(Evaluator):
-    """Exact match and F1 over all questions, each answered from all windows of its passage."""
+def _can_be_learned(texts: Sequence[str] | None, starts: Sequence[int]) -> bool:
+    return texts is not None and (not texts or max(starts) >= 0)
 
-    def __init__(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, stride: int) -> None:
-        self.examples, self._contexts = len(rows), rows["context"]
-        self.gold: list[list[str]] = rows["texts"][:]
-        self._answered = np.array([bool(texts) for texts in self.gold])
+
+class AnswerEvaluator(Evaluator):
+    """Exact match and F1 over all questions, each answered from all windows of its passage.
+
+    Questions of which it is not known what is right are answered and not scored.
+    """
+
+    def __init__(
+        self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, stride: int, language: str = ""
+    ) -> None:
+        self._contexts, self._language = rows["context"], language
+        self.gold: list[list[str] | None] = rows["texts"][:]
+        self._known = np.array([texts is not None for texts in self.gold])
+        self._answered = np.array([bool(texts) for texts in self.gold if texts is not None])
+        self.examples = int(self._known.sum())
         self._pad = tokenizer.pad_token_id
         self._windows = passage_windows(rows, tokenizer, max_length, stride)
         self._lengths = [len(ids) for ids in self._windows["input_ids"]]
-        self.notes = _remarks(self.examples, self._windows)
+        spaceless = () if language else _without_spaces(self._contexts)
+        self.notes = (*_remarks(len(rows), self._windows), *spaceless)
 
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[Answer]:
         """The answer to every question, an exact stretch of its context."""
-        best = [(-np.inf, 0, 0)] * self.examples
-        nothing = np.full(self.examples, np.inf)
+        return [answer for answer, _ in self.scored(model, batch_size)]
+
+    def scored(self, model: PreTrainedModel, batch_size: int) -> list[tuple[Answer, float]]:
+        """The same, each with its probability among all stretches of its window, or that of no answer."""
+        best = [(-np.inf, 0.0, 0, 0)] * len(self.gold)
+        nothing = np.full((len(self.gold), 2), (np.inf, 0.0))
 
         def look(indices: list[int]) -> list[tuple[Any, ...]]:
             windows = [self._windows[i] for i in indices]
@@ -120,13 +162,16 @@ class AnswerEvaluator(Evaluator):
                 outputs = model(**to_device(padded(windows, self._pad), model))
             return list(zip(*_best_spans(outputs, windows), strict=True))
 
-        for i, (null, *span) in enumerate(self.by_batch(self._lengths, batch_size, look)):
-            window = self._windows[i]
+        for i, (null, total, score, *span) in enumerate(self.by_batch(self._lengths, batch_size, look)):
+            window, sure = self._windows[i], np.exp(score - total)
             row = window["row"]
-            nothing[row] = min(nothing[row], null)
-            best[row] = max(best[row], _characters(window, *span), key=lambda found: found[0])
-        declined = (nothing > [score for score, *_ in best]) & (not self._answered.all())
-        return [Answer("", 0) if no else self._answer(i, *best[i][1:]) for i, no in enumerate(declined)]
+            nothing[row] = min(tuple(nothing[row]), (null, np.exp(null - total)))
+            best[row] = max(best[row], (score, sure, *_characters(window, *span)), key=lambda found: found[0])
+        declined = (nothing[:, 0] > [score for score, *_ in best]) & (not self._answered.all())
+        return [
+            (Answer("", 0), float(nothing[i, 1])) if no else (self._answer(i, *best[i][2:]), float(best[i][1]))
+            for i, no in enumerate(declined)
+        ]
 
     def _answer(self, row: int, start: int, end: int) -> Answer:
         context = self._contexts[row]
@@ -148,8 +193,8 @@ class AnswerEvaluator(Evaluator):
         return {"answerable": rows}
 
     def _counts(self, predicted: Sequence[Answer]) -> Counts:
-        pairs = zip(predicted, self.gold, strict=True)
-        return np.array([(*exact_match_and_f1(answer.text, gold), 1) for answer, gold in pairs], np.float64)
+        pairs = [(answer.text, gold) for answer, gold in zip(predicted, self.gold, strict=True) if gold is not None]
+        return np.array([(*exact_match_and_f1(*pair, self._language), 1) for pair in pairs], np.float64).reshape(-1, 3)
 
 
 def _remarks(questions: int, windows: Dataset) -> tuple[str, ...]:
@@ -157,9 +202,21 @@ def _remarks(questions: int, windows: Dataset) -> tuple[str, ...]:
     return (f"longer than the window allows and cut: {len(cut):,} of {questions:,} questions.",) if cut else ()
 
 
+def _without_spaces(contexts: Sequence[str]) -> tuple[str, ...]:
+    """A note, if words are not parted by spaces: in English one character in six is one, in Chinese hardly any."""
+    text = "".join(contexts[:_LOOKED_AT])
+    if sum(map(str.isspace, text)) >= _FEWEST_SPACES * len(text):
+        return ()
+    return (
+        "the text has hardly any spaces, and by SQuAD's rules what stands between two is one word, so F1 is hardly "
+        "more than exact match. --language compares as MLQA does.",
+    )
+
+
 def _best_spans(outputs: Any, windows: Sequence[dict[str, Any]]) -> tuple[list[Any], ...]:
-    """Of each window: the score of no answer; that of the best stretch of its passage, its first and last token."""
+    """Of each window: no answer's score; that of all stretches together; the best one's, its first and last token."""
     starts, ends = outputs.start_logits.float(), outputs.end_logits.float()
+    total = _log_sum(starts, windows) + _log_sum(ends, windows)
     null = starts[:, 0] + ends[:, 0]
     at = torch.arange(starts.shape[1], device=starts.device)
     first, end = (torch.tensor([window[key] for window in windows], device=starts.device) for key in ("first", "end"))
@@ -169,15 +226,22 @@ def _best_spans(outputs: Any, windows: Sequence[dict[str, Any]]) -> tuple[list[A
     best_end, length = later.max(-1)
     score, begin = (starts + best_end).max(-1)
     last = begin + length.gather(1, begin[:, None])[:, 0]
-    return null.tolist(), score.tolist(), begin.tolist(), last.tolist()
+    return null.tolist(), total.tolist(), score.tolist(), begin.tolist(), last.tolist()
 
 
-def _characters(window: dict[str, Any], score: float, begin: int, last: int) -> tuple[float, int, int]:
+def _log_sum(logits: torch.Tensor, windows: Sequence[dict[str, Any]]) -> torch.Tensor:
+    """Over each window's tokens, padding left out."""
+    lengths = torch.tensor([len(window["input_ids"]) for window in windows], device=logits.device)
+    padding = torch.arange(logits.shape[1], device=logits.device) >= lengths[:, None]
+    return logits.masked_fill(padding, -torch.inf).logsumexp(1)
+
+
+def _characters(window: dict[str, Any], begin: int, last: int) -> tuple[int, int]:
     """A window's best stretch as characters of the context; nothing where the window has no passage."""
     first, end, offsets = window["first"], window["end"], window["offsets"]
     if first == end:
-        return score, 0, 0
-    return score, offsets[2 * (begin - first)], offsets[2 * (last - first) + 1]
+        return 0, 0
+    return offsets[2 * (begin - first)], offsets[2 * (last - first) + 1]
 
 
 def _exact_match_and_f1(sums: Counts) -> dict[str, Counts]:

@@ -35,8 +35,8 @@ def passage_windows(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_lengt
     Returns:
         ``row``: which question; ``cut``: whether that was shortened; ``input_ids`` (and ``token_type_ids``, where the
         tokenizer has them); ``first`` and ``end``: where the passage's tokens are; ``offsets``: their ``(first, end)``
-        characters in the context, flat; ``labels``: the first and last token of the first answer, or 0 and 0, the
-        window's first token, where it does not hold all of it.
+        characters in the context, flat; ``labels``: the first and last token of the first answer that stands
+        in the context, or 0 and 0, the window's first token, where it does not hold all of it.
 
     Raises:
         SettingsError: if the stride is as long as the stretch of passage that a window holds.
@@ -88,7 +88,8 @@ def _encoded(
     for i, owner in enumerate(encoded["overflow_to_sample_mapping"]):
         context, texts, starts = (batch[key][owner] for key in ("context", "texts", "starts"))
         first, end, offsets = _passage(encoded, i)
-        span = without_space(context, starts[0], starts[0] + len(texts[0])) if texts else None
+        there = [(start, start + len(text)) for text, start in zip(texts or (), starts, strict=True) if start >= 0]
+        span = without_space(context, *there[0]) if there else None
         cut = len(questions[owner]) < len(batch["question"][owner].strip())
         labels = _token_span(first, offsets, span)
         added.append({"row": indices[owner], "cut": cut, "first": first, "end": end, "labels": labels,

@@ -11,6 +11,7 @@ said. Labels are words, whatever they are in the data; regression and several la
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from shlex import quote
 from typing import Any, ClassVar
@@ -26,14 +27,28 @@ from transformers import (
 )
 
 from sftkit.errors import DataError
+from sftkit.tasks import sources
 from sftkit.tasks.base import IGNORED, Collator, Evaluator, Objective, to_device
 from sftkit.tasks.local import HUB
 from sftkit.tasks.options import COLUMNS
-from sftkit.tasks.sources import hub_table, joined, quiet_datasets
-from sftkit.tasks.tables import Column, Table, cell, find_columns, read_table, write_table
+from sftkit.tasks.sources import hub_column, hub_table, joined, quiet_datasets
+from sftkit.tasks.tables import (
+    LANGUAGE_COLUMNS,
+    Column,
+    Table,
+    cell,
+    check_where,
+    find_columns,
+    language_columns,
+    mixed_languages,
+    only_where,
+    read_table,
+    write_table,
+)
 from sftkit.tasks.tally import Tally, accuracy_and_macro_f1, by_name
 
-_FEATURES = Features({"texts": List(Value("string")), "label": Value("string")})
+#: Of rows; a label may be missing.
+FEATURES = Features({"texts": List(Value("string")), "label": Value("string")})
 _LABELS = ("label", "gold_label", "labels", "class", "category", "target")
 #: What a column may be called by what it holds, in lower case, the likeliest first.
 _NAMES = {
@@ -69,9 +84,9 @@ class SequenceLabels(Objective):
     def _rows(self, source: str) -> Dataset:
         columns = self._hub_columns(source) if source.startswith(HUB) else self._file_columns(source)
         texts = [list(each) for each in zip(*columns[:-1], strict=True)]
-        return Dataset.from_dict({"texts": texts, "label": columns[-1]}, features=_FEATURES)
+        return Dataset.from_dict({"texts": texts, "label": columns[-1]}, features=FEATURES)
 
-    def _wanted(self) -> dict[str, Sequence[str]]:
+    def wanted(self) -> dict[str, Sequence[str]]:
         """What the columns hold -> what they may be called, or what the user says."""
         held, given = COLUMNS[self.name], self.options.columns
         return {name: (given[i],) if given else _NAMES[name] for i, name in enumerate(held)}
@@ -80,7 +95,10 @@ class SequenceLabels(Objective):
         """A file, and where its texts and labels are."""
         given = self.options.columns
         table = read_table(source, header=not given or not all(name.isdecimal() for name in given))
-        return table, find_columns(table, self._wanted())
+        table = only_where(table, self.options.where)
+        places = find_columns(table, self.wanted())
+        self.told.update(dict.fromkeys(mixed_languages(source, language_columns(table, but=places))))
+        return table, places
 
     def _file_columns(self, source: str) -> list[list[Any]]:
         table, places = self._table(source)
@@ -91,7 +109,15 @@ class SequenceLabels(Objective):
         return [*texts, [self._label(label.strip()) for label in labels]]
 
     def _hub_columns(self, source: str) -> list[list[Any]]:
-        rows = hub_table(source, self._wanted())
+        found = sources.hub_rows(source)
+        for name, wanted in self.options.where:
+            cells = [str(cell) for cell in hub_column(source, found, (name,))]
+            check_where(source, name, wanted, cells)
+            found = found.select([i for i, cell in enumerate(cells) if cell == wanted])
+        names = (name for name in found.column_names if name.lower() in LANGUAGE_COLUMNS)
+        languages = {name: hub_column(source, found, (name,)) for name in names if name not in self.options.columns}
+        self.told.update(dict.fromkeys(mixed_languages(source, languages)))
+        rows = hub_table(source, self.wanted(), found)
         *texts, labels = (rows[name][:] for name in COLUMNS[self.name])
         if not all(isinstance(value, str) for values in texts for value in values):
             raise DataError(f"{source}: a column of texts holds something else. Name the right ones with --columns.")
@@ -106,7 +132,7 @@ class SequenceLabels(Objective):
         """All labels, sorted; whole numbers by their size."""
         found = {label for label in rows["label"][:] if label is not None}
         numbers = all(label.removeprefix("-").isdecimal() for label in found)
-        return tuple(sorted(found, key=int if numbers else None))
+        return tuple(sorted(found, key=Decimal if numbers else None))  # int() refuses thousands of digits
 
     def mending(self, label: str) -> str:
         """What to do about a label that was not learned."""
@@ -176,13 +202,18 @@ class SequenceEvaluator(Evaluator):
 
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[str]:
         """The model's label for every row."""
+        return [label for label, _ in self.scored(model, batch_size)]
 
-        def look(indices: list[int]) -> list[str]:
+    def scored(self, model: PreTrainedModel, batch_size: int) -> list[tuple[str, list[float]]]:
+        """The same, each with the probabilities of all labels, in their order."""
+
+        def look(indices: list[int]) -> list[tuple[str, list[float]]]:
             rows = self._inputs[indices]
             batch = dict(self._pad({name: rows[name] for name in self._names}))
             with torch.no_grad():
-                best = model(**to_device(batch, model)).logits.argmax(-1).tolist()
-            return [self.labels[label] for label in best]
+                logits = model(**to_device(batch, model)).logits
+            best, scores = logits.argmax(-1).tolist(), logits.float().softmax(-1).tolist()
+            return [(self.labels[label], own) for label, own in zip(best, scores, strict=True)]
 
         return self.by_batch([len(ids) for ids in self._inputs["input_ids"]], batch_size, look)
 

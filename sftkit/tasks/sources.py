@@ -13,6 +13,7 @@ import xxhash
 from datasets import Dataset, concatenate_datasets
 
 from sftkit.errors import DataError
+from sftkit.tasks.encodings import conversion
 from sftkit.tasks.local import HUB, local_file
 
 _GZIP = b"\x1f\x8b"
@@ -35,12 +36,13 @@ def read_text(source: str) -> str:
         raise DataError(f"{source}: is compressed. Unpack it first (gunzip).")
     if (nul := raw.find(0)) >= 0:  # UTF-16 without a mark would pass as UTF-8 with them
         line = raw.count(b"\n", 0, nul) + 1
-        raise DataError(f"{source}, line {line}: a NUL byte, so it is not UTF-8 text.")
+        raise DataError(f"{source}, line {line}: a NUL byte, so it is not UTF-8 text.{conversion(source, raw, nul)}")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{source}, line {line}: not UTF-8 text ({error.reason}).") from None
+        told = conversion(source, raw, error.start)
+        raise DataError(f"{source}, line {line}: not UTF-8 text ({error.reason}).{told}") from None
 
 
 def hub_rows(source: str) -> Dataset:
@@ -118,26 +120,33 @@ def understood(source: str, what: str) -> Iterator[None]:
         raise DataError(f"{source}: {what} ({type(error).__name__}: {reason}).") from error
 
 
-def hub_table(source: str, columns: Mapping[str, Sequence[str]]) -> Dataset:
+def hub_table(source: str, columns: Mapping[str, Sequence[str]], rows: Dataset | None = None) -> Dataset:
     """Rows of a data set on the hub, with columns under our names and labels as words.
 
     Args:
         source: ``hf://dataset[:config][:split]``.
         columns: our name -> names that the column may have there.
+        rows: those that are meant; None: all.
 
     Raises:
         DataError: if a column is missing, naming those that are there.
     """
-    rows = hub_rows(source)
-    found = {}
-    for ours, names in columns.items():
-        there = [name for name in names if name in rows.column_names]
-        if not there:
-            raise DataError(
-                f"{source}: has no column {' or '.join(map(repr, names))}, only {', '.join(rows.column_names)}."
-            )
-        found[ours] = _in_words(rows, there[0])
-    return Dataset.from_dict(found)
+    rows = hub_rows(source) if rows is None else rows
+    return Dataset.from_dict({ours: hub_column(source, rows, names) for ours, names in columns.items()})
+
+
+def hub_column(source: str, rows: Dataset, names: Sequence[str]) -> list[Any]:
+    """The first column that there is of some, labels as words.
+
+    Raises:
+        DataError: if there is none of them, naming those that are there.
+    """
+    there = [name for name in names if name in rows.column_names]
+    if not there:
+        raise DataError(
+            f"{source}: has no column {' or '.join(map(repr, names))}, only {', '.join(rows.column_names)}."
+        )
+    return _in_words(rows, there[0])
 
 
 def _in_words(rows: Dataset, column: str) -> list[Any]:
@@ -194,11 +203,13 @@ def digest(source: str, watch: Callable[[float], None] | None = None) -> dict[st
 
 @contextmanager
 def quiet_datasets() -> Iterator[None]:
-    """Silence datasets' progress bars: progress is shown by whoever runs the command."""
-    shown = not datasets.are_progress_bars_disabled()
+    """Silence datasets' progress bars and log: progress and errors are shown by whoever runs the command."""
+    shown, level = not datasets.are_progress_bars_disabled(), datasets.logging.get_verbosity()
     datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     try:
         yield
     finally:
+        datasets.logging.set_verbosity(level)
         if shown:
             datasets.enable_progress_bars()

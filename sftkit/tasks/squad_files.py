@@ -1,7 +1,8 @@
 """Questions in SQuAD's JSON, versions 1.1 and 2.0, and in the flat layout that data sets on the hub have.
 
-Every answer must stand in its context where the file says. Other keys, such as ``title`` and ``plausible_answers``,
-are passed over.
+An answer that does not stand in its context where the file says can be scored and not be trained on. A question has no
+answer if the file says so, or has none for it and some for others. Otherwise, without an answer that is not blank,
+what is right is not known. Other keys, such as ``title`` and ``plausible_answers``, are passed over.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from typing import Any, NamedTuple
 from datasets import Dataset, Features, List, Value
 
 from sftkit.errors import DataError
+from sftkit.tasks.guess import looks_like
 from sftkit.tasks.local import HUB
 from sftkit.tasks.sources import hub_rows, read_text
 
-#: A question without answers is one that its context does not answer.
+#: No texts: the context does not answer the question. None in their place: what is right is not known. A start is -1
+#: where the answer does not stand in the context as the data says.
 FEATURES = Features(
     {
         "question": Value("string"),
@@ -35,32 +38,48 @@ class Answer(NamedTuple):
     start: int
 
 
-def question_rows(source: str) -> Dataset:
-    """A row a question, with the columns of ``FEATURES``.
+class Questions(NamedTuple):
+    """A row a question, with the columns of ``FEATURES``, and what the user may want to know of how they were read."""
+
+    rows: Dataset
+    notes: tuple[str, ...]
+
+
+def question_rows(source: str, *, strict: bool = False) -> Questions:
+    """All questions of a source.
+
+    Args:
+        source: a file, or a data set on the hub.
+        strict: refuse answers that do not stand in their context where the source says.
 
     Raises:
-        DataError: if the source is not SQuAD's JSON, or an answer does not stand where it says; names the question.
+        DataError: if the source is not SQuAD's JSON; names the question.
     """
-    found = _hub_questions(source) if source.startswith(HUB) else _file_questions(source)
-    seen: set[str] = set()
-    rows = []
-    for each in found:
-        row = _row(source, *each)
-        if each[0] in seen:
-            raise DataError(f"{source}, question {each[0]}: a second one with this id.")
-        seen.add(each[0])
-        rows.append(row)
+    found = list(_hub_questions(source) if source.startswith(HUB) else _file_questions(source))
+    rows = [_row(source, *each, strict=strict) for each in found]
     if not rows:
         raise DataError(f"{source}: holds no question.")
-    return Dataset.from_list(rows, features=FEATURES)
+    if not any(row["texts"] for row in rows) and not any(qa.get("is_impossible") for *_, qa in found):
+        rows = [row | {"texts": None, "starts": []} for row in rows]
+    again = len(found) - len({name for name, *_ in found})
+    starts = [start for row in rows for start in row["starts"]]
+    unknown = sum(row["texts"] is None for row in rows)
+    counts = (
+        (again, len(rows), "questions with the id of another", ""),
+        (starts.count(-1), len(starts), "answers that do not stand in their context where the data says",
+         " They are scored, and not trained on; --strict-answers refuses them."),
+        (unknown, len(rows), "questions without an answer that are not said to have none",
+         " They are neither scored nor trained on."),
+    )  # fmt: skip
+    notes = tuple(f"{source}: {what}: {count:,} of {of:,}.{then}" for count, of, what, then in counts if count)
+    return Questions(Dataset.from_list(rows, features=FEATURES), notes)
 
 
-def write_answers(source: str, path: Path, answers: Sequence[Answer]) -> None:
-    """Copy a file with its questions' answers replaced: by one, or by none and ``is_impossible``.
+def answered(source: str, answers: Sequence[Answer]) -> str:
+    """A file with its questions' answers replaced: by one, or by none and ``is_impossible``.
 
     Args:
         source: a file that :func:`question_rows` reads.
-        path: the new file.
         answers: one a question.
     """
     document = _document(source)
@@ -69,7 +88,12 @@ def write_answers(source: str, path: Path, answers: Sequence[Answer]) -> None:
         qa["answers"] = [{"text": text, "answer_start": start}] if text else []
         if not text or "is_impossible" in qa:
             qa["is_impossible"] = not text
-    path.write_text(json.dumps(document, ensure_ascii=False) + "\n", encoding="utf-8")
+    return json.dumps(document, ensure_ascii=False) + "\n"
+
+
+def write_answers(source: str, path: Path, answers: Sequence[Answer]) -> None:
+    """:func:`answered`, written to a new file."""
+    path.write_text(answered(source, answers), encoding="utf-8")
 
 
 #: id, context, the question with its answers as read.
@@ -106,39 +130,49 @@ def _document(source: str) -> Any:
         return json.loads(read_text(source))
     except json.JSONDecodeError as error:
         where = f"{source}, line {error.lineno}, column {error.colno}"
-        raise DataError(f"{where}: not JSON ({error.msg}). --qa takes SQuAD's JSON, version 1.1 or 2.0.") from None
+        told = looks_like(read_text(source), "--qa")
+        raise DataError(
+            f"{where}: not JSON ({error.msg}). --qa takes SQuAD's JSON, version 1.1 or 2.0.{told}"
+        ) from None
     except RecursionError:
         raise DataError(f"{source}: its JSON is nested too deep to be SQuAD's.") from None
+    except ValueError:  # Python refuses to read numbers of thousands of digits
+        raise DataError(f"{source}: a number in it is too long to be read. --qa takes SQuAD's JSON.") from None
 
 
-def _row(source: str, name: str, context: str, qa: Mapping[str, Any]) -> dict[str, Any]:
+def _row(source: str, name: str, context: str, qa: Mapping[str, Any], *, strict: bool) -> dict[str, Any]:
     where = f"question {name}"
     if not context.strip():
         raise DataError(f"{source}, {where}: its context is empty.")
-    answers = _items(source, where, qa, "answers")
-    impossible = qa.get("is_impossible", not answers)
-    if bool(impossible) == bool(answers):
-        says = "is_impossible, and has answers" if answers else "not is_impossible, and has no answers"
-        raise DataError(f"{source}, {where}: {says}.")
-    texts = [_text(source, where, answer, "text") for answer in answers]
-    starts = [_start(source, where, context, *pair) for pair in zip(answers, texts, strict=True)]
-    question = _text(source, where, qa, "question")
-    return {"question": question, "context": context, "texts": texts, "starts": starts}
+    answers = _items(source, where, qa, "answers") if qa.get("answers") is not None else []
+    marked = [(answer, text) for answer in answers if (text := _text(source, where, answer, "text")).strip()]
+    if qa.get("is_impossible") and marked:
+        raise DataError(f"{source}, {where}: is_impossible, and has answers.")
+    none = bool(qa.get("is_impossible", qa.get("answers") == []))
+    starts = [_start(source, where, context, *pair, strict=strict) for pair in marked]
+    return {
+        "question": _text(source, where, qa, "question"),
+        "context": context,
+        "texts": [text for _, text in marked] if marked or none else None,
+        "starts": starts,
+    }
 
 
-def _start(source: str, where: str, context: str, answer: Mapping[str, Any], text: str) -> int:
+def _start(source: str, where: str, context: str, answer: Mapping[str, Any], text: str, *, strict: bool) -> int:
     start = answer.get("answer_start")
-    if not isinstance(start, int) or isinstance(start, bool):
+    if (start is None and strict) or (start is not None and (not isinstance(start, int) or isinstance(start, bool))):
         raise DataError(f"{source}, {where}: answer {text!r} needs 'answer_start', a number of characters.")
-    there = context[start : start + len(text)] if start >= 0 else ""
-    if not text.strip() or there != text:
-        at = context.find(text) if text.strip() else -1
+    there = context[start : start + len(text)] if start is not None and start >= 0 else ""
+    if there == text:
+        return int(start or 0)
+    if strict:
+        at = context.find(text)
         hint = f" (it does at {at})" if at >= 0 else ""
         raise DataError(
-            f"{source}, {where}: the answer {text!r} does not stand at answer_start {start} of the context, "
+            f"{source}, {where}: the answer {text!r} does not stand at answer_start {start!s:.20} of the context, "
             f"where {there!r} is{hint}."
         )
-    return start
+    return -1
 
 
 def _name(source: str, where: str, parent: Any) -> str:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,15 +22,26 @@ from sftkit.tasks.sources import read_text
 Kind = Literal["tsv", "quoted", "csv", "jsonl"]
 #: A column: its place in a row, or its key in a JSON object.
 Column = int | str
-_KINDS: dict[str, Kind] = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl"}
+#: Endings of files that hold a table.
+KINDS: dict[str, Kind] = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl"}
 
 
-class _Csv(csv.excel):
+#: What a column may be called that says in which language a row is.
+LANGUAGE_COLUMNS = ("language", "lang", "locale", "language_code", "lang_code")
+#: Characters of a cell, at most: all that fit where C's ``long`` is shortest. Python's own limit is 131,072.
+_LONGEST = 2**31 - 1
+
+
+class Csv(csv.excel):
+    """CSV as it is read and written."""
+
     lineterminator = "\n"
     strict = True
 
 
-class _QuotedTsv(_Csv):
+class QuotedTsv(Csv):
+    """A TSV with quotes."""
+
     delimiter = "\t"
     quoting = csv.QUOTE_ALL
 
@@ -88,8 +100,8 @@ def find_columns(table: Table, wanted: Mapping[str, Sequence[str]]) -> list[Colu
         return [_find(table, names, ",".join(wanted)) for names in wanted.values()]
     width = len(table.rows[0][1])
     for (number,) in wanted.values():
-        if not 0 < int(number) <= width:
-            raise DataError(f"{table.source}: has {width} columns, none with the number {number} (--columns).")
+        if len(number) > 9 or not 0 < int(number) <= width:  # Python refuses to read numbers of thousands of digits
+            raise DataError(f"{table.source}: has {width} columns, none with the number {number:.20} (--columns).")
     return [int(number) - 1 for (number,) in wanted.values()]
 
 
@@ -108,6 +120,73 @@ def cell(table: Table, line: int, row: Any, column: Column) -> str:
     return value
 
 
+def only_where(table: Table, where: Sequence[tuple[str, str]]) -> Table:
+    """The rows that have these values in these columns.
+
+    Args:
+        table: the table.
+        where: (column, value) pairs; a column is its name, or its number from 1 where there is no header.
+
+    Raises:
+        DataError: if a column is not there, or no row has the value; names those that are there.
+    """
+    for name, wanted in where:
+        (column,) = find_columns(table, {name: (name,)}) if table.header or name.isdecimal() else (None,)
+        if column is None:
+            raise DataError(f"{table.source}: has no header, so --where {name}={wanted} needs the column's number.")
+        cells = [_plain(row.get(column) if isinstance(row, dict) else row[column]) for _, row in table.rows]
+        rows = [row for row, value in zip(table.rows, cells, strict=True) if value == wanted]
+        check_where(table.source, name, wanted, cells)
+        table = replace(table, rows=rows)
+    return table
+
+
+def check_where(source: str, name: str, wanted: str, cells: Sequence[str]) -> None:
+    """See that a value is among those of a column.
+
+    Raises:
+        DataError: if it is not.
+    """
+    if wanted not in cells:
+        there = ", ".join(value for value, _ in Counter(cells).most_common(8))
+        raise DataError(f"{source}: no row has {name}={wanted} (--where); among its values are {there}.")
+
+
+def mixed_languages(source: str, columns: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
+    """A note, if rows of several languages are taken together.
+
+    Args:
+        source: where they are from.
+        columns: name -> values, of those columns that may say the language.
+    """
+    for name, values in columns.items():
+        counts = Counter(map(_plain, values))
+        if len(counts) > 1:
+            told = ", ".join(f"{value} {count:,}" for value, count in counts.most_common(4))
+            more = ", …" if len(counts) > 4 else ""
+            pick = f"--where {name}={counts.most_common(1)[0][0]}"
+            return (f"{source}: rows of several languages are taken together ({told}{more}); {pick} picks one.",)
+    return ()
+
+
+def language_columns(table: Table, but: Sequence[Column]) -> dict[str, list[Any]]:
+    """Name -> values of those columns that may say in which language a row is, but for some that are known."""
+    places = range(len(table.header)) if table.kind != "jsonl" else table.header
+    names = [
+        name
+        for name, place in zip(table.header, places, strict=True)
+        if name.lower() in LANGUAGE_COLUMNS and place not in but
+    ]
+    return {
+        name: [row.get(name) if isinstance(row, dict) else row[table.header.index(name)] for _, row in table.rows]
+        for name in names
+    }
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def write_table(table: Table, path: Path, column: Column, values: Sequence[str]) -> None:
     """Write a table again with a column replaced; a JSON number by a number, where the value is one."""
     rows = [_replaced(row, column, value) for (_, row), value in zip(table.rows, values, strict=True)]
@@ -118,7 +197,7 @@ def write_table(table: Table, path: Path, column: Column, values: Sequence[str])
         elif table.kind == "tsv":
             file.writelines("\t".join(line) + "\n" for line in lines)
         else:
-            csv.writer(file, _Csv if table.kind == "csv" else _QuotedTsv).writerows(lines)
+            csv.writer(file, Csv if table.kind == "csv" else QuotedTsv).writerows(lines)
 
 
 def _replaced(row: Any, column: Column, value: str) -> Any:
@@ -130,7 +209,7 @@ def _replaced(row: Any, column: Column, value: str) -> Any:
 
 def _kind_of(source: str, text: str) -> Kind:
     first = text.lstrip("\r\n").split("\n", 1)[0].strip()
-    kind = _KINDS.get(Path(source).suffix.lower())
+    kind = KINDS.get(Path(source).suffix.lower())
     if kind is None and "\t" not in first:
         raise DataError(f"{source}: no table. Tables end in .tsv, .csv or .jsonl, or have tabs in their first line.")
     if kind in (None, "tsv"):
@@ -156,14 +235,27 @@ def _split(source: str, text: str, kind: Kind) -> Iterator[tuple[int, list[str]]
         for number, line in enumerate(text.split("\n"), start=1):
             yield number, line.rstrip("\r").split("\t")
         return
-    reader = csv.reader(io.StringIO(text, newline=""), _Csv if kind == "csv" else _QuotedTsv)
+    reader = csv.reader(io.StringIO(text, newline=""), Csv if kind == "csv" else QuotedTsv)
     start = 1
     try:
-        for cells in reader:
+        for cells in _with_long_cells(reader):
             yield start, cells
             start = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"{source}, line {start}: not valid {'CSV' if kind == 'csv' else 'TSV'} ({error}).") from None
+
+
+def _with_long_cells(reader: Iterator[list[str]]) -> Iterator[list[str]]:
+    """A reader's rows; the limit on a cell is Python's own and one for all, so it is lifted for a row at a time."""
+    while True:
+        before = csv.field_size_limit(_LONGEST)
+        try:
+            cells = next(reader, None)
+        finally:
+            csv.field_size_limit(before)
+        if cells is None:
+            return
+        yield cells
 
 
 def _objects(source: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -68,18 +68,33 @@ class TokenEvaluator(Evaluator):
 
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[list[str]]:
         """The model's label for every word of every sentence."""
-        result = [[""] * len(tags) for tags in self.gold]
+        return [labels for labels, _ in self.scored(model, batch_size)]
 
-        def look(indices: list[int]) -> list[list[int]]:
+    def scored(self, model: PreTrainedModel, batch_size: int) -> list[tuple[list[str], list[float]]]:
+        """The same, each with the label's probability for every word."""
+        result = [([""] * len(tags), [0.0] * len(tags)) for tags in self.gold]
+
+        def look(indices: list[int]) -> list[list[tuple[int, float]]]:
             chosen = [self._windows[i] for i in indices]
             batch = dict(self._pad([{"input_ids": w.input_ids, "labels": [0] * len(w.input_ids)} for w in chosen]))
             del batch["labels"]
             with torch.no_grad():
-                best = model(**to_device(batch, model)).logits.argmax(-1).tolist()
-            return [[row[first] for first, _ in window.spans] for row, window in zip(best, chosen, strict=True)]
+                best, sure = best_and_probability(model(**to_device(batch, model)).logits)
+            return [
+                [(labels[first], scores[first]) for first, _ in window.spans]
+                for labels, scores, window in zip(best, sure, chosen, strict=True)
+            ]
 
         found = self.by_batch([len(window.input_ids) for window in self._windows], batch_size, look)
-        for window, labels in zip(self._windows, found, strict=True):
-            for word, label in zip(window.kept, labels, strict=True):
-                result[window.sentence][word] = self.labels[label]
+        for window, words in zip(self._windows, found, strict=True):
+            labels, scores = result[window.sentence]
+            for word, (label, score) in zip(window.kept, words, strict=True):
+                labels[word], scores[word] = self.labels[label], score
         return result
+
+
+def best_and_probability(logits: torch.Tensor) -> tuple[list[Any], list[Any]]:
+    """The class that scores highest, and its probability, ``[…]`` both, of ``[…, classes]``."""
+    best = logits.argmax(-1, keepdim=True)
+    probability = logits.float().softmax(-1).gather(-1, best)
+    return best[..., 0].tolist(), probability[..., 0].tolist()

@@ -133,7 +133,7 @@ def test_a_type_to_be_mapped_that_is_in_none_of_the_files_is_told_with_those_tha
 
 def test_entities_that_begin_with_i_are_counted_and_told(tmp_path: Path) -> None:
     slips = "mi I-PER\nta I-PER\nta I-LOC\nlo O\nsu I-LOC\n\nka I-LOC\n"
-    (tmp_path / "x.txt").write_text(f"{FILE}{slips}")
+    (tmp_path / "x.txt").write_text(f"{FILE * 2}{slips}")
     rows = NamedEntities().read([str(tmp_path / "x.txt")])
     told = ("begun with I- where B- is due, and so no entities when scored (see --scheme): 4.",)
     assert NamedEntities().remarks(rows, rows) == told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,7 @@ from datasets import Dataset
 from torch import nn
 from transformers import AutoModelForQuestionAnswering, BertTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from sftkit.errors import MismatchError, SettingsError
+from sftkit.errors import DataError, MismatchError, SettingsError
 from sftkit.tasks.base import Evaluator
 from sftkit.tasks.options import TaskOptions
 from sftkit.tasks.qa import MOST_ANSWER, QuestionAnswering, mean_over_ends
@@ -288,3 +289,64 @@ def test_a_model_with_more_than_two_outputs_is_none_for_questions() -> None:
     model.config.num_labels = 17
     with pytest.raises(MismatchError, match="17 outputs"):
         QuestionAnswering().for_model(model)
+
+
+def _marked(*answers: tuple[list[str] | None, list[int]]) -> Dataset:
+    """Rows of (texts, starts), all in one context."""
+    made = [
+        {"question": "mi?", "context": "Ta 42 lo 7.", "texts": texts, "starts": starts} for texts, starts in answers
+    ]
+    return Dataset.from_list(made, features=FEATURES)
+
+
+def test_answers_that_stand_elsewhere_are_scored_and_not_trained_on() -> None:
+    rows = _marked((["42"], [-1]), (["7", "42"], [-1, 3]), ([], []))
+    objective = QuestionAnswering(TaskOptions(stride=STRIDE))
+    features = objective.features(rows, pico.make_tokenizer(), 32)
+    (first, end), nothing = features["labels"]
+    tokens = pico.make_tokenizer().convert_ids_to_tokens(features[0]["input_ids"][first : end + 1])
+    assert (tokens, nothing) == (["4", "##2"], [0, 0])  # of several answers the first that stands there
+    told = objective.remarks(rows, features)
+    assert told == ("without an answer that stands in the context, and left out: 1 of 3 questions.",)
+    evaluator = _evaluator(rows)
+    scores = evaluator.scores([Answer("42", 3), Answer("7", 9), Answer("", 0)])
+    assert (scores.examples, scores.metrics["exact_match"]) == (3, 1.0)
+
+
+def test_training_data_without_an_answer_that_stands_where_it_should_are_an_error() -> None:
+    with pytest.raises(DataError, match="No answer of the training data stands in its context"):
+        QuestionAnswering().features(_marked((["42"], [-1])), pico.make_tokenizer(), 32)
+
+
+def test_questions_of_which_it_is_not_known_what_is_right_are_answered_and_not_scored() -> None:
+    evaluator = _evaluator(_marked((None, []), (["42"], [3])))
+    said = _says(NumberFinder(nothing=100), evaluator)
+    assert len(said) == 2
+    assert said[0].text  # they do not count as questions without an answer
+    scores = evaluator.scores([Answer("no", 0), Answer("42", 3)])
+    assert (scores.examples, scores.metrics["f1"], scores.details) == (1, 1.0, {})
+
+
+def test_data_of_which_nothing_is_known_are_not_scored(tmp_path: Path) -> None:
+    made = squad.document(("ta 42", [{"id": "a", "question": "mi?", "answers": [{"text": "", "answer_start": 0}]}]))
+    source = str(squad.save(tmp_path / "x.json", made))
+    with pytest.raises(DataError, match=r"nothing to learn or to score\. sftkit predict answers them"):
+        QuestionAnswering().read([source])
+    assert QuestionAnswering().read_unlabelled([source])["texts"][:] == [None]
+
+
+@pytest.mark.parametrize(("context", "language", "told"), [("塔米洛苏拉卡" * 9, "", 1), ("塔米洛苏拉卡" * 9, "zh", 0),
+                                                           ("ta mi lo " * 9, "", 0)])  # fmt: skip
+def test_that_text_without_spaces_is_one_word_is_told_unless_a_language_is_named(
+    context: str, language: str, told: int
+) -> None:
+    objective = QuestionAnswering(TaskOptions(stride=STRIDE, language=language))
+    evaluator = objective.evaluator(_rows(("mi?", context, context[:2])), pico.make_tokenizer(), 32, 0)
+    assert sum("--language" in note for note in evaluator.notes) == told
+
+
+def test_answers_are_compared_by_the_rules_of_the_language() -> None:
+    for language, f1 in (("", 0.0), ("zh", 0.8)):  # 2 characters of 2 and 3 are the same: 2·2/5
+        objective = QuestionAnswering(TaskOptions(stride=STRIDE, language=language))
+        evaluator = objective.evaluator(_rows(("mi?", "塔米洛苏", "塔米洛")), pico.make_tokenizer(), 32, 0)
+        assert evaluator.scores([Answer("塔米", 0)]).metrics["f1"] == pytest.approx(f1)

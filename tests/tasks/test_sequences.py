@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -208,3 +209,61 @@ def test_padding_stands_for_a_text_that_the_tokenizer_has_nothing_for() -> None:
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=pieces, pad_token="?")
     rows = Dataset.from_dict({"texts": [["ab"], [""]], "label": ["neutral"] * 2})
     assert _objective("classify").features(rows, tokenizer, 8)["input_ids"][:] == [[1, 2], [0]]
+
+
+def _languages(folder: Path, name: str) -> str:
+    """Two languages; a table in a file, or on the hub."""
+    rows = [
+        {"language": "en" if i % 2 else "sw", "premise": f"ta {i}", "hypothesis": "mi", "label": LABELS[i % 3]}
+        for i in range(6)
+    ]
+    if name == "hub":
+        (folder / "hub").mkdir()
+        Dataset.from_list(rows).to_parquet(str(folder / "hub" / "train.parquet"))
+        return f"hf://{folder / 'hub'}"
+    if name.endswith(".jsonl"):
+        (folder / name).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    else:
+        lines = ["\t".join(rows[0]), *("\t".join(map(str, row.values())) for row in rows)]
+        (folder / name).write_text("".join(f"{line}\n" for line in lines))
+    return str(folder / name)
+
+
+@pytest.mark.parametrize("name", ["x.tsv", "x.jsonl", "hub"])
+def test_rows_of_several_languages_are_told_and_one_is_picked(name: str, tmp_path: Path) -> None:
+    source, objective = _languages(tmp_path, name), _objective()
+    assert len(objective.read([source])) == 6
+    (told,) = objective.reading_notes()
+    assert "rows of several languages are taken together (sw 3, en 3); --where language=sw picks one." in told
+    picked = _objective(where=(("language", "sw"),))
+    assert picked.read([source])["texts"][:] == [[f"ta {i}", "mi"] for i in (0, 2, 4)]
+    assert picked.reading_notes() == ()
+
+
+@pytest.mark.parametrize("name", ["x.tsv", "x.jsonl", "hub"])
+@pytest.mark.parametrize(("where", "told"), [(("language", "de"), "no row has language=de .* sw, en"),
+                                             (("tongue", "en"), "has no column '?tongue'?")])  # fmt: skip
+def test_rows_that_are_not_there_are_told_with_those_that_are(
+    where: tuple[str, str], told: str, name: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=told):
+        _objective(where=(where,)).read([_languages(tmp_path, name)])
+
+
+def test_predictions_are_written_for_the_rows_that_were_picked(tmp_path: Path) -> None:
+    source, objective = _languages(tmp_path, "x.tsv"), _objective(where=(("language", "en"),))
+    objective.write_predictions(source, ["neutral"] * 3, tmp_path / "out")
+    lines = (tmp_path / "out").read_text().splitlines()
+    assert [line.split("\t")[0::3] for line in lines] == [["language", "label"], *[["en", "neutral"]] * 3]
+
+
+def test_languages_that_are_the_labels_are_not_mixed(tmp_path: Path) -> None:
+    (tmp_path / "x.tsv").write_text("text\tlanguage\nta\tsw\nmi\ten\n")
+    objective = _objective("classify", columns=("text", "language"))
+    objective.read([str(tmp_path / "x.tsv")])
+    assert objective.reading_notes() == ()
+
+
+def test_labels_are_numbers_of_any_length(tmp_path: Path) -> None:
+    objective, long = objective_of("nli"), "9" * 5000
+    assert objective.labels_in(objective.read([_file(tmp_path, [long, "10", "9"])])) == ("9", "10", long)

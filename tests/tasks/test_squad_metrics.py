@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import string
+import unicodedata
+
+import numpy as np
 import pytest
 
-from sftkit.tasks.squad_metrics import exact_match_and_f1, normalised
+from sftkit.tasks.squad_metrics import LANGUAGES, exact_match_and_f1, normalised
 
 
 @pytest.mark.parametrize(
@@ -44,3 +49,99 @@ def test_texts_are_normalised_in_the_official_order(text: str, expected: str) ->
 )
 def test_the_best_gold_answer_counts(predicted: str, gold: list[str], exact: float, f1: float) -> None:
     assert exact_match_and_f1(predicted, gold) == pytest.approx((exact, f1))
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "expected"),
+    [
+        ("en", "The «end», a—day", "end aday"),  # all punctuation
+        ("en", "der Tag", "der tag"),
+        ("de", "Der Tag, eines the", "tag the"),
+        ("es", "¿Las unas? a the", "a the"),
+        ("vi", "Cái nhà của the", "nhà the"),
+        ("hi", "घर। a", "घर a"),
+        ("ar", "البيت والباب", "بيت و باب"),  # wherever the letters stand
+        ("zh", "塔ta米,1990年。the", "塔 ta 米 1990 年 the"),
+    ],
+)
+def test_texts_are_normalised_by_the_rules_of_a_language(language: str, text: str, expected: str) -> None:
+    assert normalised(text, language) == expected
+
+
+# MLQA's rules in other words: what is left of a text is collected character by character, and counted by sorting.
+_ARTICLES = {
+    "en": "a an the", "es": "un una unos unas el la los las", "vi": "của là cái chiếc những",
+    "de": "ein eine einen einem eines einer der die das den dem des",
+}  # fmt: skip
+
+
+def _mlqa_words(text: str, language: str) -> list[str]:
+    kept = [c for c in text.lower() if not unicodedata.category(c).startswith("P") and c not in string.punctuation]
+    plain = "".join(kept)
+    if language == "ar":
+        plain = " ".join(plain.split("ال"))
+    runs = ["".join(run) for _, run in itertools.groupby(plain, lambda c: c.isalnum() or c == "_")]
+    drop = set(_ARTICLES.get(language, "").split())
+    words = "".join(" " if run in drop else run for run in runs).split()
+    if language != "zh":
+        return words
+    apart = [["".join(run)] if not chinese else list(run) for word in words
+             for chinese, run in itertools.groupby(word, lambda c: "\u4e00" <= c <= "\u9fa5")]  # fmt: skip
+    return [part for parts in apart for part in parts]
+
+
+def _mlqa(predicted: str, gold: list[str], language: str) -> tuple[float, float]:
+    said = _mlqa_words(predicted, language)
+    best_match, best_f1 = 0.0, 0.0
+    for text in gold:
+        words = _mlqa_words(text, language)
+        best_match = max(best_match, float(words == said))
+        left, same = list(words), 0
+        for word in said:
+            if word in left:
+                left.remove(word)
+                same += 1
+        if same:
+            precision, recall = same / len(said), same / len(words)
+            best_f1 = max(best_f1, 2 * precision * recall / (precision + recall))
+    return best_match, best_f1
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_scores_are_those_of_mlqas_rules_in_other_words(language: str) -> None:
+    parts = ["the", "a", "der", "das", "la", "un", "của", "là", "ال", "بيت", "塔", "米", "洛", "ta", "90", " ", " ",
+             ", ", "。", "«", "-", "$", "The", "ß", "_"]  # fmt: skip
+    draw = np.random.default_rng(7)
+    for _ in range(400):
+        texts = ["".join(draw.choice(parts, draw.integers(0, 7))) for _ in range(3)]
+        found = exact_match_and_f1(texts[0], texts[1:], language)
+        assert found == pytest.approx(_mlqa(texts[0], texts[1:], language)), texts
+
+
+def test_with_a_language_questions_without_an_answer_are_as_in_squad() -> None:
+    assert exact_match_and_f1("", [], "zh") == (1.0, 1.0)
+    assert exact_match_and_f1("塔", [], "zh") == (0.0, 0.0)
+
+
+def _squad_words(text: str) -> list[str]:
+    plain = "".join(c for c in text.lower() if c not in string.punctuation)
+    runs = ["".join(run) for _, run in itertools.groupby(plain, lambda c: c.isalnum() or c == "_")]
+    return "".join(" " if run in ("a", "an", "the") else run for run in runs).split()
+
+
+@pytest.mark.parametrize("version", ["1.1", "2.0"])
+def test_scores_are_those_of_squads_rules_in_other_words(version: str) -> None:
+    parts = ["the", "a", "an", "ta", "mi", "lo", "90", " ", " ", ", ", "«", "-", "$", "The"]
+    draw = np.random.default_rng(8)
+    for _ in range(400):
+        said, *gold = ("".join(draw.choice(parts, draw.integers(0, 7))) for _ in range(3))
+        words, right = _squad_words(said), [_squad_words(text) for text in gold]
+        if version == "2.0":  # what nothing is left of does not count as an answer
+            right = [each for each in right if each] or [[]]
+        elif not all([words, *right]):
+            continue  # the two versions differ there
+        f1 = []
+        for each in right:
+            same = sum(min(words.count(word), each.count(word)) for word in set(words))
+            f1.append(2 * same / (len(words) + len(each)) if words and each else float(words == each))
+        assert exact_match_and_f1(said, gold) == pytest.approx((float(words in right), max(f1))), (said, gold)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -104,3 +105,9 @@ def test_a_line_break_in_a_csv_cell_is_part_of_it_and_later_lines_are_counted_ri
 def test_what_is_no_table_is_told_by_line(name: str, text: str, complaint: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=complaint):
         _cells(_write(tmp_path, name, text))
+
+
+def test_cells_may_be_longer_than_pythons_limit_which_stays_as_it_was(tmp_path: Path) -> None:
+    limit, long = csv.field_size_limit(), "a" * 300_000
+    assert _cells(_write(tmp_path, "x.csv", f'text,label\n"{long}",b\n')) == [[long, "b"]]
+    assert csv.field_size_limit() == limit

@@ -1,0 +1,124 @@
+"""``sftkit data``: a look at data before training."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sftkit.cli import _options, _render
+from sftkit.cli._render import Column
+from sftkit.training.settings import RECIPES, Settings
+
+if TYPE_CHECKING:
+    from sftkit.tasks.look import Look, Part
+
+_MOST_LABELS = 60
+
+
+def data(
+    mlm: _options.MlmFiles = None,
+    clm: _options.ClmFiles = None,
+    pos: _options.PosFiles = None,
+    ner: _options.NerFiles = None,
+    dep: _options.DepFiles = None,
+    nli: _options.NliFiles = None,
+    classify: _options.ClassifyFiles = None,
+    qa: _options.QaFiles = None,
+    dev: Annotated[list[str] | None, typer.Option("--dev", metavar="FILE", help="Development data.")] = None,
+    test: Annotated[list[str] | None, typer.Option("--test", metavar="FILE", help="Test data.")] = None,
+    base: Annotated[
+        str | None,
+        typer.Option("--base", metavar="MODEL", help="Count pieces as this base's tokenizer has them ($SFTKIT_BASE)."),
+    ] = None,
+    max_length: Annotated[
+        int | None, typer.Option("--max-length", min=8, help="Tokens a window.  Default: 256; qa 384.")
+    ] = None,
+    map_label: _options.MapLabel = None,
+    columns: _options.Columns = None,
+    where: _options.Where = None,
+    scheme_in: _options.SchemeIn = "",
+    strict_answers: _options.StrictAnswers = False,
+    subtypes: _options.Subtypes = False,
+    max_lines: _options.MaxLines = None,
+    streaming: _options.Streaming = False,
+    quiet: _options.Quiet = False,
+    json: _options.Json = False,
+) -> None:
+    """Look at data before training: counts, labels, pieces, what windows cut, duplicates, what is suspicious.
+
+    \b
+    Examples:
+      sftkit data --pos train.conllu --dev dev.conllu --base mmt-small/
+      sftkit data --ner train.txt --test test.txt --json
+      sftkit data --mlm corpus.txt --base bert-base-multilingual-cased
+    """
+    objective, files = _options.one_objective(
+        {"mlm": mlm, "clm": clm, "pos": pos, "ner": ner, "dep": dep, "nli": nli, "classify": classify, "qa": qa}
+    )
+    options = _options.checked_options(
+        objective, files, map_label, columns=tuple(columns.split(",")) if columns else (),
+        where=_options.parse_where(where), scheme_in=scheme_in.lower(), strict_answers=strict_answers,
+        subtypes=subtypes, max_lines=max_lines, streaming=streaming,
+    )  # fmt: skip
+    from sftkit.tasks.local import check_local
+
+    check_local([*files, *(dev or ()), *(test or ())])
+    from sftkit.cli._bar import counting_bar
+    from sftkit.hub import resolve_model
+    from sftkit.modeling.load import load_tokenizer
+    from sftkit.tasks.look import look_at
+    from sftkit.tasks.registry import OBJECTIVES
+
+    base = base or os.environ.get("SFTKIT_BASE")
+    tokenizer = load_tokenizer(resolve_model(base), words=OBJECTIVES[objective].takes_words) if base else None
+    window = int(max_length or RECIPES[objective].get("max_length", Settings.max_length))
+    named = {"train": files, "dev": tuple(dev or ()), "test": tuple(test or ())}
+    with counting_bar(quiet=quiet) as bar:
+        found = look_at(
+            objective, {name: each for name, each in named.items() if each}, options, tokenizer, window, bar.reading
+        )
+    if json:
+        _render.as_json(found.document())
+        return
+    _show(found)
+    for text in () if quiet else found.notes:
+        _render.note(text)
+
+
+def _show(found: Look) -> None:
+    parts = found.parts
+    names = [Column(name, number=True) for name in parts]
+    rows = [[title, *(_cell(part, title, found, name) for name, part in parts.items())] for title in _ROWS]
+    _render.table(f"--{found.objective}", [Column(""), *names], [row for row in rows if any(row[1:])])
+    labels = list(dict.fromkeys(label for part in parts.values() for label, _ in part.labels.most_common()))
+    if labels:
+        cells = [[label, *(_counted(part, label) for part in parts.values())] for label in labels[:_MOST_LABELS]]
+        more = f"and {len(labels) - _MOST_LABELS:,} others: --json" if len(labels) > _MOST_LABELS else ""
+        _render.table("Labels", [Column("label"), *names], cells, caption=more)
+
+
+_ROWS = ("examples", "words", "words an example", "longest, words", "pieces a word", "unknown pieces",
+         "longer than a window", "the same as an earlier one", "in the training data, too")  # fmt: skip
+
+
+def _cell(part: Part, title: str, found: Look, name: str) -> str:
+    shared = found.shared.get(name)
+    pieces = part.pieces
+    return {
+        "examples": f"{part.examples:,}",
+        "words": f"{part.words:,}",
+        "words an example": f"{part.words / max(1, part.examples):.1f}",
+        "longest, words": f"{part.longest:,}",
+        "pieces a word": "" if pieces is None else f"{pieces / max(1, part.words):.2f}",
+        "unknown pieces": "" if pieces is None else f"{part.unknown / max(1, pieces):.2%}",
+        "longer than a window": "" if pieces is None else f"{part.over:,} of {found.window:,} tokens",
+        "the same as an earlier one": f"{part.twice:,}",
+        "in the training data, too": "" if shared is None else f"{shared:,}",
+    }[title]
+
+
+def _counted(part: Part, label: str) -> str:
+    count = part.labels[label]
+    return f"{count:,} ({_render.share(count / part.labels.total())})" if count else "–"

@@ -1,0 +1,1 @@
+"""Labels for text that has none."""
