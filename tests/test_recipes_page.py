@@ -86,5 +86,10 @@ def test_the_metric_on_the_page_is_what_the_best_step_is_chosen_by(objective: st
 
 
 def test_every_option_that_the_page_names_is_there() -> None:
-    found = {option for name in ("train", "evaluate") for part in built(name).params for option in part.opts}
+    found = {
+        option
+        for name in ("train", "evaluate")
+        for part in built(name).params
+        for option in (*part.opts, *part.secondary_opts)
+    }
     assert set(re.findall(r"`(--[a-z0-9-]+)", PAGE)) - {"--lang"} <= found
