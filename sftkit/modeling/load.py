@@ -29,6 +29,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from sftkit.errors import CheckpointError, SettingsError
+from sftkit.format.classes import type_facts
 from sftkit.format.names import model_prefix
 
 
@@ -202,9 +203,13 @@ def _check_backbone(model: PreTrainedModel, info: dict[str, Any], path: Path) ->
 
 def _renamed(path: Path, auto_class: Any) -> dict[str, str] | None:
     """How keys begin in the checkpoint and in the model, where a head's model has another prefix than the others."""
-    model_type = AutoConfig.from_pretrained(path).model_type
-    stored, wanted = model_prefix(model_type), model_prefix(model_type, str(getattr(auto_class, "__name__", "")))
-    return None if stored == wanted else {rf"^{stored}\.": f"{wanted}."}
+    config = AutoConfig.from_pretrained(path)
+    if not type_facts(config.model_type):
+        return None
+    found = getattr(auto_class, "_model_mapping", {}).get(type(config), auto_class)
+    name = str(getattr(found[0] if isinstance(found, tuple) else found, "__name__", ""))
+    stored, wanted = model_prefix(config.model_type), model_prefix(config.model_type, name)
+    return None if stored == wanted or not (stored and wanted) else {rf"^{re.escape(stored)}\.": f"{wanted}."}
 
 
 def _kind(auto_class: Any) -> str:

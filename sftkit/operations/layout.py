@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from sftkit.errors import CheckpointError, MismatchError
 from sftkit.format.checkpoint import Checkpoint
+from sftkit.format.classes import type_facts
 from sftkit.format.dtypes import BFLOAT16, CODES, FLOATS
 from sftkit.format.metadata import Metadata
-from sftkit.format.names import canonical, is_buffer, is_pooler, model_prefix, modern
+from sftkit.format.names import dotted, is_pooler, model_prefix, modern
 from sftkit.format.safefile import Planned, planned
+from sftkit.format.ties import same_bytes
 from sftkit.operations.heads import HeadChoice, architecture_of, label_config
-from sftkit.operations.lm_heads import LmHead, is_task_class, lm_head
+from sftkit.operations.lm_heads import LmHead, is_lm_class, is_task_class, lm_head
 
 # Heads' models that have a pooler, for SFTs whose list of parameters does not settle it.
 _POOLED = re.compile(r"^(Bert|Albert|Electra|Deberta|DebertaV2|MegatronBert|BigBird)For(Sequence|Multiple|Next|PreTr)")
@@ -62,16 +64,14 @@ class BaseView:
     @staticmethod
     def of(checkpoint: Checkpoint) -> BaseView:
         """Look at a base's headers and config."""
-        names = checkpoint.config.get("architectures") or [""]
-        architecture = str(names[0])
+        architecture = checkpoint.architecture
         known = lm_head(checkpoint.model_type, architecture, checkpoint.backbone)
         return BaseView(checkpoint, architecture, known, known is not None and _has_lm_head(checkpoint, known))
 
     @property
     def heads(self) -> tuple[str, ...]:
         """Keys of everything outside the backbone."""
-        backbone = self.checkpoint
-        return tuple(key for key in backbone.keys if canonical(key, backbone.prefix) is None and not is_buffer(key))
+        return self.checkpoint.heads
 
     @property
     def family(self) -> str:
@@ -82,12 +82,7 @@ class BaseView:
 
 def _has_lm_head(checkpoint: Checkpoint, known: LmHead) -> bool:
     parts = [key for key in checkpoint.keys if key.startswith(known.parts) and key != known.output]
-    return bool(parts) if not known.bare else known.output in checkpoint.keys or _is_lm(checkpoint)
-
-
-def _is_lm(checkpoint: Checkpoint) -> bool:
-    names = checkpoint.config.get("architectures") or [""]
-    return str(names[0]).endswith(("ForCausalLM", "LMHeadModel"))
+    return bool(parts) if not known.bare else known.output in checkpoint.keys or is_lm_class(checkpoint.architecture)
 
 
 def plan_layout(view: BaseView, choice: HeadChoice) -> Layout:
@@ -105,12 +100,11 @@ def plan_layout(view: BaseView, choice: HeadChoice) -> Layout:
 
 
 def _as_stored(view: BaseView) -> Iterator[OutputTensor]:
-    """Everything under its own key, old norm names apart. A stored copy of a tied output matrix is left to tying."""
+    """Everything under its own key, old norm names apart. What is stored twice of one weight is left to tying."""
     checkpoint = view.checkpoint
     of_key = {key: name for name, key in checkpoint.backbone.items()}
-    tied_copy = view.known.output if view.known is not None and not is_untied(view) else None
     for key in checkpoint.keys:
-        if key != tied_copy:
+        if key not in checkpoint.copies:
             yield _from_base(checkpoint, key, modern(key), of_key.get(key))
 
 
@@ -153,12 +147,17 @@ def _lm_keys(view: BaseView) -> list[str]:
 
 
 def is_untied(view: BaseView) -> bool:
-    """Whether the base's output matrix is one of its own, and not its input embedding."""
-    tied = view.checkpoint.config.get("tie_word_embeddings")
-    if tied is not None:
-        return not tied
-    stored = view.known is not None and view.known.output in view.checkpoint.keys
-    return stored and view.known is not None and view.known.bare  # encoders are tied unless their config says otherwise
+    """Whether the base's output matrix is one of its own, and not its input embedding: by what is stored, if both are.
+
+    Transformers ties two weights that the config asks it to tie, unless both are stored and differ.
+    """
+    known, checkpoint = view.known, view.checkpoint
+    if known is None or not checkpoint.tied:
+        return not checkpoint.tied
+    embedding = checkpoint.backbone.get(known.input)
+    if known.output not in checkpoint.keys or embedding in (None, known.output):
+        return False
+    return not (known.output in checkpoint.copies or same_bytes(checkpoint, known.output, checkpoint, embedding))
 
 
 def _output_matrix(view: BaseView, choice: HeadChoice, output: str) -> OutputTensor:
@@ -193,7 +192,7 @@ def _backbone(
 ) -> Iterator[OutputTensor]:
     """The base's backbone with transformers' prefix; without a pooler where the architecture has none."""
     checkpoint = view.checkpoint
-    prefix = f"{model_prefix(checkpoint.model_type, architecture)}."
+    prefix = _prefix(checkpoint, architecture)
     listed = metadata.parameters if metadata is not None else {}
     partial = any(name not in listed and not is_pooler(name) for name in checkpoint.backbone)
     for needed in listed:
@@ -202,13 +201,19 @@ def _backbone(
                 f"{architecture} needs the parameter {needed}, which neither the base nor the SFT's head has."
             )
     of_key = {key: name for name, key in checkpoint.backbone.items()}
-    for key in checkpoint.keys:
-        name = canonical(key, checkpoint.prefix) or ""
-        if not name or prefix + name in head:
+    for key, name in checkpoint.names.items():
+        if prefix + name in head:
             continue
         pooled = name in listed or (partial and is_task_class(architecture) and bool(_POOLED.match(architecture)))
         if not is_pooler(name) or pooled:
             yield _from_base(checkpoint, key, prefix + name, of_key.get(key))
+
+
+def _prefix(checkpoint: Checkpoint, architecture: str) -> str:
+    """The prefix of the backbone in the result: the class's, or the base's own where that is the same class."""
+    if type_facts(checkpoint.model_type) or architecture != checkpoint.architecture:
+        return dotted(model_prefix(checkpoint.model_type, architecture))
+    return checkpoint.prefix
 
 
 def _from_base(checkpoint: Checkpoint, key: str, out: str, name: str | None) -> OutputTensor:

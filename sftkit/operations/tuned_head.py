@@ -6,16 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from sftkit.format.metadata import Metadata, Untied
-from sftkit.format.names import is_pooler, model_prefix
+from sftkit.format.names import dotted, is_pooler, model_prefix
+from sftkit.format.ties import same_bytes
 from sftkit.operations.layout import BaseView, is_untied
 from sftkit.operations.lm_heads import is_lm_class, is_task_class
-
-#: Bytes that are compared at a time.
-_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ def tuned_head(tuned: BaseView, base: BaseView) -> TunedHead:
 def _task(tuned: BaseView) -> TunedHead:
     checkpoint = tuned.checkpoint
     tensors = {key: checkpoint.read(key) for key in tuned.heads}
-    prefix = f"{model_prefix(checkpoint.model_type)}."
+    prefix = dotted(model_prefix(checkpoint.model_type, checkpoint.architecture))
     tensors |= {prefix + name: checkpoint.read(key) for name, key in checkpoint.backbone.items() if is_pooler(name)}
     labels = _labels(checkpoint.config)
     objective = _objective(tuned.architecture, labels)
@@ -100,11 +97,4 @@ def _output_of(base: BaseView) -> str:
 
 def _equal(tuned: BaseView, key: str, base: BaseView, other: str) -> bool:
     """Whether two tensors are the same to the byte; an output matrix is too large to be held twice."""
-    mine, theirs = tuned.checkpoint, base.checkpoint
-    if other not in theirs.keys:
-        return False
-    a, b = mine.spec(key), theirs.spec(other)
-    if (a.shape, a.code) != (b.shape, b.code):
-        return False
-    blocks = zip(mine.blocks(key, _BLOCK), theirs.blocks(other, _BLOCK), strict=True)
-    return all(np.array_equal(one, another) for (_, one), (_, another) in blocks)
+    return other in base.checkpoint.keys and same_bytes(tuned.checkpoint, key, base.checkpoint, other)
