@@ -44,10 +44,24 @@ CONFIGS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 CAUSAL = ("gpt2", "llama")
 
-_T5 = {"d_model": 16, "d_kv": 8, "d_ff": 24, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 2,
-       "decoder_start_token_id": 0}
-_MIXTURE = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2,
-            "num_key_value_heads": 2, "num_local_experts": 2, "max_position_embeddings": 64}
+_T5 = {
+    "d_model": 16,
+    "d_kv": 8,
+    "d_ff": 24,
+    "num_layers": 1,
+    "num_decoder_layers": 1,
+    "num_heads": 2,
+    "decoder_start_token_id": 0,
+}
+_MIXTURE = {
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "num_local_experts": 2,
+    "max_position_embeddings": 64,
+}
 #: Families that are composed and subtracted, but not trained: by model type, the settings of a pico model.
 MORE: dict[str, dict[str, Any]] = {
     "t5": _T5,

@@ -26,7 +26,8 @@ def type_facts(model_type: str) -> Mapping[str, Any]:
 
     ``prefix``: of most of them; ``others``: of the rest; ``tied``: whether weights are tied where the config does not
     say ("always": whatever it says; None: there is no such setting); ``heads``: the first part of the names of heads;
-    ``base``, ``masked``, ``causal``: names of classes; ``converted``: some weights are renamed or fused while loading.
+    ``base``, ``masked``, ``causal``, ``seq2seq``: names of classes; ``converted``: some weights are renamed or fused
+    while loading.
     """
     return _table()["types"].get(model_type, {})
 
@@ -35,7 +36,7 @@ def class_facts(model_type: str, architecture: str) -> Mapping[str, Any]:
     """What one class calls its weights, the type's prefix filled in; empty if neither is known.
 
     ``prefix``; ``ties``: name -> the name that it is tied to; ``output`` and ``input``: the output matrix and the input
-    embedding; ``ignored``: patterns of names that are dropped while loading.
+    embedding; ``bare``: the head is nothing else; ``ignored``: patterns of names that are dropped while loading.
     """
     own = _table()["classes"].get(architecture, {})
     common = type_facts(model_type)
@@ -43,9 +44,9 @@ def class_facts(model_type: str, architecture: str) -> Mapping[str, Any]:
 
 
 def language_class(model_type: str) -> str:
-    """The class with a language model's head: the masked one, else the causal one, else ""."""
+    """The class with a language model's head: masked, else causal, else sequence-to-sequence, else ""."""
     known = type_facts(model_type)
-    return str(known.get("masked") or known.get("causal") or "")
+    return str(known.get("masked") or known.get("causal") or known.get("seq2seq") or "")
 
 
 def ties_of(model_type: str, architecture: str) -> dict[str, str]:
@@ -53,7 +54,7 @@ def ties_of(model_type: str, architecture: str) -> dict[str, str]:
     if architecture in _table()["classes"]:
         return dict(class_facts(model_type, architecture).get("ties", {}))
     known, found = type_facts(model_type), {}
-    for kind in ("base", "masked", "causal"):
+    for kind in ("base", "masked", "causal", "seq2seq"):
         found.update(class_facts(model_type, str(known.get(kind, ""))).get("ties", {}))
     return found
 

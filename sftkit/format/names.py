@@ -54,8 +54,8 @@ def model_prefix(model_type: str, architecture: str = "") -> str:
     known = class_facts(model_type, architecture)
     if "prefix" not in known:
         raise CheckpointError(
-            f"{model_type or 'no model type'}: transformers has no such model, so what a {architecture or 'head'} on it "
-            "calls its weights is not known. Name a base that has this head already."
+            f"{model_type or 'no model type'}: transformers has no such model, so what a {architecture or 'head'} "
+            "on it calls its weights is not known. Name a base that has this head already."
         )
     return str(known["prefix"])
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import xxhash
 from numpy.typing import NDArray
 from torch import nn
 from transformers import PreTrainedModel
@@ -24,8 +25,12 @@ from sftkit.modeling.backbone import backbone_parameters, flat
 from sftkit.operations.arithmetic import Merger, Weighted, added
 from sftkit.operations.stream import THREADS
 
-#: Of a parameter, stretch by stretch: positions (int32 where that is enough) and θ at them in its dtype, both ``[n]``.
-Kept = list[tuple[NDArray[Any], NDArray[Any]]]
+#: Of a parameter, stretch by stretch: positions (int32 where that is enough), θ at them in its dtype, both ``[n]``, and
+#: a hash of what was put in its place.
+Kept = list[tuple[NDArray[Any], NDArray[Any], int]]
+
+#: Dtypes of weights that are plain numbers.
+_FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 #: Elements of a parameter that are added to at a time: at usual densities the entries stay in the processor's cache.
 _STRETCH = 1 << 20
@@ -48,6 +53,7 @@ def add_differences(model: PreTrainedModel, weighted: Sequence[Weighted]) -> dic
         FormatError: if a file's entries are not what the format asks for. The model is as it was then, to the bit.
     """
     parameters = backbone_parameters(model, pooler=True)
+    check_writable(parameters)
     for item in weighted:
         check_fits(parameters, item)
     merger = Merger(weighted)
@@ -72,11 +78,55 @@ def put_back(model: PreTrainedModel, kept: Mapping[str, Kept]) -> None:
 
     def restore(name: str) -> None:
         theta = memory_of(parameters[name])
-        for positions, before in kept[name]:
+        for positions, before, _ in reversed(kept[name]):
             theta[positions] = before
 
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(restore, kept))
+
+
+def unchanged(model: PreTrainedModel, kept: Mapping[str, Kept]) -> str:
+    """The first parameter on which something else than what :func:`add_differences` wrote lies now, or "" for none."""
+    parameters = backbone_parameters(model, pooler=True)
+
+    def differs(name: str) -> bool:
+        if name not in parameters or not _is_writable(parameters[name]):
+            return True
+        theta, size = memory_of(parameters[name]), parameters[name].numel()
+        return any(
+            (len(positions) and int(positions.max()) >= size) or _hash(theta[positions]) != written
+            for positions, _, written in kept[name]
+        )
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return next((name for name, wrong in zip(kept, pool.map(differs, kept), strict=True) if wrong), "")
+
+
+def _hash(values: NDArray[Any]) -> int:
+    """Of values and their dtype."""
+    bits = np.ascontiguousarray(values).view(np.uint8)
+    return xxhash.xxh3_64_intdigest(bits.data, seed=values.dtype.num)
+
+
+def check_writable(parameters: Mapping[str, nn.Parameter]) -> None:
+    """Refuse a model that has a parameter to which nothing can be added: quantised, sharded, or not in memory.
+
+    Raises:
+        MismatchError: naming the parameter.
+    """
+    for name, parameter in parameters.items():
+        if not _is_writable(parameter):
+            kind = type(parameter.data).__name__ if type(parameter.data) is not torch.Tensor else ""
+            what = f"a {kind or str(parameter.dtype).removeprefix('torch.')} on {parameter.device}"
+            raise MismatchError(
+                f"{name} is {what}{'' if parameter.is_contiguous() else ', not contiguous'}: differences can only be "
+                "added to whole float32, bfloat16, float16 and float64 weights in memory."
+            )
+
+
+def _is_writable(parameter: torch.Tensor) -> bool:
+    plain = type(parameter.data) in (torch.Tensor, nn.Parameter) and parameter.layout == torch.strided
+    return plain and parameter.dtype in _FLOATS and parameter.device.type != "meta" and parameter.is_contiguous()
 
 
 def _add(parameter: nn.Parameter, name: str, merger: Merger, kept: Kept) -> None:
@@ -86,7 +136,7 @@ def _add(parameter: nn.Parameter, name: str, merger: Merger, kept: Kept) -> None
     for window in merger.windows(name, size, _STRETCH):
         before = theta[window.positions]
         moved = added(before, window.values, name)
-        kept.append((window.positions.astype(index), before))
+        kept.append((window.positions.astype(index), before, _hash(moved)))
         theta[window.positions] = moved
 
 

@@ -12,8 +12,34 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from sftkit.errors import MismatchError
 from sftkit.format.metadata import Untied
 from sftkit.format.names import is_pooler
+
+
+def unwrapped(model: nn.Module) -> PreTrainedModel:
+    """The model itself, without torch.compile's or a data-parallel wrapper.
+
+    Raises:
+        MismatchError: if it is sharded, carries PEFT adapters, or is no model of transformers.
+    """
+    while True:
+        if isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
+            model = inner
+        elif isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            model = model.module
+        else:
+            break
+    kind = type(model).__name__
+    if any(type(module).__name__ in ("FullyShardedDataParallel", "FSDPModule") for module in model.modules()):
+        raise MismatchError("The model is sharded (FSDP): put the SFT on before it is, or on a whole copy.")
+    if hasattr(model, "peft_config") or any(hasattr(module, "base_layer") for module in model.modules()):
+        raise MismatchError(f"{kind} carries a PEFT adapter. Merge it first: model = model.merge_and_unload()")
+    if getattr(model, "hf_quantizer", None) is not None or getattr(model, "is_quantized", False):
+        raise MismatchError(f"{kind} is quantised: differences cannot be added to its weights.")
+    if not isinstance(model, PreTrainedModel):
+        raise MismatchError(f"A {kind} is no model of transformers, whose names SFTs go by.")
+    return model
 
 
 def prefix_of(model: PreTrainedModel) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sftkit.errors import CheckpointError, MismatchError
 from sftkit.format.checkpoint import Checkpoint
-from sftkit.format.classes import type_facts
+from sftkit.format.classes import ties_of, type_facts
 from sftkit.format.dtypes import BFLOAT16, CODES, FLOATS
 from sftkit.format.metadata import Metadata
 from sftkit.format.names import dotted, is_pooler, model_prefix, modern
@@ -135,10 +135,19 @@ def _language(view: BaseView, choice: HeadChoice) -> Layout:
     if output is not None and untied and output not in own:
         own[output] = _output_matrix(view, choice, output)
     if view.known is not None and view.known.twins is not None:
-        _even_out(own, *view.known.twins, untied=untied)
+        differ = choice.owner is None and all(name in _lm_keys(view) for name in view.known.twins)
+        _even_out(own, *view.known.twins, untied=untied, differ=differ)
     tensors |= own
     config: dict[str, Any] = {"architectures": [architecture]} if architecture else {}
-    return Layout(tuple(tensors.values()), config | ({"tie_word_embeddings": False} if untied else {}))
+    if untied and not _ties_more(view, architecture):
+        config["tie_word_embeddings"] = False
+    return Layout(tuple(tensors.values()), config)
+
+
+def _ties_more(view: BaseView, architecture: str) -> bool:
+    """Whether the config's word on ties is about more than the output matrix, which then parts by being stored."""
+    ties = ties_of(view.checkpoint.model_type, architecture)
+    return any(not name.endswith(".bias") for name in ties if view.known is None or name != view.known.output)
 
 
 def _lm_keys(view: BaseView) -> list[str]:
@@ -172,13 +181,13 @@ def _output_matrix(view: BaseView, choice: HeadChoice, output: str) -> OutputTen
     return _from_base(checkpoint, checkpoint.backbone[name], output, None)
 
 
-def _even_out(own: dict[str, OutputTensor], main: str, twin: str, *, untied: bool) -> None:
-    """An untied model has its output bias under two keys, a tied one under the first."""
+def _even_out(own: dict[str, OutputTensor], main: str, twin: str, *, untied: bool, differ: bool) -> None:
+    """An untied model has its output bias under two keys, a tied one under the first, unless the two differ."""
     if untied:
         for here, there in ((main, twin), (twin, main)):
             if here not in own and there in own:
                 own[here] = _renamed(own[there], here)
-    elif main in own:
+    elif main in own and not differ:
         own.pop(twin, None)
 
 

@@ -91,6 +91,7 @@ def facts(model_type: str, model_class: Any) -> dict[str, Any]:
         output = inputs = None
     if output and inputs and output != inputs:
         found |= {"output": f"{output}.weight", "input": f"{inputs}.weight"}
+        found["bare"] = sum(key.startswith(f"{output.split('.')[0]}.") for key in own) == 1
     return found
 
 
@@ -126,7 +127,7 @@ def _type(model_type: str, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
         result["heads"] = sorted(tops - roots - others - {""})
     if found.get(base, {}).get("ignored") or found.get(base, {}).get("ties"):
         result["base"] = base
-    for key, mapping in (("masked", "MASKED_LM"), ("causal", "CAUSAL_LM")):
+    for key, mapping in (("masked", "MASKED_LM"), ("causal", "CAUSAL_LM"), ("seq2seq", "SEQ_TO_SEQ_CAUSAL_LM")):
         name = getattr(modeling_auto, f"MODEL_FOR_{mapping}_MAPPING_NAMES").get(model_type)
         if isinstance(name, str):
             result[key] = name
@@ -137,7 +138,7 @@ def _type(model_type: str, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 def _class(own: dict[str, Any], prefix: str) -> dict[str, Any]:
     short: dict[str, Any] = {} if own["prefix"] == prefix else {"prefix": own["prefix"]}
-    return short | {key: own[key] for key in ("ties", "ignored", "output", "input") if own.get(key)}
+    return short | {key: own[key] for key in ("ties", "ignored", "output", "input", "bare") if own.get(key)}
 
 
 def text() -> str:
