@@ -72,7 +72,7 @@ class Checkpoint:
         self.prefix = backbone_prefix(self.model_type, self._readers, self.architecture)
         check_plain(self.path, self.config, (self.spec(key) for key in self._readers if key not in self.ignored))
 
-    @property
+    @cached_property
     def keys(self) -> tuple[str, ...]:
         """Every tensor's name in the checkpoint, sorted."""
         return tuple(sorted(self._readers))

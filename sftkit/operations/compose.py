@@ -23,6 +23,9 @@ from sftkit.operations.renamed import Source, named_as_learned
 from sftkit.operations.report import ArithmeticReport, uses
 from sftkit.operations.stream import SHARD_SIZE, Streamed, Watch, unwatched, write_model
 
+#: The share of entries from which on it is said that rounding loses them.
+_MUCH = 0.01
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -101,14 +104,25 @@ def compose(
             merger = Merger(plan.weighted, method)
             streamed = write_model(folder, plan.base, plan.layout, merger, shard_size=shard_size, watch=watch)
             streamed = replace(streamed, base=source.fingerprint or streamed.base)
-            notes = check_base(plan, streamed.base, str(base), force=force)
+            notes = (*check_base(plan, streamed.base, str(base), force=force), *lost_notes(plan, streamed))
             write_config(folder, plan.base, plan.layout.config)
             copy_small_files(base, folder)
             record_of(plan, streamed, method, name or str(base)).write(folder)
         else:  # everything cancels: what remains is the base itself
             streamed, notes = Streamed(0, 0, 0, "", ""), ("the weights cancel: the output is the base, to the byte.",)
             copy_model(base, folder)
-    return report(str(output), weighted, streamed, plan.head, (*plan.notes, *notes))
+    return report(str(output), weighted, streamed, plan.head, (*plan.notes, *notes), lost=streamed.lost)
+
+
+def lost_notes(plan: Plan, streamed: Streamed) -> tuple[str, ...]:
+    """A note where the base's dtype rounds away a hundredth of the entries or more."""
+    if not streamed.lost or streamed.lost < _MUCH * streamed.entries:
+        return ()
+    share = f"{100 * streamed.lost / streamed.entries:.3g} %"
+    return (
+        f"{share} of the entries ({streamed.lost:,}) are lost in rounding to {plan.base.dtype}: they are smaller than "
+        "half the last digit of their weights. On a float32 base they would not be.",
+    )
 
 
 def check_base(plan: Plan, found: str, base: str, *, force: bool) -> tuple[str, ...]:

@@ -18,15 +18,16 @@ from numpy.typing import NDArray
 from sftkit.errors import MismatchError, SettingsError
 from sftkit.format.atomic import check_output
 from sftkit.format.checkpoint import Checkpoint
-from sftkit.format.dtypes import BFLOAT16, narrowed
+from sftkit.format.dtypes import BFLOAT16, FLOATS, narrowed
 from sftkit.format.encoding import Positions, Values
 from sftkit.format.files import SftFile, digest_of, write
 from sftkit.format.fingerprint import identify
 from sftkit.format.metadata import Metadata, ParameterSpec
 from sftkit.format.names import is_pooler
+from sftkit.format.ties import same_bytes
 from sftkit.operations.arithmetic import WINDOW
 from sftkit.operations.largest import choose_largest
-from sftkit.operations.layout import BaseView
+from sftkit.operations.layout import BaseView, is_untied
 from sftkit.operations.lm_heads import is_task_class
 from sftkit.operations.report import ArithmeticReport
 from sftkit.operations.tuned_head import TunedHead, tuned_head
@@ -58,6 +59,8 @@ class ModelDifference:
         self._base_record = identify(self._base, name or str(base))
         self.names = self.shared
         self.moved = self.inexact = 0
+        self.across = self._tuned.dtype != self._base.dtype
+        self.left_out = tuple(_left_out(BaseView.of(self._tuned), BaseView.of(self._base), self))
         self._chosen: dict[str, tuple[Positions, Values]] | None = None
 
     @cached_property
@@ -115,6 +118,8 @@ class ModelDifference:
         values = _difference(tuned, base, name)
         if tuned.dtype != base.dtype:
             at = np.flatnonzero(values)
+            again = narrowed(base.astype(np.float64) + values, base.dtype).astype(np.float64)
+            self.inexact += int(np.count_nonzero(again != tuned.astype(np.float64)))
             return at + start, values[at]
         bits = np.dtype(f"u{tuned.dtype.itemsize}")
         at = np.flatnonzero(tuned.view(bits) != base.view(bits))
@@ -166,12 +171,15 @@ def difference(
             notes.append(f"only {delta.moved:,} parameters differ: all of them are kept, not {wanted:,}.")
     write(output, delta, values=values, overwrite=overwrite)
     if delta.inexact and values == "f32":
-        notes.append(f"{delta.inexact:,} differences are no float32 numbers: base + SFT is there within rounding only.")
+        why = "cannot be had in the base's dtype" if delta.across else "are no float32 numbers"
+        notes.append(f"{delta.inexact:,} differences {why}: base + SFT is there within rounding only.")
+    if delta.left_out:
+        notes.append(f"base + SFT is not the whole tuned model: {delta.left_out[0]} is left out.")
     written = SftFile(output).metadata
     extra = {
         "k": written.k,
         "density": written.density,
-        "exact": wanted is None and values == "f32" and not delta.inexact,
+        "exact": wanted is None and values == "f32" and not delta.inexact and not delta.left_out,
     }
     return ArithmeticReport(str(output), (), written.k, 0, 0, None, tuple(notes), extra)
 
@@ -188,6 +196,30 @@ def _shared(tuned: Checkpoint, base: Checkpoint, tuned_name: str, base_name: str
         _same_shape(name, mine[name], others[name], tuned_name, base_name)
     task = is_task_class(BaseView.of(tuned).architecture)
     return tuple(name for name in sorted(mine) if name in others and not (task and is_pooler(name)))
+
+
+def _left_out(tuned: BaseView, base: BaseView, delta: ModelDifference) -> Iterator[str]:
+    """Tensors of the tuned model that base + SFT will not have as they are."""
+    mine, theirs = tuned.checkpoint, base.checkpoint
+    inside = {mine.backbone[name] for name in delta.shared} | set(delta.head)
+    output = tuned.known.output if tuned.known is not None else ""
+    for key in mine.keys:
+        if key in inside or key in mine.ignored or key in mine.copies:
+            continue
+        other = next((each for each in (key, theirs.backbone.get(mine.names.get(key, ""))) if each in theirs.keys), "")
+        if key == output and not other:
+            other = theirs.backbone.get(tuned.known.input, "") if tuned.known else ""
+        if not other or not same_bytes(mine, key, theirs, other):
+            yield key
+    if base.known is not None and is_untied(base) and not is_untied(tuned) and base.known.output in theirs.keys:
+        yield base.known.output
+    for key in delta.head:  # composing gives a head the base's dtype
+        if key in mine.keys and theirs.dtype and mine.spec(key).dtype.itemsize > _width(theirs.dtype):
+            yield key
+
+
+def _width(dtype: str) -> int:
+    return next(int(each.itemsize) for each in FLOATS if each.name == dtype)
 
 
 def _same_shape(name: str, mine: ParameterSpec, other: ParameterSpec, tuned: str, base: str) -> None:

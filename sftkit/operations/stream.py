@@ -35,6 +35,8 @@ THREADS = min(4, os.cpu_count() or 1)
 Put = Callable[[str, int, NDArray[np.uint8]], None]
 #: Told how many bytes of how many are done, from any thread, one call at a time.
 Watch = Callable[[int, int], None]
+#: The smallest normal float32: what is added to weights of normal size is larger.
+_LEAST = 2.0**-126
 #: Bytes of an unchanged tensor that are copied at a time.
 _COPY = 1 << 20
 
@@ -49,7 +51,7 @@ class Streamed:
         sign_conflicts: those of them where the signs differ.
         base: fingerprint of the base that was read.
         result: fingerprint of what was written.
-        lost: positions whose sum was rounded away entirely; only measured, 0 where it was not.
+        lost: positions whose sum was rounded away entirely.
         rounding: Σ|what rounding took or added| / Σ|φ|; only measured.
     """
 
@@ -158,9 +160,10 @@ class _Run:
         at = window.positions - window.start
         before = block[at]
         block[at] = moved = added(before, window.values, name)
+        same = np.flatnonzero(moved == before)  # what never was more than a mark (see UNMOVED) is no loss
+        totals.lost += int(np.count_nonzero(np.abs(window.values[same]) >= _LEAST))
         if self._measuring:
             gained = moved.astype(np.float64) - before.astype(np.float64)
-            totals.lost += int(np.count_nonzero(gained == 0))
             totals.error += float(np.abs(gained - window.values).sum())
             totals.mass += float(np.abs(window.values).sum())
 

@@ -64,8 +64,9 @@ def made(model_type: str, model_class: Any) -> Any | None:
 def tying(model_type: str) -> bool | str | None:
     """Whether weights are tied where config.json does not say; "always" if it has no say in it."""
     try:
-        default = getattr(CONFIG_MAPPING[model_type](), "tie_word_embeddings", None)
-        return "always" if CONFIG_MAPPING[model_type](tie_word_embeddings=False).tie_word_embeddings else default
+        maker: Any = CONFIG_MAPPING[model_type]
+        default: bool | None = getattr(maker(), "tie_word_embeddings", None)
+        return "always" if maker(tie_word_embeddings=False).tie_word_embeddings else default
     except Exception:
         return None
 
@@ -102,7 +103,8 @@ def table() -> dict[str, Any]:
         model_class = declared(name)
         if model_class is not None:
             by_type[model_type][name] = facts(model_type, model_class)
-    types, classes = {}, {}
+    types: dict[str, dict[str, Any]] = {}
+    classes: dict[str, dict[str, Any]] = {}
     for model_type, found in sorted(by_type.items()):
         types[model_type] = _type(model_type, found)
         for name, own in sorted(found.items()):
