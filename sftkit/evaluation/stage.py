@@ -20,7 +20,7 @@ from sftkit.modeling.apply import add_differences, load_head, put_back
 from sftkit.modeling.backbone import untie_output
 from sftkit.modeling.load import device_of, load_model
 from sftkit.operations.arithmetic import Weighted, collapse
-from sftkit.operations.heads import choose_head
+from sftkit.operations.heads import choose_head, problem_type
 from sftkit.operations.layout import BaseView
 from sftkit.operations.lm_heads import is_task_class
 from sftkit.operations.record import Record
@@ -80,6 +80,12 @@ class Stage:
         self._check_language(view.architecture)
         choice = choose_head(collapse(sfts), view.architecture, view.known, base_has_lm_head=view.has_lm_head)
         owner = choice.owner
+        kind = owner.sft.metadata.problem_type if owner is not None else self._own_problem()
+        if objective.is_task and kind not in ("", "single_label_classification"):
+            whose = owner.path if owner is not None else str(self._base)
+            raise MismatchError(
+                f"{whose}: its head is for {kind.replace('_', ' ')}; --{objective.name} scores a choice of one label."
+            )
         if owner is not None and owner.sft.metadata.objective not in ("", objective.name):
             if owner.sft.metadata.is_task:
                 raise MismatchError(
@@ -91,6 +97,10 @@ class Stage:
         if owner is None:
             return _Head(None, (), (), untied)
         return _Head(owner, owner.sft.metadata.labels, tuple(sorted(owner.sft.head)), untied)
+
+    def _own_problem(self) -> str:
+        checkpoint = self._view.checkpoint
+        return problem_type(checkpoint.architecture, checkpoint.config, len(checkpoint.config.get("id2label") or ()))
 
     def _check_language(self, architecture: str) -> None:
         """Refuse to score language modelling on a task's model: it keeps its own head, whatever is added."""

@@ -127,6 +127,7 @@ def _metadata(given: Sequence[Weighted], parents: Sequence[Weighted], method: Me
         objective=owner.objective if owner else objectives.pop() if len(objectives) == 1 else "",
         method=method.name,
         labels=owner.labels if owner else (),
+        problem_type=owner.problem_type if owner else "",
         head=owner.head if owner else classes.pop() if len(classes) == 1 else None,
         tied_embeddings=next((i.sft.metadata.tied_embeddings for i in parents if i.sft.metadata.tied_embeddings), None),
         trained_with=tuple(sorted({digest for item in parents for digest in item.sft.metadata.trained_with})),

@@ -22,6 +22,7 @@ from sftkit.operations.record import Record, copy_model, copy_small_files, descr
 from sftkit.operations.renamed import Source, named_as_learned
 from sftkit.operations.report import ArithmeticReport, uses
 from sftkit.operations.stream import SHARD_SIZE, Streamed, Watch, unwatched, write_model
+from sftkit.operations.tokens import name_padding
 
 #: The share of entries from which on it is said that rounding loses them.
 _MUCH = 0.01
@@ -107,6 +108,7 @@ def compose(
             notes = (*check_base(plan, streamed.base, str(base), force=force), *lost_notes(plan, streamed))
             write_config(folder, plan.base, plan.layout.config)
             copy_small_files(base, folder)
+            name_padding(folder)
             record_of(plan, streamed, method, name or str(base)).write(folder)
         else:  # everything cancels: what remains is the base itself
             streamed, notes = Streamed(0, 0, 0, "", ""), ("the weights cancel: the output is the base, to the byte.",)

@@ -140,14 +140,53 @@ def architecture_of(metadata: Metadata, family: str) -> str | None:
     return f"{family}{suffix}" if family and suffix else None
 
 
-def label_config(metadata: Metadata, architecture: str) -> dict[str, Any]:
-    """What a task's head changes in ``config.json``."""
+#: What the last layers of classifiers are called.
+_LAST = ("classifier", "score", "out_proj")
+_LAST_WEIGHTS = tuple(f"{name}.weight" for name in _LAST)
+_LABELLED = ("ForSequenceClassification", "ForTokenClassification", "ForImageClassification", "ForAudioClassification")
+_SEQUENCE = "SequenceClassification"
+
+
+def rows_of(head: Mapping[str, Any], architecture: str) -> int:
+    """How many labels a classifier's tensors are for; 0 where that is not known."""
+    if not architecture.endswith(_LABELLED):
+        return 0
+    sizes = {len(array) for key, array in head.items() if key.endswith(_LAST_WEIGHTS)}
+    return sizes.pop() if len(sizes) == 1 else 0
+
+
+def numbered(count: int) -> tuple[str, ...]:
+    """Labels without names, as transformers calls them."""
+    return tuple(f"LABEL_{number}" for number in range(count))
+
+
+def classifies_texts(architecture: str) -> bool:
+    """Whether a class is one of classifiers of whole texts."""
+    return _SEQUENCE in architecture
+
+
+def problem_type(architecture: str, config: Mapping[str, Any], labels: int) -> str:
+    """What kind of problem a classifier of texts solves: its config's word, "regression" for one output, else ""."""
+    if not classifies_texts(architecture):
+        return ""
+    return str(config.get("problem_type") or ("regression" if labels == 1 else ""))
+
+
+def label_config(metadata: Metadata, architecture: str, head: Mapping[str, Any]) -> dict[str, Any]:
+    """What a task's head changes in ``config.json``; None for what is to be no part of it.
+
+    The base's own labels and kind of problem are another head's.
+    """
     changes: dict[str, Any] = {"architectures": [architecture]}
-    if metadata.labels:
-        changes["id2label"] = {str(i): label for i, label in enumerate(metadata.labels)}
-        changes["label2id"] = {label: i for i, label in enumerate(metadata.labels)}
-    if "SequenceClassification" in architecture:
-        changes["problem_type"] = "single_label_classification"
+    labels = metadata.labels or numbered(rows_of(head, architecture))
+    if labels or architecture.endswith(_LABELLED):
+        changes |= dict.fromkeys(("id2label", "label2id", "num_labels", "problem_type"))
+    if labels:
+        changes["id2label"] = {str(i): label for i, label in enumerate(labels)}
+        changes["label2id"] = {label: i for i, label in enumerate(labels)}
+    if classifies_texts(architecture):
+        learned = None if metadata.method == "difference" else "single_label_classification"  # what training here makes
+        changes["problem_type"] = metadata.problem_type or ("regression" if len(labels) == 1 else learned)
         padding = metadata.training.get("pad_token_id")
         if isinstance(padding, int):  # causal models' own configs often have none, and then take no batches
             changes["pad_token_id"] = padding

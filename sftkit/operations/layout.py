@@ -118,7 +118,7 @@ def _task(view: BaseView, choice: HeadChoice) -> Layout:
         )
     tensors = list(_backbone(view, sft.metadata, architecture, sft.head))
     tensors += [_from_head(view.checkpoint, name, array) for name, array in sorted(sft.head.items())]
-    return Layout(tuple(tensors), label_config(sft.metadata, architecture))
+    return Layout(tuple(tensors), label_config(sft.metadata, architecture, sft.head))
 
 
 def _language(view: BaseView, choice: HeadChoice) -> Layout:

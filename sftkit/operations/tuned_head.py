@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sftkit.format.metadata import Metadata, Untied
 from sftkit.format.names import dotted, is_pooler, model_prefix
 from sftkit.format.ties import same_bytes
+from sftkit.operations.heads import classifies_texts, numbered, problem_type, rows_of
 from sftkit.operations.layout import BaseView, is_untied
 from sftkit.operations.lm_heads import is_lm_class, is_task_class
 
@@ -38,9 +39,15 @@ def _task(tuned: BaseView) -> TunedHead:
     tensors = {key: checkpoint.read(key) for key in tuned.heads}
     prefix = dotted(model_prefix(checkpoint.model_type, checkpoint.architecture))
     tensors |= {prefix + name: checkpoint.read(key) for name, key in checkpoint.backbone.items() if is_pooler(name)}
-    labels = _labels(checkpoint.config)
+    labels = _labels(checkpoint.config) or numbered(rows_of(tensors, tuned.architecture))
     objective = _objective(tuned.architecture, labels)
-    return TunedHead(tensors, Metadata({}, 0, objective=objective, labels=labels, head=tuned.architecture))
+    kind = problem_type(tuned.architecture, checkpoint.config, len(labels))
+    padding = checkpoint.config.get("pad_token_id")
+    training = {"pad_token_id": padding} if isinstance(padding, int) and classifies_texts(tuned.architecture) else {}
+    metadata = Metadata(
+        {}, 0, objective=objective, labels=labels, problem_type=kind, head=tuned.architecture, training=training
+    )
+    return TunedHead(tensors, metadata)
 
 
 def _labels(config: Mapping[str, Any]) -> tuple[str, ...]:
