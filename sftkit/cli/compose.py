@@ -40,9 +40,16 @@ def compose(
     drop: Annotated[
         float | None, typer.Option("--drop", help="dare: probability with which an entry is left out.  Default: 0.5.")
     ] = None,
-    seed: _options.Seed = 0,
-    values: Values = "f32",
-    shard_size: ShardSize = "50GB",
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, max=2**32 - 1, help="dare: which entries are left out.  Default: 0.")
+    ] = None,
+    values: Annotated[
+        str | None,
+        typer.Option("--values", metavar="f32|bf16|f16", help="SFTs alone: how values are stored.  Default: f32."),
+    ] = None,
+    shard_size: Annotated[
+        str | None, typer.Option("--shard-size", metavar="SIZE", help="Most bytes a file of weights.  Default: 50GB.")
+    ] = None,
     force: Force = False,
     overwrite: _options.Overwrite = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; say what composing would do.")] = False,
@@ -60,14 +67,18 @@ def compose(
     """
     from sftkit.operations.arithmetic import Method
 
-    for option, value, of in (("--trim", trim, "ties"), ("--drop", drop, "dare")):
+    for option, value, of in (("--trim", trim, "ties"), ("--drop", drop, "dare"), ("--seed", seed, "dare")):
         if value is not None and method != of:
             raise typer.BadParameter(f"{option} is about --method {of}; this is {method}.")
     shares = _share("--trim", 0.2 if trim is None else trim), _share("--drop", 0.5 if drop is None else drop)
-    chosen = Method(_method(method), *shares, seed)
-    check_values(values)
-    shards = size_of(shard_size)
+    chosen = Method(_method(method), *shares, seed or 0)
+    stored = check_values("f32" if values is None else values)
+    shards = size_of("50GB" if shard_size is None else shard_size)
     given = opened(arguments)
+    if given.models and values is not None:
+        raise typer.BadParameter("--values is about SFTs alone: a model keeps its base's dtype.")
+    if not given.models and shard_size is not None:
+        raise typer.BadParameter("--shard-size is about models: SFTs alone make one file.")
     if output is None and not dry_run:
         raise typer.BadParameter("Say where to: -o model/ or -o sum.sft (or --dry-run, to look only).")
     _check_meaning(given, output)
@@ -87,7 +98,7 @@ def compose(
     else:
         from sftkit.operations.add import add
 
-        result = add(given.sfts, output, method=chosen, values=values, overwrite=overwrite)
+        result = add(given.sfts, output, method=chosen, values=stored, overwrite=overwrite)
     show(result, json=json, quiet=quiet)
 
 

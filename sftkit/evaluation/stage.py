@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from transformers import PreTrainedModel
 
 from sftkit.errors import MismatchError
 from sftkit.format.checkpoint import Checkpoint
+from sftkit.format.dtypes import FLOATS
 from sftkit.modeling.apply import add_differences, load_head, put_back
 from sftkit.modeling.backbone import untie_output
 from sftkit.modeling.load import device_of, load_model
@@ -50,7 +52,11 @@ class Stage:
 
     def __init__(self, objective: Objective, base: Path, device: str = "auto") -> None:
         self._objective, self._base, self._device = objective, base, device_of(device)
-        self._view = BaseView.of(Checkpoint(base))
+        checkpoint = Checkpoint(base)
+        self._view = BaseView.of(checkpoint)
+        # the model is loaded in float32, and scored as compose would write it: in the base's own dtypes
+        self._stored = {name: np.dtype(checkpoint.spec(key).dtype) for name, key in checkpoint.backbone.items()}
+        self._main_dtype = {dtype.name: dtype for dtype in FLOATS}.get(checkpoint.dtype)
         self._model: PreTrainedModel | None = None
         self._head: _Head | None = None
         self.loads = 0
@@ -67,9 +73,9 @@ class Stage:
             self._model = None  # two would be one too many in memory
             self._model = self._loaded(wanted)
         elif wanted.owner is not None:
-            load_head(self._model, wanted.owner.sft, wanted.owner.path)
+            load_head(self._model, wanted.owner.sft, wanted.owner.path, self._main_dtype)
         self._head = wanted
-        kept = add_differences(self._model, sfts)
+        kept = add_differences(self._model, sfts, self._stored)
         try:
             yield self._model
         finally:
@@ -123,7 +129,7 @@ class Stage:
             untied = untie_output(loaded.model)
             fresh -= {untied.output} if untied else set()
         if head.owner is not None:
-            fresh -= set(load_head(loaded.model, head.owner.sft, head.owner.path))
+            fresh -= set(load_head(loaded.model, head.owner.sft, head.owner.path, self._main_dtype))
         if fresh:
             raise MismatchError(
                 f"{self._base}: nothing brings a trained head for --{objective.name} ({min(fresh)} would be random). "

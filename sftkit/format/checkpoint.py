@@ -24,7 +24,7 @@ from sftkit.format.names import backbone_prefix, canonical, heads_of, is_buffer
 from sftkit.format.quantised import check_no_gguf, check_plain
 from sftkit.format.safefile import SafeReader, TensorSpec
 from sftkit.format.ties import Ties, asks_for_ties, dropped_while_loading, find_ties
-from sftkit.format.wrappers import check_no_adapter, unwrapped
+from sftkit.format.wrappers import check_no_adapter, unwrapped, wrappers_of
 
 SAFETENSORS, SAFETENSORS_INDEX = "model.safetensors", "model.safetensors.index.json"
 PYTORCH, PYTORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
@@ -76,6 +76,11 @@ class Checkpoint:
     def keys(self) -> tuple[str, ...]:
         """Every tensor's name in the checkpoint, sorted."""
         return tuple(sorted(self._readers))
+
+    @property
+    def wrappers(self) -> Mapping[str, str]:
+        """Pattern -> replacement, of what a wrapper added to names; for whoever reads the files without this class."""
+        return wrappers_of(self._stored)
 
     @cached_property
     def ignored(self) -> frozenset[str]:

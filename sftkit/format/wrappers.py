@@ -7,7 +7,7 @@ Transformers itself takes none of these names, and would leave such a model untr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sftkit.errors import CheckpointError
@@ -34,6 +34,19 @@ def unwrapped(keys: Iterable[str], where: Path) -> dict[str, str]:
             raise CheckpointError(f"{where}: {found[name]} and {key} are one tensor without their wrappers' names.")
         found[name] = key
     return found
+
+
+def wrappers_of(stored: Mapping[str, str]) -> dict[str, str]:
+    """Pattern -> replacement that lead from the names in a checkpoint to those of :func:`unwrapped`, in order.
+
+    Args:
+        stored: what :func:`unwrapped` found.
+    """
+    if all(name == key for name, key in stored.items()):
+        return {}
+    around = "|".join(re.escape(each) for each in (*_AROUND, "_orig_mod."))
+    found = {rf"^(?:{around})+": "", r"\._orig_mod\.": ".", r"\.base_layer\.": "."}
+    return found | {r"\.modules_to_save\.[^.]+\.": "."}
 
 
 def check_no_adapter(path: Path) -> None:

@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 
 from sftkit.errors import MismatchError
 from sftkit.format.checkpoint import numpy_to_tensor, tensor_to_numpy
+from sftkit.format.dtypes import FLOATS
 from sftkit.format.names import is_pooler
 from sftkit.format.sft import Difference
 from sftkit.modeling.backbone import backbone_parameters, flat
@@ -36,7 +37,9 @@ _FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 _STRETCH = 1 << 20
 
 
-def add_differences(model: PreTrainedModel, weighted: Sequence[Weighted]) -> dict[str, Kept]:
+def add_differences(
+    model: PreTrainedModel, weighted: Sequence[Weighted], stored: Mapping[str, np.dtype[Any]] | None = None
+) -> dict[str, Kept]:
     """Add SFTs to a model's backbone in place: summed in float64, added, rounded once to the parameter's dtype.
 
     Entries on a pooler that the model lacks are left out, as ``compose`` leaves them out.
@@ -44,6 +47,8 @@ def add_differences(model: PreTrainedModel, weighted: Sequence[Weighted]) -> dic
     Args:
         model: any head on the backbone that the SFTs were learned on.
         weighted: the SFTs, in any order.
+        stored: canonical name -> the dtype that the parameter has in its checkpoint, if the model was loaded in a wider
+            one: sums are rounded to that, as ``compose`` would.
 
     Returns:
         What :func:`put_back` needs, by canonical name.
@@ -61,7 +66,7 @@ def add_differences(model: PreTrainedModel, weighted: Sequence[Weighted]) -> dic
     kept: dict[str, Kept] = {name: [] for name in names}
 
     def add(name: str) -> None:
-        _add(parameters[name], name, merger, kept[name])
+        _add(parameters[name], name, merger, kept[name], (stored or {}).get(name))
 
     try:
         with ThreadPoolExecutor(THREADS) as pool:
@@ -129,13 +134,14 @@ def _is_writable(parameter: torch.Tensor) -> bool:
     return plain and parameter.dtype in _FLOATS and parameter.device.type != "meta" and parameter.is_contiguous()
 
 
-def _add(parameter: nn.Parameter, name: str, merger: Merger, kept: Kept) -> None:
+def _add(parameter: nn.Parameter, name: str, merger: Merger, kept: Kept, stored: np.dtype[Any] | None = None) -> None:
     """Add to one parameter, and leave in ``kept`` what was there."""
     theta, size = memory_of(parameter), parameter.numel()
     index = np.int32 if size < 2**31 else np.int64
     for window in merger.windows(name, size, _STRETCH):
         before = theta[window.positions]
-        moved = added(before, window.values, name)
+        narrow = before if stored is None else before.astype(stored)
+        moved = added(narrow, window.values, name).astype(before.dtype)
         kept.append((window.positions.astype(index), before, _hash(moved)))
         theta[window.positions] = moved
 
@@ -182,8 +188,8 @@ def check_fits(parameters: dict[str, nn.Parameter], item: Weighted) -> None:
             )
 
 
-def load_head(model: PreTrainedModel, sft: Difference, what: str) -> list[str]:
-    """Copy an SFT's head tensors into a model of the same head class.
+def load_head(model: PreTrainedModel, sft: Difference, what: str, stored: np.dtype[Any] | None = None) -> list[str]:
+    """Copy an SFT's head tensors into a model of the same head class, rounded to a dtype first if one is given.
 
     Returns:
         The names of the tensors.
@@ -200,5 +206,6 @@ def load_head(model: PreTrainedModel, sft: Difference, what: str) -> list[str]:
                 + ("" if sft.metadata.labels else " It does not name its labels: convert it with --labels A,B,…")
             )
         with torch.no_grad():
-            state[name].copy_(torch.from_numpy(np.array(array, dtype=np.float32)))
+            rounded = array if stored is None or array.dtype not in FLOATS else array.astype(stored)
+            state[name].copy_(torch.from_numpy(np.array(rounded, dtype=np.float32)))
     return list(sft.head)

@@ -29,7 +29,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from sftkit.errors import CheckpointError, SettingsError
-from sftkit.format.classes import type_facts
+from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.names import model_prefix
 
 
@@ -202,14 +202,18 @@ def _check_backbone(model: PreTrainedModel, info: dict[str, Any], path: Path) ->
 
 
 def _renamed(path: Path, auto_class: Any) -> dict[str, str] | None:
-    """How keys begin in the checkpoint and in the model, where a head's model has another prefix than the others."""
+    """How names begin in the checkpoint and in the model: without wrappers, and with the prefix of the head's class."""
     config = AutoConfig.from_pretrained(path)
-    if not type_facts(config.model_type):
-        return None
-    found = getattr(auto_class, "_model_mapping", {}).get(type(config), auto_class)
-    name = str(getattr(found[0] if isinstance(found, tuple) else found, "__name__", ""))
+    mapping: Any = getattr(auto_class, "_model_mapping", ())
+    if type(config) not in mapping:
+        return None  # told by transformers
+    names = dict(Checkpoint(path).wrappers)
+    found = mapping[type(config)]
+    name = str((found[0] if isinstance(found, tuple) else found).__name__)
     stored, wanted = model_prefix(config.model_type), model_prefix(config.model_type, name)
-    return None if stored == wanted or not (stored and wanted) else {rf"^{re.escape(stored)}\.": f"{wanted}."}
+    if stored != wanted and stored and wanted:
+        names[rf"^{re.escape(stored)}\."] = f"{wanted}."
+    return names or None
 
 
 def _kind(auto_class: Any) -> str:

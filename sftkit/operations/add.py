@@ -21,7 +21,7 @@ from sftkit.format.files import SftFile, digest_of, write
 from sftkit.format.metadata import Metadata, ParameterSpec
 from sftkit.format.names import is_pooler
 from sftkit.operations._window import Merged
-from sftkit.operations.arithmetic import SUM, Merger, Method, Weighted, paths
+from sftkit.operations.arithmetic import SUM, Merger, Method, Weighted, paths, repeats
 from sftkit.operations.belong import same_base
 from sftkit.operations.heads import HeadChoice, brings_task_head, choose_head, head_document, is_language
 from sftkit.operations.report import ArithmeticReport, uses
@@ -92,7 +92,7 @@ def add(
     check_output(output, overwrite=overwrite, inputs=paths(weighted), directory=False)
     total = Sum(weighted, method)
     write(output, total, values=values, overwrite=overwrite)
-    notes = list(total.choice.notes)
+    notes = [*repeats(weighted), *total.choice.notes]
     if total.skipped:
         notes.append(f"{total.skipped[0]} is left out: the head's architecture has no such parameter.")
     entries = SftFile(output).metadata.k

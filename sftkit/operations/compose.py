@@ -13,7 +13,7 @@ from typing import Any
 
 from sftkit.format.atomic import atomic_directory, check_output
 from sftkit.format.checkpoint import Checkpoint
-from sftkit.operations.arithmetic import SUM, Merger, Method, Weighted, collapse, paths
+from sftkit.operations.arithmetic import SUM, Merger, Method, Weighted, collapse, paths, repeats
 from sftkit.operations.bases import check_origin
 from sftkit.operations.belong import check_shapes
 from sftkit.operations.heads import HeadChoice, choose_head, head_document
@@ -113,7 +113,8 @@ def compose(
         else:  # everything cancels: what remains is the base itself
             streamed, notes = Streamed(0, 0, 0, "", ""), ("the weights cancel: the output is the base, to the byte.",)
             copy_model(base, folder)
-    return report(str(output), weighted, streamed, plan.head, (*plan.notes, *notes), lost=streamed.lost)
+    notes = (*repeats(weighted), *plan.notes, *notes)
+    return report(str(output), weighted, streamed, plan.head, notes, lost=streamed.lost)
 
 
 def lost_notes(plan: Plan, streamed: Streamed) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 from sftkit.errors import MismatchError
 from sftkit.format.checkpoint import Checkpoint
 from sftkit.operations.add import Sum
-from sftkit.operations.arithmetic import SUM, Merger, Method, Weighted, collapse
+from sftkit.operations.arithmetic import SUM, Merger, Method, Weighted, collapse, repeats
 from sftkit.operations.belong import problems
 from sftkit.operations.compose import Plan, check_base, plan_composition
 from sftkit.operations.heads import head_document
@@ -77,7 +77,7 @@ def preview_sum(weighted: Sequence[Weighted], *, method: Method = SUM) -> Previe
         return _failed(weighted, [str(error)], "float32")
     made = ArithmeticReport(
         None, uses(weighted), entries, total.overlap, total.sign_conflicts,
-        dict(head_document(total.choice)), total.choice.notes,
+        dict(head_document(total.choice)), (*repeats(weighted), *total.choice.notes),
     )  # fmt: skip
     return Preview(made, (), "float32", 0, 0.0)
 
@@ -85,7 +85,7 @@ def preview_sum(weighted: Sequence[Weighted], *, method: Method = SUM) -> Previe
 def _done(weighted: Sequence[Weighted], plan: Plan, streamed: Streamed, notes: Sequence[str]) -> Preview:
     made = ArithmeticReport(
         None, uses(weighted), streamed.entries, streamed.overlap, streamed.sign_conflicts,
-        dict(head_document(plan.head)), (*plan.notes, *notes),
+        dict(head_document(plan.head)), (*repeats(weighted), *plan.notes, *notes),
     )  # fmt: skip
     return Preview(made, (), plan.base.dtype, streamed.lost, streamed.rounding)
 

@@ -22,6 +22,7 @@ from sftkit.format.fingerprint import fingerprint
 from sftkit.format.metadata import Base, Metadata
 from sftkit.format.names import is_pooler
 from sftkit.format.sft import SFT, to_csr
+from sftkit.modeling.load import load_model
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.compose import compose
 from sftkit.operations.difference import difference
@@ -93,6 +94,15 @@ def test_a_wrapped_model_composes_as_the_model_itself(
     found = load_file(composed(wrapped, sft, tmp_path / "b") / "model.safetensors")
     assert sorted(found) == sorted(expected)
     assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_a_wrapped_model_is_loaded_as_the_model_itself(wrapper: str, pico_base: Path, tmp_path: Path) -> None:
+    wrapped = rewritten(pico_base, tmp_path / "wrapped", renamed(WRAPPERS[wrapper]))
+    mine, own = (load_model(base, transformers.AutoModelForMaskedLM) for base in (wrapped, pico_base))
+    assert mine.fresh == own.fresh
+    state = own.model.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in mine.model.state_dict().items())
 
 
 def test_a_module_that_an_adapter_replaced_is_the_replacement(pico_base: Path, tmp_path: Path) -> None:

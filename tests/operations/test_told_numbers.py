@@ -9,10 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from sftkit.evaluation.run import Scoring, evaluate
 from sftkit.format.files import SftFile
-from sftkit.operations.arithmetic import Weighted
+from sftkit.operations.arithmetic import Method, Weighted
 from sftkit.operations.compose import compose
 from sftkit.operations.difference import difference
+from sftkit.operations.thinning import trim
 from tests.build import make_sft
 from tests.operations.test_checkpoint_kinds import State, rewritten
 from tests.pico import save_base
@@ -79,3 +81,53 @@ def test_an_entry_that_never_moved_is_no_loss(tmp_path: Path) -> None:
     base = save_base(tmp_path / "base")
     report = compose(base, [Weighted(make_sft(base, scale=2.0**-133), 1.0, "x.sft")], tmp_path / "out")
     assert report.document()["lost"] == 0
+
+
+def test_an_sft_given_twice_is_told_and_overlaps_itself(tmp_path: Path) -> None:
+    base = save_base(tmp_path / "base")
+    sft = make_sft(base)
+    report = compose(base, [Weighted(sft, 1.0, "fo.sft")] * 2, tmp_path / "out")
+    assert report.notes == ("fo.sft is given twice: 2 φ of it are added.",)
+    assert (report.overlap, report.sign_conflicts) == (sft.k, 0)
+    opposed = compose(base, [Weighted(sft, 1.0, "a"), Weighted(sft, -0.5, "a")], tmp_path / "opposed")
+    assert (opposed.overlap, opposed.sign_conflicts) == (sft.k, sft.k)
+
+
+def test_an_sft_given_twice_beside_another_overlaps_itself_and_the_other(tmp_path: Path) -> None:
+    base = save_base(tmp_path / "base")
+    a, b = make_sft(base, k=2000), make_sft(base, seed=1, k=2000)
+    shared = {(n, int(p)) for n in a.names for p in a.entries(n)[0]} & {
+        (n, int(p)) for n in b.names for p in b.entries(n)[0]
+    }
+    assert shared
+    twice = [Weighted(a, 1.0, "a")] * 2
+    assert compose(base, [*twice, Weighted(b, 1.0, "b")], tmp_path / "out").overlap == a.k
+    assert compose(base, [*twice, *[Weighted(b, 1.0, "b")] * 2], tmp_path / "more").overlap == a.k + b.k - len(shared)
+
+
+def test_ties_of_an_sft_with_itself_is_the_sft(tmp_path: Path) -> None:
+    base = save_base(tmp_path / "base")
+    once, twice = (
+        compose(base, [Weighted(make_sft(base), 1.0, "a")] * times, tmp_path / str(times), method=Method("ties"))
+        for times in (1, 2)
+    )
+    assert once.entries == twice.entries
+    one, two = (load_file(tmp_path / folder / "model.safetensors") for folder in "12")
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_share_is_taken_as_it_was_written(tmp_path: Path) -> None:
+    sft = make_sft(save_base(tmp_path / "base"), k=100)
+    thin = trim(sft, 0.29)
+    assert sum(len(thin(name, *sft.entries(name))[0]) for name in sft.names) == 71
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_scoring_on_a_half_precision_base_is_scoring_what_compose_makes(dtype: torch.dtype, tmp_path: Path) -> None:
+    source = save_base(tmp_path / "source")
+    base = rewritten(source, tmp_path / "base", cast(dtype))
+    sfts = [Weighted(make_sft(source, k=3000, scale=0.02), 1.0, "a")]
+    scoring, data = Scoring("mlm", device="cpu", resamples=0), [str(tmp_path / "text.txt")]
+    (tmp_path / "text.txt").write_text("ta mi lo ka su ra en an\n" * 20)
+    compose(base, sfts, tmp_path / "out")
+    assert evaluate(scoring, data, base, sfts).metrics == evaluate(scoring, data, tmp_path / "out").metrics
