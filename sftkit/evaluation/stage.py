@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from transformers import PreTrainedModel
 
 from sftkit.errors import MismatchError
@@ -55,7 +54,7 @@ class Stage:
         checkpoint = Checkpoint(base)
         self._view = BaseView.of(checkpoint)
         # the model is loaded in float32, and scored as compose would write it: in the base's own dtypes
-        self._stored = {name: np.dtype(checkpoint.spec(key).dtype) for name, key in checkpoint.backbone.items()}
+        self._dtypes = {name: checkpoint.spec(key).dtype for name, key in checkpoint.backbone.items()}
         self._main_dtype = {dtype.name: dtype for dtype in FLOATS}.get(checkpoint.dtype)
         self._model: PreTrainedModel | None = None
         self._head: _Head | None = None
@@ -75,7 +74,7 @@ class Stage:
         elif wanted.owner is not None:
             load_head(self._model, wanted.owner.sft, wanted.owner.path, self._main_dtype)
         self._head = wanted
-        kept = add_differences(self._model, sfts, self._stored)
+        kept = add_differences(self._model, sfts, lambda name: self._dtypes.get(name, self._main_dtype))
         try:
             yield self._model
         finally:

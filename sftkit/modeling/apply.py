@@ -6,7 +6,7 @@ memory equals one composed on disk. A model on another device sends K values to 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -38,7 +38,7 @@ _STRETCH = 1 << 20
 
 
 def add_differences(
-    model: PreTrainedModel, weighted: Sequence[Weighted], stored: Mapping[str, np.dtype[Any]] | None = None
+    model: PreTrainedModel, weighted: Sequence[Weighted], stored: Callable[[str], np.dtype[Any] | None] | None = None
 ) -> dict[str, Kept]:
     """Add SFTs to a model's backbone in place: summed in float64, added, rounded once to the parameter's dtype.
 
@@ -47,8 +47,8 @@ def add_differences(
     Args:
         model: any head on the backbone that the SFTs were learned on.
         weighted: the SFTs, in any order.
-        stored: canonical name -> the dtype that the parameter has in its checkpoint, if the model was loaded in a wider
-            one: sums are rounded to that, as ``compose`` would.
+        stored: gives the dtype that a parameter has in its checkpoint, by its canonical name, if the model was loaded
+            in a wider one: sums are rounded to that, as ``compose`` would.
 
     Returns:
         What :func:`put_back` needs, by canonical name.
@@ -66,7 +66,7 @@ def add_differences(
     kept: dict[str, Kept] = {name: [] for name in names}
 
     def add(name: str) -> None:
-        _add(parameters[name], name, merger, kept[name], (stored or {}).get(name))
+        _add(parameters[name], name, merger, kept[name], stored(name) if stored is not None else None)
 
     try:
         with ThreadPoolExecutor(THREADS) as pool:

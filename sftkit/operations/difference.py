@@ -29,6 +29,7 @@ from sftkit.operations.arithmetic import WINDOW
 from sftkit.operations.largest import choose_largest
 from sftkit.operations.layout import BaseView, is_untied
 from sftkit.operations.lm_heads import is_task_class
+from sftkit.operations.renamed import as_loaded
 from sftkit.operations.report import ArithmeticReport
 from sftkit.operations.tuned_head import TunedHead, tuned_head
 
@@ -43,20 +44,27 @@ _SIXTEEN_BITS = (np.dtype(np.float16), BFLOAT16)
 class ModelDifference:
     """tuned − base, parameter by parameter; satisfies ``Difference``. Keeps what was chosen, or nothing."""
 
-    def __init__(self, tuned: Path, base: Path, *, name: str = "") -> None:
+    def __init__(self, tuned: Path, base: Path, *, name: str = "", origin: Path | None = None) -> None:
         """Check that the two have the same parameters.
+
+        Args:
+            tuned: the model that was fine-tuned.
+            base: the model that it came from.
+            name: what the user called the base.
+            origin: the base as it is stored, if ``base`` is a copy under the names that it has when it is loaded.
 
         Raises:
             MismatchError: naming the tensor and the two shapes.
         """
         self._tuned, self._base = Checkpoint(tuned), Checkpoint(base)
-        self.shared = _shared(self._tuned, self._base, str(tuned), str(base))
+        self.shared = _shared(self._tuned, self._base, str(tuned), str(origin or base))
         whole: TunedHead = tuned_head(BaseView.of(self._tuned), BaseView.of(self._base))
         self.notes = whole.notes
         self.head: Mapping[str, NDArray[Any]] = whole.tensors
         parameters = {name: self._base.parameters[name] for name in self.shared}
         self._metadata = replace(whole.metadata, parameters=parameters, method="difference")
-        self._base_record = identify(self._base, name or str(base))
+        stored = self._base if origin in (None, base) else Checkpoint(origin)
+        self._base_record = identify(stored, name or str(origin or base))
         self.names = self.shared
         self.moved = self.inexact = 0
         self.across = self._tuned.dtype != self._base.dtype
@@ -160,7 +168,14 @@ def difference(
         SettingsError: if K is not between 1 and the number of parameters.
     """
     check_output(output, overwrite=overwrite, directory=False)
-    delta = ModelDifference(tuned, base, name=name)
+    with as_loaded(tuned) as mine, as_loaded(base) as theirs:
+        delta = ModelDifference(mine, theirs, name=name, origin=base)
+        return _written(delta, output, k, density, values, overwrite=overwrite)
+
+
+def _written(
+    delta: ModelDifference, output: Path, k: int | None, density: float | None, values: str, *, overwrite: bool
+) -> ArithmeticReport:
     wanted = k if k is not None else None if density is None else max(1, round(density * delta.size))
     notes = list(delta.notes)
     if wanted is not None:
