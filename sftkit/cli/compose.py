@@ -23,7 +23,9 @@ Values = Annotated[str, typer.Option("--values", metavar="f32|bf16|f16", help="H
 Force = Annotated[
     bool, typer.Option("--force", help="Go on where a fingerprint says that an SFT belongs to another base.")
 ]
-ShardSize = Annotated[str, typer.Option("--shard-size", metavar="SIZE", help="Most bytes a file of weights.")]
+ShardSize = Annotated[
+    str | None, typer.Option("--shard-size", metavar="SIZE", help="Most bytes a file of weights.  Default: as it was.")
+]
 
 
 def compose(
@@ -47,9 +49,7 @@ def compose(
         str | None,
         typer.Option("--values", metavar="f32|bf16|f16", help="SFTs alone: how values are stored.  Default: f32."),
     ] = None,
-    shard_size: Annotated[
-        str | None, typer.Option("--shard-size", metavar="SIZE", help="Most bytes a file of weights.  Default: 50GB.")
-    ] = None,
+    shard_size: ShardSize = None,
     force: Force = False,
     overwrite: _options.Overwrite = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; say what composing would do.")] = False,
@@ -73,7 +73,7 @@ def compose(
     shares = _share("--trim", 0.2 if trim is None else trim), _share("--drop", 0.5 if drop is None else drop)
     chosen = Method(_method(method), *shares, seed or 0)
     stored = check_values("f32" if values is None else values)
-    shards = size_of("50GB" if shard_size is None else shard_size)
+    shards = None if shard_size is None else size_of(shard_size)
     given = opened(arguments)
     if given.models and values is not None:
         raise typer.BadParameter("--values is about SFTs alone: a model keeps its base's dtype.")

@@ -26,7 +26,7 @@ def subtract(
     k: Annotated[int | None, typer.Option("--k", min=1, help="Two models: keep the K largest differences.")] = None,
     density: Annotated[float | None, typer.Option("--density", help="The same as a share of the parameters.")] = None,
     values: Values = "f32",
-    shard_size: ShardSize = "50GB",
+    shard_size: ShardSize = None,
     force: Force = False,
     overwrite: _options.Overwrite = False,
     json: _options.Json = False,
@@ -41,7 +41,7 @@ def subtract(
       sftkit subtract tuned/ base/ --density 0.04 -o tuned.sft
     """
     check_values(values)
-    shards = size_of(shard_size)
+    shards = None if shard_size is None else size_of(shard_size)
     if k is not None and density is not None:
         raise typer.BadParameter("--k and --density say the same thing: give one.")
     if density is not None and not 0 < density <= 1:

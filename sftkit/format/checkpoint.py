@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sftkit.errors import CheckpointError, FormatError
+from sftkit.format.classes import class_facts
 from sftkit.format.dtypes import BFLOAT16, FLOAT_CODES, code_of
 from sftkit.format.metadata import ParameterSpec
 from sftkit.format.names import backbone_prefix, canonical, heads_of, is_buffer
@@ -51,7 +52,15 @@ class TensorReader(Protocol):
 
 
 class Checkpoint:
-    """A model directory: its config and its tensors, by their names in the file and by their canonical names."""
+    """A model directory: its config and its tensors, by their names in the file and by their canonical names.
+
+    Attributes:
+        path: the directory.
+        config: its ``config.json``.
+        model_type, architecture: what that says, or "".
+        prefix: what is before the backbone's names, dot included.
+        wrappers: pattern -> replacement of what a wrapper added to names, for whoever reads the files themselves.
+    """
 
     def __init__(self, path: str | Path) -> None:
         """Open; reads headers only.
@@ -65,9 +74,12 @@ class Checkpoint:
         self.model_type = str(self.config.get("model_type", ""))
         self.architecture = str((self.config.get("architectures") or [""])[0])
         readers: dict[str, TensorReader] = {}
-        for reader in _open(self.path):
+        self._in_order = tuple(_open(self.path))
+        for reader in self._in_order:
             readers |= dict.fromkeys(reader.specs, reader)
         self._stored = unwrapped(readers, self.path)
+        self.wrappers = wrappers_of(self._stored)
+        self._name_output()
         self._readers = {name: readers[key] for name, key in self._stored.items()}
         self.prefix = backbone_prefix(self.model_type, self._readers, self.architecture)
         check_plain(self.path, self.config, (self.spec(key) for key in self._readers if key not in self.ignored))
@@ -77,10 +89,12 @@ class Checkpoint:
         """Every tensor's name in the checkpoint, sorted."""
         return tuple(sorted(self._readers))
 
-    @property
-    def wrappers(self) -> Mapping[str, str]:
-        """Pattern -> replacement, of what a wrapper added to names; for whoever reads the files without this class."""
-        return wrappers_of(self._stored)
+    def _name_output(self) -> None:
+        """Call the output matrix what the model calls it where transformers stores it by another name."""
+        known = class_facts(self.model_type, self.architecture)
+        stored, loaded = known.get("stored_output"), known.get("output")
+        if stored in self._stored and loaded is not None and loaded not in self._stored:
+            self._stored[loaded] = self._stored.pop(stored)
 
     @cached_property
     def ignored(self) -> frozenset[str]:
@@ -133,6 +147,12 @@ class Checkpoint:
     def spec(self, key: str) -> TensorSpec:
         """Shape and dtype of one tensor."""
         return self._readers[key].specs[self._stored[key]]
+
+    @cached_property
+    def shards(self) -> Mapping[str, int]:
+        """Key -> the number of the file that it is in, from 0."""
+        numbers = {id(reader): number for number, reader in enumerate(self._in_order)}
+        return {key: numbers[id(reader)] for key, reader in self._readers.items()}
 
     def read(self, key: str) -> NDArray[Any]:
         """One tensor by its name in the checkpoint, in its own dtype; not to be written to."""

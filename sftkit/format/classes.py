@@ -36,7 +36,8 @@ def class_facts(model_type: str, architecture: str) -> Mapping[str, Any]:
     """What one class calls its weights, the type's prefix filled in; empty if neither is known.
 
     ``prefix``; ``ties``: name -> the name that it is tied to; ``output`` and ``input``: the output matrix and the input
-    embedding; ``bare``: the head is nothing else; ``ignored``: patterns of names that are dropped while loading.
+    embedding; ``stored_output``: what the former is called in a file, if not that; ``bare``: the head is nothing else;
+    ``ignored``: patterns of names that are dropped while loading.
     """
     own = _table()["classes"].get(architecture, {})
     common = type_facts(model_type)

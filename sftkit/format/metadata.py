@@ -81,6 +81,15 @@ class Metadata:
     parents: tuple[Mapping[str, Any], ...] = ()
 
     @property
+    def output(self) -> str:
+        """Name of the output matrix if φ moves it, as it may in the difference of two untied language models; else "".
+
+        It is a parameter like those of the backbone, by its full name in the model.
+        """
+        name = self.tied_embeddings.output if self.tied_embeddings is not None else ""
+        return name if name in self.parameters else ""
+
+    @property
     def is_task(self) -> bool:
         """Whether the head, if there is one, is a task's and not a language model's."""
         return self.objective not in ("", "mlm", "clm")

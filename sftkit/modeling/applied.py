@@ -18,7 +18,15 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from sftkit.errors import MismatchError
-from sftkit.modeling.apply import Kept, add_differences, check_fits, check_writable, put_back, unchanged
+from sftkit.modeling.apply import (
+    Kept,
+    add_differences,
+    check_fits,
+    check_writable,
+    movable_parameters,
+    put_back,
+    unchanged,
+)
 from sftkit.modeling.backbone import backbone_parameters, unwrapped
 from sftkit.modeling.identity import check_identity
 from sftkit.operations.arithmetic import Weighted, collapse
@@ -109,7 +117,7 @@ class Applied:
             raise MismatchError("Another thread has SFTs on this model. Give each thread a model, or use with-blocks.")
 
     def _check(self, weighted: Sequence[Weighted], worn: _Worn, *, force: bool) -> None:
-        parameters = backbone_parameters(self._model, pooler=True)
+        parameters = movable_parameters(self._model)
         check_writable(parameters)
         for item in weighted:
             check_fits(parameters, item)

@@ -57,7 +57,7 @@ def add_differences(
         MismatchError: if the model lacks a parameter or has it in another shape, or a sum does not fit its dtype.
         FormatError: if a file's entries are not what the format asks for. The model is as it was then, to the bit.
     """
-    parameters = backbone_parameters(model, pooler=True)
+    parameters = movable_parameters(model)
     check_writable(parameters)
     for item in weighted:
         check_fits(parameters, item)
@@ -77,9 +77,28 @@ def add_differences(
     return kept
 
 
+def movable_parameters(model: PreTrainedModel) -> dict[str, nn.Parameter]:
+    """Canonical name -> parameter of the backbone, its pooler and, by its full name, an output matrix of its own."""
+    parameters = backbone_parameters(model, pooler=True)
+    output = output_of(model)
+    if output is not None and all(each is not output for each in parameters.values()):
+        parameters[next(name for name, each in model.named_parameters() if each is output)] = output
+    return parameters
+
+
+def output_of(model: PreTrainedModel) -> nn.Parameter | None:
+    """The output matrix, unless the input embedding is it, or there is none."""
+    try:
+        output, inputs = model.get_output_embeddings(), model.get_input_embeddings()
+    except (AttributeError, NotImplementedError):
+        return None
+    weight = getattr(output, "weight", None)
+    return weight if isinstance(weight, nn.Parameter) and weight is not getattr(inputs, "weight", None) else None
+
+
 def put_back(model: PreTrainedModel, kept: Mapping[str, Kept]) -> None:
     """Undo :func:`add_differences`, to the bit."""
-    parameters = backbone_parameters(model, pooler=True)
+    parameters = movable_parameters(model)
 
     def restore(name: str) -> None:
         theta = memory_of(parameters[name])
@@ -92,7 +111,7 @@ def put_back(model: PreTrainedModel, kept: Mapping[str, Kept]) -> None:
 
 def unchanged(model: PreTrainedModel, kept: Mapping[str, Kept]) -> str:
     """The first parameter on which something else than what :func:`add_differences` wrote lies now, or "" for none."""
-    parameters = backbone_parameters(model, pooler=True)
+    parameters = movable_parameters(model)
 
     def differs(name: str) -> bool:
         if name not in parameters or not _is_writable(parameters[name]):
@@ -178,7 +197,7 @@ def check_fits(parameters: dict[str, nn.Parameter], item: Weighted) -> None:
     for name in item.sft.names:
         wanted = item.sft.metadata.parameters[name].shape
         if name not in parameters:
-            if is_pooler(name):
+            if is_pooler(name) or name == item.sft.metadata.output:  # heads' models have one or not
                 continue
             raise MismatchError(f"{item.path}: changes {name}, which the base lacks. Was it learned on another model?")
         if tuple(parameters[name].shape) != wanted:

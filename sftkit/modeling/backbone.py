@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from sftkit.errors import MismatchError
 from sftkit.format.metadata import Untied
-from sftkit.format.names import is_pooler
+from sftkit.format.names import heads_of, is_pooler
 
 
 def unwrapped(model: nn.Module) -> PreTrainedModel:
@@ -56,10 +56,11 @@ def backbone_parameters(model: PreTrainedModel, *, pooler: bool = False) -> dict
         pooler: with the pooler, if the model has one.
     """
     prefix = prefix_of(model)
+    heads = () if prefix else heads_of(str(model.config.model_type))  # a T5's parts lie beside its output matrix
     found: dict[int, tuple[str, nn.Parameter]] = {}
     # a tied output matrix may come first (RoBERTa's does): the duplicates are what tells its name in the backbone
     for name, parameter in model.named_parameters(remove_duplicate=False):
-        if name.startswith(prefix) and (pooler or not is_pooler(name[len(prefix) :])):
+        if name.startswith(prefix) and not name.startswith(heads) and (pooler or not is_pooler(name[len(prefix) :])):
             found.setdefault(id(parameter), (name[len(prefix) :], parameter))
     return dict(sorted(found.values(), key=lambda pair: pair[0]))
 

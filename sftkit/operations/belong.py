@@ -43,7 +43,7 @@ def problems(parameters: Mapping[str, ParameterSpec], sft: Difference, path: str
     for name, spec in sorted(sft.metadata.parameters.items()):
         own = parameters.get(name)
         if own is None:
-            if not is_pooler(name) and not _in_head(sft, name):
+            if not is_pooler(name) and not _in_head(sft, name) and name != sft.metadata.output:
                 yield f"{path} was learned on a base with {name} {list(spec.shape)}; {base} has no such parameter."
         elif tuple(own.shape) != tuple(spec.shape):
             yield f"{path} was learned on {name} of shape {list(spec.shape)}; in {base} it has shape {list(own.shape)}."

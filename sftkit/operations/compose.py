@@ -21,7 +21,7 @@ from sftkit.operations.layout import BaseView, Layout, plan_layout
 from sftkit.operations.record import Record, copy_model, copy_small_files, describe, summed, write_config
 from sftkit.operations.renamed import Source, named_as_learned
 from sftkit.operations.report import ArithmeticReport, uses
-from sftkit.operations.stream import SHARD_SIZE, Streamed, Watch, unwatched, write_model
+from sftkit.operations.stream import Streamed, Watch, unwatched, write_model
 from sftkit.operations.tokens import name_padding
 
 #: The share of entries from which on it is said that rounding loses them.
@@ -55,8 +55,10 @@ def plan_composition(base: Path, weighted: Sequence[Weighted], source: Source | 
     checkpoint = Checkpoint(source.path if source is not None else base)
     collapsed = tuple(collapse(weighted))
     view = BaseView.of(checkpoint)
-    notes = check_shapes(checkpoint.parameters, collapsed, str(base))
+    notes = check_shapes(view.parameters, collapsed, str(base))
     head = choose_head(collapsed, view.architecture, view.known, base_has_lm_head=view.has_lm_head)
+    if head.kind == "task":
+        notes = (*notes, *(_without_output(item) for item in collapsed if item.sft.metadata.output))
     record = Record.read(base)
     return Plan(
         checkpoint,
@@ -68,6 +70,10 @@ def plan_composition(base: Path, weighted: Sequence[Weighted], source: Source | 
     )
 
 
+def _without_output(item: Weighted) -> str:
+    return f"{item.path} changes {item.sft.metadata.output}, which a model with a task's head lacks: that is left out."
+
+
 def compose(
     base: Path,
     weighted: Sequence[Weighted],
@@ -75,7 +81,7 @@ def compose(
     *,
     name: str | None = None,
     method: Method = SUM,
-    shard_size: int = SHARD_SIZE,
+    shard_size: int | None = None,
     force: bool = False,
     overwrite: bool = False,
     watch: Watch = unwatched,
@@ -88,7 +94,7 @@ def compose(
         output: the directory to make.
         name: what the user called the base, if not by its directory.
         method: how entries of several SFTs on one position become one.
-        shard_size: most bytes a file of weights.
+        shard_size: most bytes a file of weights; None to split as the base is split.
         force: go on where a fingerprint says that an SFT belongs to another base.
         overwrite: replace an existing output.
         watch: told how many bytes of how many are written.

@@ -181,7 +181,8 @@ def to_directory(source: Path, output: Path, *, model_type: str = "", overwrite:
         raise SettingsError(f"{source} does not say what its base is; give it with --base DIR.")
     diffs = {}
     for name in file.names:
-        diffs[dotted(model_prefix(kind)) + name] = Entries(file.metadata.parameters[name].shape, *file.entries(name))
+        prefix = "" if name == file.metadata.output else dotted(model_prefix(kind))
+        diffs[prefix + name] = Entries(file.metadata.parameters[name].shape, *file.entries(name))
     k = sum(len(entries.positions) for entries in diffs.values())
     file.check_count(k)
     new = not output.exists()

@@ -31,7 +31,7 @@ from sftkit.operations.layout import BaseView, is_untied
 from sftkit.operations.lm_heads import is_task_class
 from sftkit.operations.renamed import as_loaded
 from sftkit.operations.report import ArithmeticReport
-from sftkit.operations.tuned_head import TunedHead, tuned_head
+from sftkit.operations.tuned_head import TunedHead, moves_output, tuned_head
 
 #: How much of the differences is looked at to guess what the K largest are: so many elements out of so many.
 _SAMPLE_LENGTH, _SAMPLE_EVERY = 1 << 14, 1 << 19
@@ -58,18 +58,31 @@ class ModelDifference:
         """
         self._tuned, self._base = Checkpoint(tuned), Checkpoint(base)
         self.shared = _shared(self._tuned, self._base, str(tuned), str(origin or base))
-        whole: TunedHead = tuned_head(BaseView.of(self._tuned), BaseView.of(self._base))
+        mine, theirs = BaseView.of(self._tuned), BaseView.of(self._base)
+        self._keys = {each: (self._tuned.backbone[each], self._base.backbone[each]) for each in self.shared}
+        if moves_output(mine, theirs) and mine.known is not None:
+            self.shared = (*self.shared, mine.known.output)
+            self._keys[mine.known.output] = (mine.known.output, theirs.output_key)
+        whole: TunedHead = tuned_head(mine, theirs)
         self.notes = whole.notes
         self.head: Mapping[str, NDArray[Any]] = whole.tensors
-        parameters = {name: self._base.parameters[name] for name in self.shared}
+        parameters = {each: self._spec(each) for each in self.shared}
         self._metadata = replace(whole.metadata, parameters=parameters, method="difference")
         stored = self._base if origin in (None, base) else Checkpoint(origin)
         self._base_record = identify(stored, name or str(origin or base))
-        self.names = self.shared
+        self.names = tuple(sorted(self.shared))
         self.moved = self.inexact = 0
         self.across = self._tuned.dtype != self._base.dtype
-        self.left_out = tuple(_left_out(BaseView.of(self._tuned), BaseView.of(self._base), self))
+        self.left_out = tuple(_left_out(mine, theirs, self))
         self._chosen: dict[str, tuple[Positions, Values]] | None = None
+
+    def _spec(self, name: str) -> ParameterSpec:
+        stored = self._base.spec(self._keys[name][1])
+        return ParameterSpec(stored.shape, stored.dtype.name)
+
+    def key_of(self, name: str) -> str:
+        """A parameter's name in the tuned model's files."""
+        return self._keys[name][0]
 
     @cached_property
     def metadata(self) -> Metadata:
@@ -100,13 +113,13 @@ class ModelDifference:
         """Flat positions and float32 values of one parameter: of the chosen entries, else of all that differ."""
         if self._chosen is not None:
             return self._chosen[name]
-        pieces = [self._exact(name, *block) for block in _pairs(self._tuned, self._base, name)]
+        pieces = [self._exact(name, *block) for block in _pairs(self._tuned, self._base, self._keys[name])]
         positions = np.concatenate([piece[0] for piece in pieces] or [np.zeros(0, np.int64)])
         return positions, np.concatenate([piece[1] for piece in pieces] or [np.zeros(0, np.float32)])
 
     def _all_blocks(self) -> Iterator[tuple[str, int, Values]]:
         for name in self.shared:
-            for start, tuned, base in _pairs(self._tuned, self._base, name):
+            for start, tuned, base in _pairs(self._tuned, self._base, self._keys[name]):
                 yield name, start, _difference(tuned, base, name)
 
     def _sample(self) -> Values:
@@ -116,7 +129,7 @@ class ModelDifference:
             size = self._metadata.parameters[name].size
             first = -begin % _SAMPLE_EVERY
             for start in range(first, size, _SAMPLE_EVERY):
-                pairs = _pairs(self._tuned, self._base, name, start, min(start + _SAMPLE_LENGTH, size))
+                pairs = _pairs(self._tuned, self._base, self._keys[name], start, min(start + _SAMPLE_LENGTH, size))
                 stretches += [_difference(tuned, base, name) for _, tuned, base in pairs]
             begin += size
         return np.concatenate(stretches)
@@ -216,7 +229,7 @@ def _shared(tuned: Checkpoint, base: Checkpoint, tuned_name: str, base_name: str
 def _left_out(tuned: BaseView, base: BaseView, delta: ModelDifference) -> Iterator[str]:
     """Tensors of the tuned model that base + SFT will not have as they are."""
     mine, theirs = tuned.checkpoint, base.checkpoint
-    inside = {mine.backbone[name] for name in delta.shared} | set(delta.head)
+    inside = {delta.key_of(name) for name in delta.shared} | set(delta.head)
     output = tuned.known.output if tuned.known is not None else ""
     for key in mine.keys:
         if key in inside or key in mine.ignored or key in mine.copies:
@@ -243,11 +256,11 @@ def _same_shape(name: str, mine: ParameterSpec, other: ParameterSpec, tuned: str
 
 
 def _pairs(
-    tuned: Checkpoint, base: Checkpoint, name: str, begin: int = 0, end: int | None = None
+    tuned: Checkpoint, base: Checkpoint, keys: tuple[str, str], begin: int = 0, end: int | None = None
 ) -> Iterator[tuple[int, NDArray[Any], NDArray[Any]]]:
     """Start, tuned block, base block, between two positions; both blocks are overwritten by the next."""
-    size = base.parameters[name].size if end is None else end
-    sides = [(side, side.backbone[name], side.spec(side.backbone[name]).dtype) for side in (tuned, base)]
+    size = base.spec(keys[1]).size if end is None else end
+    sides = [(side, key, side.spec(key).dtype) for side, key in zip((tuned, base), keys, strict=True)]
     streams = [
         side.blocks(key, WINDOW * dtype.itemsize, begin * dtype.itemsize, size * dtype.itemsize)
         for side, key, dtype in sides

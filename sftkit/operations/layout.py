@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from sftkit.errors import CheckpointError, MismatchError
 from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.classes import ties_of, type_facts
 from sftkit.format.dtypes import BFLOAT16, CODES, FLOATS
-from sftkit.format.metadata import Metadata
+from sftkit.format.metadata import Metadata, ParameterSpec
 from sftkit.format.names import dotted, is_pooler, model_prefix, modern
 from sftkit.format.safefile import Planned, planned
 from sftkit.format.ties import same_bytes
@@ -34,7 +35,7 @@ class OutputTensor:
     Attributes:
         plan: its key, dtype and shape in the output.
         source: the base's key whose bytes it starts from; None for a head's tensor.
-        name: the canonical name whose difference is added; None for a copy.
+        name: the name of the parameter whose difference is added, canonical or the output matrix's; None for a copy.
         array: a head's tensor.
     """
 
@@ -74,6 +75,22 @@ class BaseView:
         return self.checkpoint.heads
 
     @property
+    def output_key(self) -> str:
+        """Key of the matrix that the output matrix is, or equals until something is added to the embedding; or ""."""
+        if self.known is None:
+            return ""
+        stored = self.known.output in self.checkpoint.keys and self.known.output not in self.checkpoint.copies
+        return self.known.output if stored else self.checkpoint.backbone.get(self.known.input, "")
+
+    @cached_property
+    def parameters(self) -> Mapping[str, ParameterSpec]:
+        """What an SFT may move: the backbone's parameters and, if it is known, the output matrix by its full name."""
+        if not self.output_key or self.known is None:
+            return self.checkpoint.parameters
+        spec = self.checkpoint.spec(self.output_key)
+        return {**self.checkpoint.parameters, self.known.output: ParameterSpec(spec.shape, spec.dtype.name)}
+
+    @property
     def family(self) -> str:
         """What the architecture's class names begin with: "Bert", "XLMRoberta"."""
         named = self.architecture or (self.known.architecture if self.known else "")
@@ -103,6 +120,8 @@ def _as_stored(view: BaseView) -> Iterator[OutputTensor]:
     """Everything under its own key, old norm names apart. What is stored twice of one weight is left to tying."""
     checkpoint = view.checkpoint
     of_key = {key: name for name, key in checkpoint.backbone.items()}
+    if view.known is not None:
+        of_key.setdefault(view.known.output, view.known.output)
     for key in checkpoint.keys:
         if key not in checkpoint.copies:
             yield _from_base(checkpoint, key, modern(key), of_key.get(key))
@@ -173,12 +192,12 @@ def _output_matrix(view: BaseView, choice: HeadChoice, output: str) -> OutputTen
     """The output matrix with the base's values: its own, else its input embedding before anything is added."""
     checkpoint = view.checkpoint
     if output in checkpoint.keys:
-        return _from_base(checkpoint, output, output, None)
+        return _from_base(checkpoint, output, output, output)
     given = choice.untie[0] if choice.untie else view.known.input if view.known else ""
     name = next((n for n in checkpoint.backbone if given == n or given.endswith(f".{n}")), None)
     if name is None:
         raise MismatchError(f"the base has neither {output} nor the input embedding {given} that it would equal.")
-    return _from_base(checkpoint, checkpoint.backbone[name], output, None)
+    return _from_base(checkpoint, checkpoint.backbone[name], output, output)
 
 
 def _even_out(own: dict[str, OutputTensor], main: str, twin: str, *, untied: bool, differ: bool) -> None:
@@ -204,8 +223,9 @@ def _backbone(
     prefix = _prefix(checkpoint, architecture)
     listed = metadata.parameters if metadata is not None else {}
     partial = any(name not in listed and not is_pooler(name) for name in checkpoint.backbone)
+    present = {*checkpoint.backbone, metadata.output if metadata is not None else ""}
     for needed in listed:
-        if needed not in checkpoint.backbone and prefix + needed not in head:
+        if needed not in present and prefix + needed not in head:
             raise MismatchError(
                 f"{architecture} needs the parameter {needed}, which neither the base nor the SFT's head has."
             )

@@ -14,6 +14,7 @@ from sftkit.operations.arithmetic import SUM, Merger, Method, Weighted, collapse
 from sftkit.operations.belong import problems
 from sftkit.operations.compose import Plan, check_base, plan_composition
 from sftkit.operations.heads import head_document
+from sftkit.operations.layout import BaseView
 from sftkit.operations.renamed import named_as_learned
 from sftkit.operations.report import ArithmeticReport, uses
 from sftkit.operations.stream import Streamed, measure
@@ -52,8 +53,8 @@ def preview_model(base: Path, weighted: Sequence[Weighted], *, method: Method = 
         FormatError: if an SFT is damaged.
     """
     checkpoint = Checkpoint(base)
-    collapsed = collapse(weighted)
-    wrong = [line for item in collapsed for line in problems(checkpoint.parameters, item.sft, item.path, str(base))]
+    collapsed, parameters = collapse(weighted), BaseView.of(checkpoint).parameters
+    wrong = [line for item in collapsed for line in problems(parameters, item.sft, item.path, str(base))]
     with named_as_learned(base, collapsed) as source:
         try:
             plan = plan_composition(base, weighted, source)

@@ -1,9 +1,9 @@
 """Models whose weights transformers fuses or renames while loading, such as a mixture's experts, stored one by one.
 
 An SFT names what transformers makes of a checkpoint. Such a model is therefore loaded with transformers and written to
-a temporary folder under those names, so that the result is what loading it and adding φ gives. This needs the whole model
-in memory; where names and shapes are enough, the model is made without its numbers. Every command that asks what a base
-is called when it is loaded asks here.
+a temporary folder under those names, so that the result is what loading it and adding φ gives. This needs the whole
+model in memory; where names and shapes are enough, the model is made without its numbers. Every command that asks what
+a base is called when it is loaded asks here.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from sftkit.format.fingerprint import fingerprint
 from sftkit.format.metadata import ParameterSpec
 from sftkit.format.names import dotted, is_pooler, model_prefix
 from sftkit.operations.arithmetic import Weighted
+from sftkit.operations.layout import BaseView
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,15 @@ def parameters_as_learned(checkpoint: Checkpoint, weighted: Sequence[Weighted]) 
     strangers = [item for item in weighted if _lacks_names(checkpoint, item)]
     recorded = {item.sft.metadata.base.fingerprint for item in strangers if item.sft.metadata.base}
     if not recorded - {None} or fingerprint(checkpoint) not in recorded:
-        return checkpoint.parameters
-    return {name: ParameterSpec(shape, checkpoint.dtype) for name, shape in _loaded_shapes(checkpoint).items()}
+        return BaseView.of(checkpoint).parameters
+    loaded = {name: ParameterSpec(shape, checkpoint.dtype) for name, shape in _loaded_shapes(checkpoint).items()}
+    return {**BaseView.of(checkpoint).parameters, **loaded}
 
 
 def _lacks_names(checkpoint: Checkpoint, item: Weighted) -> bool:
-    return any(name not in checkpoint.parameters and not is_pooler(name) for name in item.sft.metadata.parameters)
+    metadata = item.sft.metadata
+    own = {*checkpoint.parameters, metadata.output}
+    return any(name not in own and not is_pooler(name) for name in metadata.parameters)
 
 
 def _renames(checkpoint: Checkpoint) -> bool:

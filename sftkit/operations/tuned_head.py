@@ -83,7 +83,7 @@ def _language(tuned: BaseView, base: BaseView) -> TunedHead:
     notes: tuple[str, ...] = ()
     if known is not None and is_untied(tuned) and output in checkpoint.keys:
         untied = Untied(known.input, output)
-        if not _equal(tuned, output, base, _output_of(base)):
+        if not _equal(tuned, output, base, base.output_key) and not moves_output(tuned, base):
             tensors = own | {output: checkpoint.read(output)}
     elif known is not None and is_untied(base):
         notes = (
@@ -93,13 +93,15 @@ def _language(tuned: BaseView, base: BaseView) -> TunedHead:
     return TunedHead(tensors, metadata, notes)
 
 
-def _output_of(base: BaseView) -> str:
-    """The key of the matrix that the base's output matrix is or equals."""
-    if base.known is None:
-        return ""
-    if base.known.output in base.checkpoint.keys:
-        return base.known.output
-    return base.checkpoint.backbone.get(base.known.input, "")
+def moves_output(tuned: BaseView, base: BaseView) -> bool:
+    """Whether the output matrix of an untied language model differs from what the base's is, and in numbers only."""
+    known = tuned.known
+    if known is None or not is_lm_class(tuned.architecture) or not is_untied(tuned) or not base.output_key:
+        return False
+    mine, theirs = tuned.checkpoint, base.checkpoint
+    if known.output not in mine.keys or mine.spec(known.output).shape != theirs.spec(base.output_key).shape:
+        return False
+    return not _equal(tuned, known.output, base, base.output_key)
 
 
 def _equal(tuned: BaseView, key: str, base: BaseView, other: str) -> bool:

@@ -18,6 +18,7 @@ import torch
 import transformers
 from transformers import CONFIG_MAPPING
 from transformers.conversion_mapping import get_model_conversion_mapping
+from transformers.core_model_loading import revert_weight_conversion
 from transformers.models.auto import modeling_auto
 
 from sftkit.format.classes import CLASSES
@@ -92,8 +93,20 @@ def facts(model_type: str, model_class: Any) -> dict[str, Any]:
         output = inputs = None
     if output and inputs and output != inputs:
         found |= {"output": f"{output}.weight", "input": f"{inputs}.weight"}
+        stored = saved_as(model, f"{output}.weight") if found["converted"] else ""
+        if stored and stored != f"{output}.weight":
+            found["stored_output"] = stored
         found["bare"] = sum(key.startswith(f"{output.split('.')[0]}.") for key in own) == 1
     return found
+
+
+def saved_as(model: Any, key: str) -> str:
+    """The name under which ``save_pretrained`` would store a weight."""
+    try:
+        state = {name: tensor for name, tensor in model.state_dict().items() if name == key}
+        return str(next(iter(revert_weight_conversion(model, state)), ""))
+    except Exception:  # whatever a conversion of theirs asks for
+        return ""
 
 
 def table() -> dict[str, Any]:
@@ -140,7 +153,9 @@ def _type(model_type: str, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 def _class(own: dict[str, Any], prefix: str) -> dict[str, Any]:
     short: dict[str, Any] = {} if own["prefix"] == prefix else {"prefix": own["prefix"]}
-    return short | {key: own[key] for key in ("ties", "ignored", "output", "input", "bare") if own.get(key)}
+    return short | {
+        key: own[key] for key in ("ties", "ignored", "output", "stored_output", "input", "bare") if own.get(key)
+    }
 
 
 def text() -> str:

@@ -140,7 +140,7 @@ def test_sharded_bases_and_pickled_ones_give_what_the_single_file_gives(tmp_path
     (tmp_path / "pickled" / "config.json").write_text((base / "config.json").read_text())
     results = []
     for source in (base, tmp_path / "sharded", tmp_path / "pickled"):
-        add(source, tmp_path / f"{source.name}-out", *sfts)
+        add(source, tmp_path / f"{source.name}-out", *sfts, shard_size=1 << 30)
         results.append((tmp_path / f"{source.name}-out" / "model.safetensors").read_bytes())
     assert results[0] == results[1] == results[2]
 
@@ -274,3 +274,17 @@ def test_whoever_watches_hears_of_every_byte_once(pico_base: Path, tmp_path: Pat
     total = sum(tensor.nbytes for tensor in tensors)
     assert [done for done, _ in heard] == sorted({done for done, _ in heard})
     assert heard[-1] == (total, total)
+
+
+def test_the_result_is_split_as_the_base_was(tmp_path: Path) -> None:
+    make_model().save_pretrained(tmp_path / "sharded", max_shard_size="10KB")
+    add(tmp_path / "sharded", tmp_path / "out", make_sft(tmp_path / "sharded"))
+    there, here = (
+        {path.name: len(load_file(path)) for path in folder.glob("*.safetensors")}
+        for folder in (tmp_path / "sharded", tmp_path / "out")
+    )
+    assert len(there) > 2
+    assert here.keys() == there.keys()
+    index = json.loads((tmp_path / "out" / "model.safetensors.index.json").read_text())
+    before = json.loads((tmp_path / "sharded" / "model.safetensors.index.json").read_text())
+    assert all(index["weight_map"][key] == file for key, file in before["weight_map"].items())
