@@ -40,13 +40,14 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def plan_composition(base: Path, weighted: Sequence[Weighted], source: Source | None = None) -> Plan:
+def plan_composition(base: Path, weighted: Sequence[Weighted], source: Source | None = None, head: str = "") -> Plan:
     """Check names and shapes, choose the head, lay out the result. Reads headers only.
 
     Args:
         base: the base's directory.
         weighted: the SFTs.
         source: where its tensors are read from, if not there.
+        head: digest of the SFT whose head it is to be, or ``heads.NO_HEAD``.
 
     Raises:
         MismatchError: if an SFT does not fit the base or another SFT.
@@ -56,22 +57,22 @@ def plan_composition(base: Path, weighted: Sequence[Weighted], source: Source | 
     collapsed = tuple(collapse(weighted))
     view = BaseView.of(checkpoint)
     notes = check_shapes(view.parameters, collapsed, str(base))
-    head = choose_head(collapsed, view.architecture, view.known, base_has_lm_head=view.has_lm_head)
-    if head.kind == "task":
+    choice = choose_head(collapsed, view.architecture, view.known, base_has_lm_head=view.has_lm_head, wanted=head)
+    if choice.kind in ("task", "none"):
         notes = (*notes, *(_without_output(item) for item in collapsed if item.sft.metadata.output))
     record = Record.read(base)
     return Plan(
         checkpoint,
         collapsed,
         record,
-        head,
-        plan_layout(view, head),
-        (*(source.notes if source is not None else ()), *notes, *head.notes),
+        choice,
+        plan_layout(view, choice),
+        (*(source.notes if source is not None else ()), *notes, *choice.notes),
     )
 
 
 def _without_output(item: Weighted) -> str:
-    return f"{item.path} changes {item.sft.metadata.output}, which a model with a task's head lacks: that is left out."
+    return f"{item.path} changes {item.sft.metadata.output}, for which the model has no place: that is left out."
 
 
 def compose(
@@ -81,6 +82,7 @@ def compose(
     *,
     name: str | None = None,
     method: Method = SUM,
+    head: str = "",
     shard_size: int | None = None,
     force: bool = False,
     overwrite: bool = False,
@@ -94,6 +96,7 @@ def compose(
         output: the directory to make.
         name: what the user called the base, if not by its directory.
         method: how entries of several SFTs on one position become one.
+        head: digest of the SFT whose head it is to be, or ``heads.NO_HEAD``; "" leaves it to the rules.
         shard_size: most bytes a file of weights; None to split as the base is split.
         force: go on where a fingerprint says that an SFT belongs to another base.
         overwrite: replace an existing output.
@@ -106,7 +109,7 @@ def compose(
     """
     check_output(output, overwrite=overwrite, inputs=(base, *paths(weighted)), directory=True)
     with named_as_learned(base, weighted) as source, atomic_directory(output, overwrite=overwrite) as folder:
-        plan = plan_composition(base, weighted, source)
+        plan = plan_composition(base, weighted, source, head)
         if plan.weighted:
             merger = Merger(plan.weighted, method)
             streamed = write_model(folder, plan.base, plan.layout, merger, shard_size=shard_size, watch=watch)

@@ -31,6 +31,7 @@ from sftkit.operations.layout import BaseView, is_untied
 from sftkit.operations.lm_heads import is_task_class
 from sftkit.operations.renamed import as_loaded
 from sftkit.operations.report import ArithmeticReport
+from sftkit.operations.selected import Chosen, choosing
 from sftkit.operations.tuned_head import TunedHead, moves_output, tuned_head
 
 #: How much of the differences is looked at to guess what the K largest are: so many elements out of so many.
@@ -88,6 +89,17 @@ class ModelDifference:
     def metadata(self) -> Metadata:
         """What the SFT says of itself; waits for the base's fingerprint."""
         return replace(self._metadata, base=self._base_record())
+
+    def keep(self, chosen: Chosen) -> None:
+        """Look at some parameters only.
+
+        Raises:
+            SettingsError: if there are none.
+        """
+        self.shared = tuple(name for name in self.shared if chosen(name))
+        if not self.shared:
+            raise SettingsError("No parameter is left: look at the patterns of --only and --exclude.")
+        self.names, self.left_out = tuple(sorted(self.shared)), (*self.left_out, "what --only and --exclude leave")
 
     @property
     def size(self) -> int:
@@ -161,6 +173,8 @@ def difference(
     name: str = "",
     k: int | None = None,
     density: float | None = None,
+    only: str | None = None,
+    exclude: str | None = None,
     values: str = "f32",
     overwrite: bool = False,
 ) -> ArithmeticReport:
@@ -173,6 +187,8 @@ def difference(
         name: what the user called the base, if not by its directory.
         k: keep so many of the largest differences; all of them if neither this nor ``density`` is given.
         density: the same as a share of the backbone's parameters.
+        only: only parameters in whose names this regular expression is found.
+        exclude: and in whose names this one is not.
         values: "f32", "bf16" or "f16".
         overwrite: replace an existing output.
 
@@ -183,6 +199,8 @@ def difference(
     check_output(output, overwrite=overwrite, directory=False)
     with as_loaded(tuned) as mine, as_loaded(base) as theirs:
         delta = ModelDifference(mine, theirs, name=name, origin=base)
+        if only is not None or exclude is not None:
+            delta.keep(choosing(only, exclude))
         return _written(delta, output, k, density, values, overwrite=overwrite)
 
 

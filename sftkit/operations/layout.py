@@ -111,6 +111,8 @@ def plan_layout(view: BaseView, choice: HeadChoice) -> Layout:
     """
     if choice.kind == "task":
         return _task(view, choice)
+    if choice.kind == "none":
+        return _bare(view)
     if choice.kind == "language":
         return _language(view, choice)
     return Layout(tuple(_as_stored(view)), {})
@@ -125,6 +127,14 @@ def _as_stored(view: BaseView) -> Iterator[OutputTensor]:
     for key in checkpoint.keys:
         if key not in checkpoint.copies:
             yield _from_base(checkpoint, key, modern(key), of_key.get(key))
+
+
+def _bare(view: BaseView) -> Layout:
+    """The backbone alone, under its own keys, and nothing in the config that is about a head."""
+    checkpoint = view.checkpoint
+    of_key = {key: name for name, key in checkpoint.backbone.items()}
+    tensors = (_from_base(checkpoint, key, modern(key), of_key.get(key)) for key in checkpoint.names)
+    return Layout(tuple(tensors), dict.fromkeys(("architectures", "id2label", "label2id", "problem_type")))
 
 
 def _task(view: BaseView, choice: HeadChoice) -> Layout:

@@ -45,7 +45,9 @@ class Preview:
         }  # fmt: skip
 
 
-def preview_model(base: Path, weighted: Sequence[Weighted], *, method: Method = SUM, force: bool = False) -> Preview:
+def preview_model(
+    base: Path, weighted: Sequence[Weighted], *, method: Method = SUM, head: str = "", force: bool = False
+) -> Preview:
     """Look at base + SFTs. Reads everything, writes nothing.
 
     Raises:
@@ -57,7 +59,7 @@ def preview_model(base: Path, weighted: Sequence[Weighted], *, method: Method = 
     wrong = [line for item in collapsed for line in problems(parameters, item.sft, item.path, str(base))]
     with named_as_learned(base, collapsed) as source:
         try:
-            plan = plan_composition(base, weighted, source)
+            plan = plan_composition(base, weighted, source, head)
             streamed = measure(plan.base, plan.layout, Merger(plan.weighted, method))
             notes = check_base(plan, source.fingerprint or streamed.base, str(base), force=force)
         except MismatchError as error:

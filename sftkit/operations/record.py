@@ -120,7 +120,7 @@ def write_config(folder: Path, base: Checkpoint, changes: Mapping[str, Any]) -> 
     config = dict(base.config)
     if "dtype" not in config and "torch_dtype" not in config and base.dtype:
         config["dtype"] = base.dtype
-    if "architectures" in changes and changes["architectures"] != config.get("architectures"):
+    if changes.get("architectures") and changes["architectures"] != config.get("architectures"):
         for key in ("id2label", "label2id", "problem_type"):  # another head's
             config.pop(key, None)
     merged = config | dict(changes)
