@@ -28,7 +28,7 @@ SUMMARIES = {
     "compose": "Add SFTs to a base model, or to each other.",
     "subtract": "Take SFTs out of a model, an SFT from another, or the difference of two models.",
     "inspect": "Show what an SFT holds: K, density, where in the model, how large, which tokens, where it comes from.",
-    "overlap": "Show how much SFTs overlap, for every pair of them, and what random positions would give.",
+    "overlap": "Show how much SFTs overlap, for every pair of them, and what chance would give.",
     "evaluate": "Score a model on labelled data, or a base with SFTs that are added in memory.",
     "convert": "Convert an SFT published as pytorch_diff.bin to .sft, or an .sft file back to that layout.",
     "push": "Upload an SFT to the hub, with a model card made from what it says of itself.",
