@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,6 +17,7 @@ import xxhash
 from torch import nn
 from transformers import PreTrainedModel
 
+from sftkit.errors import SftkitError
 from sftkit.format.checkpoint import tensor_to_numpy
 from sftkit.format.classes import type_facts
 from sftkit.format.dtypes import BFLOAT16
@@ -24,6 +26,7 @@ from sftkit.format.metadata import ParameterSpec
 from sftkit.modeling.backbone import backbone_parameters, prefix_of
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.belong import check_fingerprint
+from sftkit.operations.record import Record
 from sftkit.operations.stream import THREADS
 
 _DTYPES = {"float32": np.dtype(np.float32), "float16": np.dtype(np.float16), "bfloat16": BFLOAT16}
@@ -49,7 +52,7 @@ def check_identity(model: PreTrainedModel, weighted: Sequence[Weighted]) -> None
         wanted = {base.fingerprint, *base.rounded.values()}
         learned = _main_dtype_of(item)
         for rounding in dict.fromkeys(("", learned, dtype)):
-            if _print(model, rounding) in wanted:
+            if {found := _print(model, rounding), _origin(model, found)} & wanted:
                 break
         else:
             stored = type_facts(str(model.config.model_type)).get("converted", False)
@@ -58,6 +61,16 @@ def check_identity(model: PreTrainedModel, weighted: Sequence[Weighted]) -> None
             wide = _width(dtype) >= _width(learned)  # then its own weights, rounded to what was learned on, decide
             found, compared = (_print(model, learned), learned) if wide else (_print(model, ""), dtype)
             check_fingerprint(found, compared, [item], "the model")
+
+
+def _origin(model: PreTrainedModel, found: str) -> str:
+    """The fingerprint of what the model was composed from, if it was and has not been changed since; else ""."""
+    folder = Path(str(getattr(model, "name_or_path", "") or "-"))
+    try:
+        record = Record.read(folder)
+    except (SftkitError, OSError):
+        return ""
+    return record.origin(found) if record is not None and record.fingerprint else ""
 
 
 def _print(model: PreTrainedModel, rounding: str, *, stored: bool = False) -> str:

@@ -231,3 +231,15 @@ def test_a_tasks_sft_leaves_a_tied_model_tied(pico_base: Path) -> None:
     model: Any = pico.make_model()
     task.apply_to(model)
     assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
+
+
+def test_a_composed_model_counts_as_its_base_until_it_is_changed(pico_base: Path, tmp_path: Path) -> None:
+    learned = plain_sft(pico_base)
+    out = composed(pico_base, learned, tmp_path / "out")
+    model = transformers.AutoModelForMaskedLM.from_pretrained(out)
+    with in_memory(learned).applied_to(model, -1.0):
+        pass
+    with torch.no_grad():
+        model.get_parameter(f"bert.{QUERY}").add_(1)
+    with pytest.raises(MismatchError, match="another base"):
+        in_memory(learned).apply_to(model)
