@@ -1,22 +1,42 @@
-"""sftkit: composable sparse fine-tuning. The Python interface is ``sftkit.read`` and what ``sftkit.api`` offers."""
+"""sftkit: composable sparse fine-tuning.
+
+>>> import sftkit
+>>> maltese, tagging = sftkit.read("mt.sft"), sftkit.read("pos.sft")  # doctest: +SKIP
+>>> sftkit.compose("mmt-small", maltese, (tagging, 0.5), output="tagger")  # doctest: +SKIP
+
+Everything here is imported when it is first used: ``import sftkit`` alone brings in nothing heavy.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sftkit.api import SFT
+    from sftkit.api import SFT, apply, read
+    from sftkit.errors import SftkitError
+    from sftkit.functions import compose, evaluate, inspect, overlap, subtract
+    from sftkit.switch import Switch
 
 __version__ = "0.1.0"
+__all__ = [
+    "SFT", "SftkitError", "Switch", "apply", "compose", "evaluate", "inspect", "overlap", "read", "subtract",
+]  # fmt: skip
+
+_PLACES = {
+    "SFT": "api", "apply": "api", "read": "api", "SftkitError": "errors", "Switch": "switch",
+    **dict.fromkeys(("compose", "evaluate", "inspect", "overlap", "subtract"), "functions"),
+}  # fmt: skip
 
 
-def read(path: str | Path) -> SFT:
-    """Read a whole ``.sft`` file into memory.
+def __getattr__(name: str) -> Any:
+    """What is public, from where it is."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'sftkit' has no attribute {name!r}")
+    from importlib import import_module
 
-    Raises:
-        FormatError: if anything in it is not what the format asks for.
-    """
-    from sftkit.api import read as read_file  # numpy and scipy come in here, not when a command starts
+    return getattr(import_module(f"sftkit.{_PLACES[name]}"), name)
 
-    return read_file(path)
+
+def __dir__() -> list[str]:
+    """What is public."""
+    return sorted({*globals(), *__all__})

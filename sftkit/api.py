@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sftkit.format import files, sft
+from sftkit.functions import in_python
 from sftkit.operations.add import Sum
 from sftkit.operations.arithmetic import Weighted
 
@@ -45,12 +46,26 @@ class SFT(sft.SFT):
 
     name: str = ""
     _terms: tuple[Weighted, ...] = field(default=(), init=False)
+    _file_digest: str = field(default="", init=False)
 
     def __add__(self, other: sft.SFT) -> SFT:
         """φ + φ', taken in float64; as ``sftkit compose a.sft b.sft``."""
         if not isinstance(other, sft.SFT):
             return NotImplemented
         return _sum(_times(self, 1.0), _times(other, 1.0))
+
+    def __radd__(self, other: object) -> SFT:
+        """For ``sum([a, b])``, which begins with 0."""
+        return self if other == 0 else NotImplemented
+
+    def __truediv__(self, divisor: float) -> SFT:
+        """Every entry over a number."""
+        return self * (1 / float(divisor))
+
+    @property
+    def recorded_digest(self) -> str:
+        """What ``parents`` of a sum record: the digest of the file that it was read from, in whatever dtype it is."""
+        return self._file_digest or self.digest
 
     def __sub__(self, other: sft.SFT) -> SFT:
         """φ - φ'; as ``sftkit subtract a.sft b.sft``."""
@@ -74,6 +89,7 @@ class SFT(sft.SFT):
         """-φ."""
         return self * -1.0
 
+    @in_python
     def save(self, path: str | Path, *, values: str = "f32", overwrite: bool = False) -> Path:
         """Write a ``.sft`` file.
 
@@ -87,6 +103,7 @@ class SFT(sft.SFT):
         """
         return files.write(path, self, values=values, overwrite=overwrite)
 
+    @in_python
     def apply_to(self, model: nn.Module, weight: float = 1.0, *, force: bool = False) -> Applied:
         """Add weight · φ to a model's backbone in place; the result puts the model back, to the bit.
 
@@ -120,6 +137,7 @@ class SFT(sft.SFT):
             yield model
 
 
+@in_python
 def apply(
     model: nn.Module, sfts: Sequence[sft.SFT], weights: Sequence[float] | None = None, *, force: bool = False
 ) -> Applied:
@@ -142,6 +160,7 @@ def apply(
     return Applied(model, named, force=force)
 
 
+@in_python
 def read(path: str | Path) -> SFT:
     """Read a whole ``.sft`` file into memory.
 
@@ -149,7 +168,9 @@ def read(path: str | Path) -> SFT:
         FormatError: if anything in it is not what the format asks for.
     """
     stored = files.read(path)
-    return SFT(stored.parameters, stored.metadata, stored.head, Path(path).name)
+    made = SFT(stored.parameters, stored.metadata, stored.head, Path(path).name)
+    object.__setattr__(made, "_file_digest", files.file_digest(Path(path)))  # no argument, as _terms is none
+    return made
 
 
 def _times(one: sft.SFT, weight: float) -> tuple[Weighted, ...]:

@@ -145,6 +145,21 @@ class Applied:
             self._model.config.tie_word_embeddings = said
 
 
+def check(model: nn.Module, weighted: Sequence[Weighted], *, force: bool = False) -> None:
+    """Whether SFTs can be put on a model that has none on; nothing is written.
+
+    Raises:
+        MismatchError: as :class:`Applied`.
+    """
+    own = unwrapped(model)
+    parameters = movable_parameters(own)
+    check_writable(parameters)
+    for item in weighted:
+        check_fits(parameters, item)
+    if not force:
+        check_identity(own, weighted)
+
+
 @contextmanager
 def applied_to(model: nn.Module, weighted: Sequence[Weighted], *, force: bool = False) -> Iterator[nn.Module]:
     """A model with SFTs on it for the length of a block; other threads wait for its end.

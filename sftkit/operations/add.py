@@ -133,7 +133,12 @@ def _metadata(given: Sequence[Weighted], parents: Sequence[Weighted], method: Me
         trained_with=tuple(sorted({digest for item in parents for digest in item.sft.metadata.trained_with})),
         training={} if method.name == "sum" else {"compose": method.document()},
         parents=tuple(
-            {"name": Path(i.path).name, "digest": i.sft.digest, "weight": i.weight, "k": i.sft.metadata.k}
+            {
+                "name": Path(i.path).name,
+                "digest": getattr(i.sft, "recorded_digest", i.sft.digest),
+                "weight": i.weight,
+                "k": i.sft.metadata.k,
+            }
             for i in every
         ),
     )
