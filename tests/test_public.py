@@ -77,6 +77,20 @@ def test_errors_speak_of_arguments(paths: tuple[Path, Path], pico_base: Path) ->
         sftkit.compose(pico_base, paths[0])
 
 
+def test_errors_have_fields(paths: tuple[Path, Path], pico_base: Path) -> None:
+    sft = sftkit.read(paths[0])
+    with pytest.raises(MismatchError) as shape:
+        sft.apply_to(pico.make_model(intermediate_size=32))
+    assert shape.value.path == "a.sft"
+    assert shape.value.tensor in sft.metadata.parameters
+    assert shape.value.expected != shape.value.found
+    with pytest.raises(MismatchError) as weights:
+        sft.apply_to(pico.make_model(seed=3))
+    assert sft.metadata.base is not None
+    assert weights.value.expected == sft.metadata.base.fingerprint
+    assert len(weights.value.found) == 32
+
+
 @pytest.mark.parametrize("values", ["f32", "bf16", "f16"])
 def test_the_parents_of_a_sum_are_the_files_that_were_read(values: str, pico_base: Path, tmp_path: Path) -> None:
     files = [save_sft(tmp_path / f"{at}.sft", pico_base, seed=at, values=values) for at in (0, 1)]

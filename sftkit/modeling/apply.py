@@ -199,12 +199,16 @@ def check_fits(parameters: dict[str, nn.Parameter], item: Weighted) -> None:
         if name not in parameters:
             if is_pooler(name) or name == item.sft.metadata.output:  # heads' models have one or not
                 continue
-            raise MismatchError(f"{item.path}: changes {name}, which the base lacks. Was it learned on another model?")
+            raise MismatchError(
+                f"{item.path}: changes {name}, which the base lacks. Was it learned on another model?",
+                path=item.path, tensor=name, expected=wanted,
+            )  # fmt: skip
         if tuple(parameters[name].shape) != wanted:
             raise MismatchError(
                 f"{item.path}: was learned on {name} of shape {list(wanted)}; "
-                f"the base has {list(parameters[name].shape)}. Was it learned on another model?"
-            )
+                f"the base has {list(parameters[name].shape)}. Was it learned on another model?",
+                path=item.path, tensor=name, expected=wanted, found=tuple(parameters[name].shape),
+            )  # fmt: skip
 
 
 def load_head(model: PreTrainedModel, sft: Difference, what: str, stored: np.dtype[Any] | None = None) -> list[str]:

@@ -270,7 +270,10 @@ def _width(dtype: str) -> int:
 
 def _same_shape(name: str, mine: ParameterSpec, other: ParameterSpec, tuned: str, base: str) -> None:
     if mine.shape != other.shape:
-        raise MismatchError(f"{name} has shape {list(mine.shape)} in {tuned} and {list(other.shape)} in {base}.")
+        raise MismatchError(
+            f"{name} has shape {list(mine.shape)} in {tuned} and {list(other.shape)} in {base}.",
+            path=tuned, tensor=name, expected=other.shape, found=mine.shape,
+        )  # fmt: skip
 
 
 def _pairs(
