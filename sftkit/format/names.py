@@ -67,7 +67,9 @@ def dotted(prefix: str) -> str:
 
 def heads_of(model_type: str) -> tuple[str, ...]:
     """How names of heads begin in a checkpoint without prefix."""
-    return (*_HEADS, *(f"{top}." for top in type_facts(model_type).get("heads", ()) if top not in _BODIES))
+    own = type_facts(model_type).get("heads")
+    usual = _HEADS if own is None or "head" in own else tuple(each for each in _HEADS if each != "head.")
+    return (*usual, *(f"{top}." for top in own or () if top not in _BODIES))
 
 
 def canonical(key: str, prefix: str, heads: tuple[str, ...] = ()) -> str | None:

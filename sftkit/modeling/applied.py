@@ -23,6 +23,7 @@ from sftkit.modeling.apply import (
     add_differences,
     check_fits,
     check_writable,
+    embeddings_of,
     movable_parameters,
     put_back,
     unchanged,
@@ -126,8 +127,11 @@ class Applied:
 
     def _untie(self, weighted: Sequence[Weighted]) -> None:
         """Give the output matrix values of its own where compose would."""
-        inputs, output = self._model.get_input_embeddings(), _output(self._model)
-        if output is None or getattr(output, "weight", None) is not getattr(inputs, "weight", None):
+        own, output = embeddings_of(self._model)
+        if output is None or own is not None:
+            return
+        inputs = self._model.get_input_embeddings()
+        if getattr(output, "weight", None) is None or inputs is None:
             return
         name, model_type = type(self._model).__name__, str(self._model.config.model_type)
         known = lm_head(model_type, name, backbone_parameters(self._model))
@@ -172,14 +176,6 @@ def applied_to(model: nn.Module, weighted: Sequence[Weighted], *, force: bool = 
         yield model
     finally:
         applied.revert()
-
-
-def _output(model: PreTrainedModel) -> nn.Module | None:
-    try:
-        output: nn.Module | None = model.get_output_embeddings()
-    except (AttributeError, NotImplementedError):
-        return None
-    return output
 
 
 def _worn(model: nn.Module) -> _Worn:

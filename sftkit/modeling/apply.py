@@ -22,7 +22,7 @@ from sftkit.format.checkpoint import numpy_to_tensor, tensor_to_numpy
 from sftkit.format.dtypes import FLOATS
 from sftkit.format.names import is_pooler
 from sftkit.format.sft import Difference
-from sftkit.modeling.backbone import backbone_parameters, flat
+from sftkit.modeling.backbone import backbone_parameters, flat, stored_buffers
 from sftkit.operations.arithmetic import Merger, Weighted, added
 from sftkit.operations.stream import THREADS
 
@@ -77,23 +77,28 @@ def add_differences(
     return kept
 
 
-def movable_parameters(model: PreTrainedModel) -> dict[str, nn.Parameter]:
-    """Canonical name -> parameter of the backbone, its pooler and, by its full name, an output matrix of its own."""
-    parameters = backbone_parameters(model, pooler=True)
-    output = output_of(model)
-    if output is not None and all(each is not output for each in parameters.values()):
-        parameters[next(name for name, each in model.named_parameters() if each is output)] = output
-    return parameters
+def movable_parameters(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """What a checkpoint's differences may lie on, by canonical name.
+
+    The backbone's parameters, its pooler's, the buffers that are stored with them (running means, correction biases)
+    and, by its full name, an output matrix of its own.
+    """
+    found: dict[str, torch.Tensor] = {**backbone_parameters(model, pooler=True), **stored_buffers(model)}
+    output, _ = embeddings_of(model)
+    if output is not None and all(each is not output for each in found.values()):
+        found[next(name for name, each in model.named_parameters() if each is output)] = output
+    return found
 
 
-def output_of(model: PreTrainedModel) -> nn.Parameter | None:
-    """The output matrix, unless the input embedding is it, or there is none."""
+def embeddings_of(model: PreTrainedModel) -> tuple[nn.Parameter | None, nn.Module | None]:
+    """The output matrix, unless it is the input embedding or there is none, and the module that has or shares it."""
     try:
-        output, inputs = model.get_output_embeddings(), model.get_input_embeddings()
+        module, inputs = model.get_output_embeddings(), model.get_input_embeddings()
     except (AttributeError, NotImplementedError):
-        return None
-    weight = getattr(output, "weight", None)
-    return weight if isinstance(weight, nn.Parameter) and weight is not getattr(inputs, "weight", None) else None
+        return None, None
+    weight = getattr(module, "weight", None)
+    own = isinstance(weight, nn.Parameter) and weight is not getattr(inputs, "weight", None)
+    return weight if own else None, module
 
 
 def put_back(model: PreTrainedModel, kept: Mapping[str, Kept]) -> None:
@@ -132,7 +137,7 @@ def _hash(values: NDArray[Any]) -> int:
     return xxhash.xxh3_64_intdigest(bits.data, seed=values.dtype.num)
 
 
-def check_writable(parameters: Mapping[str, nn.Parameter]) -> None:
+def check_writable(parameters: Mapping[str, torch.Tensor]) -> None:
     """Refuse a model that has a parameter to which nothing can be added: quantised, sharded, or not in memory.
 
     Raises:
@@ -153,7 +158,7 @@ def _is_writable(parameter: torch.Tensor) -> bool:
     return plain and parameter.dtype in _FLOATS and parameter.device.type != "meta" and parameter.is_contiguous()
 
 
-def _add(parameter: nn.Parameter, name: str, merger: Merger, kept: Kept, stored: np.dtype[Any] | None = None) -> None:
+def _add(parameter: torch.Tensor, name: str, merger: Merger, kept: Kept, stored: np.dtype[Any] | None = None) -> None:
     """Add to one parameter, and leave in ``kept`` what was there."""
     theta, size = memory_of(parameter), parameter.numel()
     index = np.int32 if size < 2**31 else np.int64
@@ -188,7 +193,7 @@ def memory_of(parameter: torch.Tensor) -> NDArray[Any] | DeviceMemory:
     return tensor_to_numpy(flat(parameter), "a parameter")
 
 
-def check_fits(parameters: dict[str, nn.Parameter], item: Weighted) -> None:
+def check_fits(parameters: Mapping[str, torch.Tensor], item: Weighted) -> None:
     """Refuse an SFT whose entries lie on parameters that the model lacks or has in another shape.
 
     Raises:

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from sftkit.errors import MismatchError
 from sftkit.format.metadata import Untied
-from sftkit.format.names import heads_of, is_pooler
+from sftkit.format.names import heads_of, is_buffer, is_pooler
 
 
 def unwrapped(model: nn.Module) -> PreTrainedModel:
@@ -63,6 +63,17 @@ def backbone_parameters(model: PreTrainedModel, *, pooler: bool = False) -> dict
         if name.startswith(prefix) and not name.startswith(heads) and (pooler or not is_pooler(name[len(prefix) :])):
             found.setdefault(id(parameter), (name[len(prefix) :], parameter))
     return dict(sorted(found.values(), key=lambda pair: pair[0]))
+
+
+def stored_buffers(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """Canonical name -> buffer of the backbone that a checkpoint holds, and that is a number to be learned."""
+    prefix, buffers = prefix_of(model), dict(model.named_buffers())
+    stored = [name for name in model.state_dict() if name in buffers and name.startswith(prefix)]
+    return {
+        name.removeprefix(prefix): buffers[name]
+        for name in stored
+        if buffers[name].is_floating_point() and not is_buffer(name, tuple(buffers[name].shape))
+    }
 
 
 def head_names(model: PreTrainedModel, untied: Untied | None = None) -> list[str]:

@@ -23,7 +23,7 @@ from sftkit.format.classes import type_facts
 from sftkit.format.dtypes import BFLOAT16
 from sftkit.format.fingerprint import Fingerprint
 from sftkit.format.metadata import ParameterSpec
-from sftkit.modeling.backbone import backbone_parameters, prefix_of
+from sftkit.modeling.backbone import backbone_parameters, prefix_of, stored_buffers
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.belong import check_fingerprint
 from sftkit.operations.record import Record
@@ -75,7 +75,7 @@ def _origin(model: PreTrainedModel, found: str) -> str:
 
 def _print(model: PreTrainedModel, rounding: str, *, stored: bool = False) -> str:
     """The fingerprint of a model's weights, rounded to another dtype first, under the names that saving gives them."""
-    parameters = backbone_parameters(model)
+    parameters = _tensors(model)
     state = tuple((each.data_ptr(), _version(each), each.dtype) for each in parameters.values())
     known = _KNOWN.get(model)
     if known is None or known[0] != state:
@@ -87,6 +87,11 @@ def _print(model: PreTrainedModel, rounding: str, *, stored: bool = False) -> st
     return known[1][key]
 
 
+def _tensors(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """What a checkpoint of the backbone holds, by canonical name."""
+    return dict(sorted({**backbone_parameters(model), **stored_buffers(model)}.items()))
+
+
 def _version(parameter: torch.Tensor) -> int:
     return -1 if parameter.is_inference() else parameter._version  # those of inference mode count no writes
 
@@ -96,7 +101,7 @@ def _as_stored(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     from transformers.core_model_loading import revert_weight_conversion
 
     prefix = prefix_of(model)
-    own = {prefix + name: each.detach() for name, each in backbone_parameters(model).items()}
+    own = {prefix + name: each.detach() for name, each in _tensors(model).items()}
     reverted: dict[str, torch.Tensor] = revert_weight_conversion(model, own)
     return {name.removeprefix(prefix): tensor for name, tensor in reverted.items()}
 

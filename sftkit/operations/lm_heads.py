@@ -73,7 +73,14 @@ LM_HEADS: dict[str, LmHead] = {
 }  # fmt: skip
 
 _LLAMA_INPUT = "embed_tokens.weight"
-_LM_CLASSES = ("ForMaskedLM", "ForCausalLM", "LMHeadModel", "ForPreTraining", "ForConditionalGeneration")
+_LM_CLASSES = (
+    "ForMaskedLM",
+    "ForCausalLM",
+    "LMHeadModel",
+    "ForPreTraining",
+    "ForConditionalGeneration",
+    "GenerationDecoder",
+)
 
 
 def lm_head(model_type: str, architecture: str, backbone: Iterable[str]) -> LmHead | None:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 import transformers
 from transformers import CONFIG_MAPPING
-from transformers.conversion_mapping import get_model_conversion_mapping
+from transformers.conversion_mapping import get_checkpoint_conversion_mapping, get_model_conversion_mapping
 from transformers.core_model_loading import revert_weight_conversion
 from transformers.models.auto import modeling_auto
 
@@ -77,7 +77,8 @@ def facts(model_type: str, model_class: Any) -> dict[str, Any]:
     prefix, model = model_class.base_model_prefix, made(model_type, model_class)
     found: dict[str, Any] = {"prefix": prefix, "ignored": []}
     if model is None:
-        return found | {"made": False}
+        mapped = any(get_checkpoint_conversion_mapping(key) for key in (model_class.__name__, model_type))
+        return found | {"made": False, "converted": mapped}
     found |= {"prefix": prefix if prefix and hasattr(model, prefix) else "", "made": True}
     own = list(model.state_dict())  # what a class ignores where it is unexpected may be a weight under another config
     ignored = (str(pattern) for pattern in model._keys_to_ignore_on_load_unexpected or ())
