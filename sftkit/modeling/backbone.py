@@ -45,7 +45,8 @@ def unwrapped(model: nn.Module) -> PreTrainedModel:
 def prefix_of(model: PreTrainedModel) -> str:
     """What precedes canonical names in the model's own, dot included; "" for a bare backbone."""
     prefix = model.base_model_prefix
-    return f"{prefix}." if prefix and hasattr(model, prefix) else ""
+    # a bare backbone may have a part of that name, which is no model of its own
+    return f"{prefix}." if prefix and isinstance(getattr(model, prefix, None), PreTrainedModel) else ""
 
 
 def backbone_parameters(model: PreTrainedModel, *, pooler: bool = False) -> dict[str, nn.Parameter]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import CONFIG_MAPPING
+from transformers import CONFIG_MAPPING, PreTrainedModel
 from transformers.conversion_mapping import get_checkpoint_conversion_mapping, get_model_conversion_mapping
 from transformers.core_model_loading import revert_weight_conversion
 from transformers.models.auto import modeling_auto
@@ -79,7 +79,10 @@ def facts(model_type: str, model_class: Any) -> dict[str, Any]:
     if model is None:
         mapped = any(get_checkpoint_conversion_mapping(key) for key in (model_class.__name__, model_type))
         return found | {"made": False, "converted": mapped}
-    found |= {"prefix": prefix if prefix and hasattr(model, prefix) else "", "made": True}
+    found |= {
+        "prefix": prefix if prefix and isinstance(getattr(model, prefix, None), PreTrainedModel) else "",
+        "made": True,
+    }
     own = list(model.state_dict())  # what a class ignores where it is unexpected may be a weight under another config
     ignored = (str(pattern) for pattern in model._keys_to_ignore_on_load_unexpected or ())
     found["ignored"] = sorted(each for each in ignored if not any(re.search(each, key) for key in own))
