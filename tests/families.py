@@ -34,7 +34,7 @@ _SIZES: dict[str, Any] = {
 ENCODERS = (
     "albert", "bert", "big_bird", "camembert", "convbert", "data2vec-text", "deberta", "deberta-v2", "distilbert",
     "electra", "ernie", "fnet", "layoutlm", "megatron-bert", "modernbert", "mpnet", "nomic_bert", "rembert", "roberta",
-    "roformer", "squeezebert", "xlm-roberta", "xlm-roberta-xl", "xmod",
+    "roformer", "squeezebert", "xlm-roberta", "xlm-roberta-xl", "roberta-prelayernorm",
 )  # fmt: skip
 DECODERS = (
     "bloom", "cohere", "falcon", "gemma", "gemma2", "gpt2", "gpt_bigcode", "gpt_neox", "gptj", "granite",

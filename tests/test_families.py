@@ -81,7 +81,7 @@ def page() -> str:
         "",
         "What was proved with small random models of each type, by tests that run with sftkit's own: `subtract` and",
         "`compose` give the tuned model back to the bit, `apply` in Python does in memory what `compose` does on disk",
-        "and puts the model back, `evaluate` scores both alike, and what `train` learned opens whole in `transformers`.",
+        "and puts the model back, `evaluate` scores both alike, and what `train` learned opens in `transformers`.",
         "",
         f"With transformers {transformers.__version__}. Other types go by the same rules, or are refused.",
         "",
