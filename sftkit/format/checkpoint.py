@@ -55,9 +55,7 @@ class Checkpoint:
     """A model directory: its config and its tensors, by their names in the file and by their canonical names.
 
     Attributes:
-        path: the directory.
-        config: its ``config.json``.
-        model_type, architecture: what that says, or "".
+        path, config: the directory and its ``config.json``; model_type, architecture: what that says, or "".
         prefix: what is before the backbone's names, dot included.
         wrappers: pattern -> replacement of what a wrapper added to names, for whoever reads the files themselves.
     """
@@ -91,8 +89,7 @@ class Checkpoint:
 
     def _name_output(self) -> None:
         """Call the output matrix what the model calls it where transformers stores it by another name."""
-        known = class_facts(self.model_type, self.architecture)
-        stored, loaded = known.get("stored_output"), known.get("output")
+        stored, loaded = map(class_facts(self.model_type, self.architecture).get, ("stored_output", "output"))
         if stored in self._stored and loaded is not None and loaded not in self._stored:
             self._stored[loaded] = self._stored.pop(stored)
 

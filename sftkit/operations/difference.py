@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 from sftkit.errors import MismatchError, SettingsError
 from sftkit.format.atomic import check_output
 from sftkit.format.checkpoint import Checkpoint
-from sftkit.format.dtypes import BFLOAT16, FLOATS, narrowed
+from sftkit.format.dtypes import BFLOAT16, narrowed
 from sftkit.format.encoding import Positions, Values
 from sftkit.format.files import SftFile, digest_of, write
 from sftkit.format.fingerprint import identify
 from sftkit.format.metadata import Metadata, ParameterSpec
 from sftkit.format.names import is_pooler
-from sftkit.format.ties import same_bytes
 from sftkit.operations.arithmetic import WINDOW
 from sftkit.operations.largest import choose_largest
-from sftkit.operations.layout import BaseView, is_untied
+from sftkit.operations.layout import BaseView
+from sftkit.operations.left_out import left_out
 from sftkit.operations.lm_heads import is_task_class
 from sftkit.operations.renamed import as_loaded
 from sftkit.operations.report import ArithmeticReport
@@ -74,7 +74,8 @@ class ModelDifference:
         self.names = tuple(sorted(self.shared))
         self.moved = self.inexact = 0
         self.across = self._tuned.dtype != self._base.dtype
-        self.left_out = tuple(_left_out(mine, theirs, self))
+        inside = {self.key_of(each) for each in self.shared} | set(self.head)
+        self.left_out = tuple(left_out(mine, theirs, inside, self.head))
         self._chosen: dict[str, tuple[Positions, Values]] | None = None
 
     def _spec(self, name: str) -> ParameterSpec:
@@ -242,30 +243,6 @@ def _shared(tuned: Checkpoint, base: Checkpoint, tuned_name: str, base_name: str
         _same_shape(name, mine[name], others[name], tuned_name, base_name)
     task = is_task_class(BaseView.of(tuned).architecture)
     return tuple(name for name in sorted(mine) if name in others and not (task and is_pooler(name)))
-
-
-def _left_out(tuned: BaseView, base: BaseView, delta: ModelDifference) -> Iterator[str]:
-    """Tensors of the tuned model that base + SFT will not have as they are."""
-    mine, theirs = tuned.checkpoint, base.checkpoint
-    inside = {delta.key_of(name) for name in delta.shared} | set(delta.head)
-    output = tuned.known.output if tuned.known is not None else ""
-    for key in mine.keys:
-        if key in inside or key in mine.ignored or key in mine.copies:
-            continue
-        other = next((each for each in (key, theirs.backbone.get(mine.names.get(key, ""))) if each in theirs.keys), "")
-        if key == output and not other:
-            other = theirs.backbone.get(tuned.known.input, "") if tuned.known else ""
-        if not other or not same_bytes(mine, key, theirs, other):
-            yield key
-    if base.known is not None and is_untied(base) and not is_untied(tuned) and base.known.output in theirs.keys:
-        yield base.known.output
-    for key in delta.head:  # composing gives a head the base's dtype
-        if key in mine.keys and theirs.dtype and mine.spec(key).dtype.itemsize > _width(theirs.dtype):
-            yield key
-
-
-def _width(dtype: str) -> int:
-    return next(int(each.itemsize) for each in FLOATS if each.name == dtype)
 
 
 def _same_shape(name: str, mine: ParameterSpec, other: ParameterSpec, tuned: str, base: str) -> None:
