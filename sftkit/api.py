@@ -12,20 +12,23 @@ not put on models here: their class would have to change, which is what ``sftkit
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sftkit.format import files, sft
+from sftkit.functions import in_python
 from sftkit.operations.add import Sum
 from sftkit.operations.arithmetic import Weighted
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from torch import nn
 
-    from sftkit.modeling.apply import Kept
+    from sftkit.modeling.applied import Applied
+
+Model = TypeVar("Model", bound="nn.Module")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,12 +46,26 @@ class SFT(sft.SFT):
 
     name: str = ""
     _terms: tuple[Weighted, ...] = field(default=(), init=False)
+    _file_digest: str = field(default="", init=False)
 
     def __add__(self, other: sft.SFT) -> SFT:
         """φ + φ', taken in float64; as ``sftkit compose a.sft b.sft``."""
         if not isinstance(other, sft.SFT):
             return NotImplemented
         return _sum(_times(self, 1.0), _times(other, 1.0))
+
+    def __radd__(self, other: object) -> SFT:
+        """For ``sum([a, b])``, which begins with 0."""
+        return self if other == 0 else NotImplemented
+
+    def __truediv__(self, divisor: float) -> SFT:
+        """Every entry over a number."""
+        return self * (1 / float(divisor))
+
+    @property
+    def recorded_digest(self) -> str:
+        """What ``parents`` of a sum record: the digest of the file that it was read from, in whatever dtype it is."""
+        return self._file_digest or self.digest
 
     def __sub__(self, other: sft.SFT) -> SFT:
         """φ - φ'; as ``sftkit subtract a.sft b.sft``."""
@@ -72,6 +89,7 @@ class SFT(sft.SFT):
         """-φ."""
         return self * -1.0
 
+    @in_python
     def save(self, path: str | Path, *, values: str = "f32", overwrite: bool = False) -> Path:
         """Write a ``.sft`` file.
 
@@ -85,63 +103,64 @@ class SFT(sft.SFT):
         """
         return files.write(path, self, values=values, overwrite=overwrite)
 
-    def apply_to(self, model: PreTrainedModel, weight: float = 1.0) -> Applied:
+    @in_python
+    def apply_to(self, model: nn.Module, weight: float = 1.0, *, force: bool = False) -> Applied:
         """Add weight · φ to a model's backbone in place; the result puts the model back, to the bit.
 
-        Only the touched values of θ are kept, K of them and their positions.
+        Only the touched values of θ are kept, K of them and their positions. The output matrix of a model that ties it
+        to its input embedding gets values of its own meanwhile where ``compose`` would untie it.
+
+        Args:
+            model: any head on the backbone that the SFT was learned on; ``torch.compile`` and data-parallel wrappers
+                are looked through.
+            weight: what φ is multiplied by.
+            force: even on other weights than those that it was learned on.
 
         Raises:
-            MismatchError: if the model lacks a parameter or has it in another shape; nothing was changed then.
+            MismatchError: if the model lacks a parameter, has it in another shape, sharded or quantised, or has other
+                weights; nothing was changed then.
         """
-        return Applied(model, [Weighted(self, weight, self.name or "the SFT")])
+        from sftkit.modeling.applied import Applied
+
+        return Applied(model, [Weighted(self, weight, self.name or "the SFT")], force=force)
 
     @contextmanager
-    def applied_to(self, model: PreTrainedModel, weight: float = 1.0) -> Iterator[PreTrainedModel]:
-        """The model with weight · φ for the length of a ``with`` block.
+    def applied_to(self, model: Model, weight: float = 1.0, *, force: bool = False) -> Iterator[Model]:
+        """The model with weight · φ for the length of a ``with`` block; other threads' blocks wait for its end.
 
         Raises:
             MismatchError: as :meth:`apply_to`.
         """
-        applied = self.apply_to(model, weight)
-        try:
+        from sftkit.modeling.applied import applied_to
+
+        with applied_to(model, [Weighted(self, weight, self.name or "the SFT")], force=force):
             yield model
-        finally:
-            applied.revert()
 
 
-class Applied:
-    """SFTs on a torch model, and the values that were there before."""
-
-    def __init__(self, model: PreTrainedModel, weighted: Sequence[Weighted]) -> None:
-        from sftkit.modeling.apply import add_differences
-
-        self._model = model
-        self._kept: Mapping[str, Kept] = add_differences(model, weighted)
-
-    def revert(self) -> None:
-        """Put θ back where it was touched, to the bit. A second call does nothing."""
-        from sftkit.modeling.apply import put_back
-
-        put_back(self._model, self._kept)
-        self._kept = {}
-
-
-def apply(model: PreTrainedModel, sfts: Sequence[sft.SFT], weights: Sequence[float] | None = None) -> Applied:
+@in_python
+def apply(
+    model: nn.Module, sfts: Sequence[sft.SFT], weights: Sequence[float] | None = None, *, force: bool = False
+) -> Applied:
     """Add several SFTs to a model's backbone at once, summed in float64 and rounded once.
 
     Args:
         model: any model on the backbone that the SFTs were learned on.
         sfts: the SFTs; their order does not matter.
         weights: one for each; 1 if not given.
+        force: even on other weights than those that they were learned on.
 
     Raises:
         MismatchError: as :meth:`SFT.apply_to`.
     """
+    from sftkit.modeling.applied import Applied
+
     given = [1.0] * len(sfts) if weights is None else weights
     pairs = zip(sfts, given, strict=True)
-    return Applied(model, [Weighted(one, weight, f"SFT {i}") for i, (one, weight) in enumerate(pairs, start=1)])
+    named = [Weighted(one, weight, getattr(one, "name", "") or f"SFT {i}") for i, (one, weight) in enumerate(pairs, 1)]
+    return Applied(model, named, force=force)
 
 
+@in_python
 def read(path: str | Path) -> SFT:
     """Read a whole ``.sft`` file into memory.
 
@@ -149,7 +168,9 @@ def read(path: str | Path) -> SFT:
         FormatError: if anything in it is not what the format asks for.
     """
     stored = files.read(path)
-    return SFT(stored.parameters, stored.metadata, stored.head, Path(path).name)
+    made = SFT(stored.parameters, stored.metadata, stored.head, Path(path).name)
+    object.__setattr__(made, "_file_digest", files.file_digest(Path(path)))  # no argument, as _terms is none
+    return made
 
 
 def _times(one: sft.SFT, weight: float) -> tuple[Weighted, ...]:

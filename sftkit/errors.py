@@ -7,9 +7,24 @@ the command line turns these into both.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class SftkitError(Exception):
-    """Root of every error that sftkit raises on purpose."""
+    """Root of every error that sftkit raises on purpose.
+
+    Attributes:
+        path: what it is about, as the user called it; "" where that is no file.
+        tensor: the tensor that it is about, or "".
+        expected: of two values that ought to be one, such as shapes or fingerprints, the one that was asked for.
+        found: the one that is there.
+    """
+
+    def __init__(
+        self, *message: object, path: str = "", tensor: str = "", expected: Any = None, found: Any = None
+    ) -> None:
+        super().__init__(*message)
+        self.path, self.tensor, self.expected, self.found = path, tensor, expected, found
 
 
 class FormatError(SftkitError):

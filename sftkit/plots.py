@@ -89,7 +89,8 @@ def plot_overlap(report: OverlapReport, path: Path, *, overwrite: bool = False) 
     axes = figure.subplots()
     _heat(figure, axes, values, report.names, report.names, _overlap_look(report.metric, values))
     chances = report.whole.expected[~np.eye(len(report.names), dtype=bool)] * (100 if percent else 1)
-    title = f"{report.metric}{', %' if percent else ''}: {METRICS[report.metric]}; at random {_span(chances)}"
+    said = f"{report.metric}{', %' if percent else ''}: {METRICS[report.metric]}"
+    title = f"{said}; at random within each parameter {_span(chances)}"
     figure.suptitle(textwrap.fill(title, int(12 * figure.get_figwidth())), x=0.02, ha="left", fontsize=8)
     _save(figure, path, overwrite)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
     AutoConfig,
@@ -44,6 +45,48 @@ CONFIGS: dict[str, dict[str, Any]] = {
 _SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24,
           "max_position_embeddings": 64, "bos_token_id": 2, "eos_token_id": 3}  # fmt: skip
 CAUSAL = ("gpt2", "llama")
+
+_T5 = {
+    "d_model": 16,
+    "d_kv": 8,
+    "d_ff": 24,
+    "num_layers": 1,
+    "num_decoder_layers": 1,
+    "num_heads": 2,
+    "decoder_start_token_id": 0,
+}
+_MIXTURE = {
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "num_local_experts": 2,
+    "max_position_embeddings": 64,
+}
+#: Families that are composed and subtracted, but not trained: by model type, the settings of a pico model.
+MORE: dict[str, dict[str, Any]] = {
+    "t5": _T5,
+    "mt5": _T5,
+    "bart": {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2,
+             "decoder_attention_heads": 2, "encoder_ffn_dim": 24, "decoder_ffn_dim": 24, "max_position_embeddings": 64},
+    "gpt_neox": {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24,
+                 "max_position_embeddings": 64},
+    "opt": {"hidden_size": 16, "word_embed_proj_dim": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "ffn_dim": 24, "max_position_embeddings": 64},
+    "mixtral": _MIXTURE,
+    "vit": {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24,
+            "image_size": 8, "patch_size": 4},
+}  # fmt: skip
+
+
+def make_as(class_name: str, model_type: str, seed: int = 0, **changes: Any) -> PreTrainedModel:
+    """A random model of a class of transformers, by its name."""
+    torch.manual_seed(seed)
+    vocabulary = {} if model_type == "vit" else {"vocab_size": VOCABULARY, "pad_token_id": 0}
+    config = AutoConfig.for_model(model_type, **((CONFIGS | MORE)[model_type] | vocabulary | changes))
+    model: PreTrainedModel = getattr(transformers, class_name)._from_config(config)
+    return model
 
 
 def make_model(model_type: str = "bert", *, head: bool = True, seed: int = 0, **changes: Any) -> PreTrainedModel:

@@ -24,6 +24,7 @@ class Argument:
     name: str
     weight: float
     is_model: bool
+    only: str | None = None
 
 
 def parse_argument(text: str) -> Argument:
@@ -33,11 +34,12 @@ def parse_argument(text: str) -> Argument:
         FormatError: if it names nothing that exists or could be on the hub.
         typer.BadParameter: if a weight is given to a model, or is no finite number.
     """
+    text, only = split_pattern(text)
     name, weight = split_weight(text)
     path = Path(name).expanduser()
     published = (path / PUBLISHED).is_file() and not (path / "config.json").is_file()
     if name.startswith(SCHEME) or path.is_file() or name.endswith(".sft") or published:
-        return Argument(name, 1.0 if weight is None else weight, is_model=False)
+        return Argument(name, 1.0 if weight is None else weight, is_model=False, only=only)
     if not path.is_dir() and not looks_like_hub_id(name.partition("@")[0]):
         raise FormatError(f"{name}: no such file or directory.")
     if weight is not None:
@@ -66,7 +68,12 @@ def open_sft(argument: Argument) -> Weighted:
     from sftkit.format.files import SftFile
     from sftkit.operations.arithmetic import Weighted
 
-    return Weighted(SftFile(local_sft(argument.name)), argument.weight, argument.name)
+    item = Weighted(SftFile(local_sft(argument.name)), argument.weight, argument.name)
+    if argument.only is None:
+        return item
+    from sftkit.operations.selected import selected
+
+    return selected(item, argument.only)
 
 
 def local_sft(name: str) -> Path:
@@ -95,8 +102,8 @@ class Opened:
     first_is_model: bool
 
 
-def opened(texts: list[str]) -> Opened:
-    """Every argument of compose or subtract.
+def opened(texts: list[str], *, only: str | None = None, exclude: str | None = None) -> Opened:
+    """Every argument of compose or subtract; of SFTs, only some parameters if that is asked for.
 
     Raises:
         FormatError: if one names nothing, or is no SFT.
@@ -104,7 +111,12 @@ def opened(texts: list[str]) -> Opened:
     """
     parsed = [parse_argument(text) for text in texts]
     models = [argument.name for argument in parsed if argument.is_model]
-    return Opened(models, [open_sft(argument) for argument in parsed if not argument.is_model], parsed[0].is_model)
+    sfts = [open_sft(argument) for argument in parsed if not argument.is_model]
+    if sfts and (only is not None or exclude is not None):
+        from sftkit.operations.selected import selected_all
+
+        sfts = selected_all(sfts, only, exclude)
+    return Opened(models, sfts, parsed[0].is_model)
 
 
 def check_values(name: str) -> str:
@@ -116,6 +128,14 @@ def check_values(name: str) -> str:
     if name not in ("f32", "bf16", "f16"):
         raise typer.BadParameter(f"--values {name}: known are f32, bf16 and f16.")
     return name
+
+
+def split_pattern(text: str) -> tuple[str, str | None]:
+    """``x.sft:0.5@REGEX`` without and with its pattern; an @ that follows no weight is part of the name."""
+    match = re.fullmatch(r"(.+?:[-+0-9.eE]+)@(.+)", text)
+    if match is None or Path(text).expanduser().exists():
+        return text, None
+    return match[1], match[2]
 
 
 def split_weight(text: str) -> tuple[str, float | None]:

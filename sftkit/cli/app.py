@@ -29,7 +29,7 @@ SUMMARIES = {
     "compose": "Add SFTs to a base model, or to each other.",
     "subtract": "Take SFTs out of a model, an SFT from another, or the difference of two models.",
     "inspect": "Show what an SFT holds: K, density, where in the model, how large, which tokens, where it comes from.",
-    "overlap": "Show how much SFTs overlap, for every pair of them, and what random positions would give.",
+    "overlap": "Show how much SFTs overlap, for every pair of them, and what chance would give.",
     "evaluate": "Score a model on labelled data, or a base with SFTs that are added in memory.",
     "predict": "Label text that has no labels: a sentence a line, or what the task's own files are, with blanks.",
     "convert": "Convert an SFT published as pytorch_diff.bin to .sft, or an .sft file back to that layout.",

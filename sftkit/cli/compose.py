@@ -20,10 +20,16 @@ if TYPE_CHECKING:
     from sftkit.operations.report import ArithmeticReport
 
 Values = Annotated[str, typer.Option("--values", metavar="f32|bf16|f16", help="How an SFT's values are stored.")]
+Only = Annotated[
+    str | None, typer.Option("--only", metavar="REGEX", help="Only parameters in whose names this is found.")
+]
+Exclude = Annotated[str | None, typer.Option("--exclude", metavar="REGEX", help="And in whose names this is not.")]
 Force = Annotated[
     bool, typer.Option("--force", help="Go on where a fingerprint says that an SFT belongs to another base.")
 ]
-ShardSize = Annotated[str, typer.Option("--shard-size", metavar="SIZE", help="Most bytes a file of weights.")]
+ShardSize = Annotated[
+    str | None, typer.Option("--shard-size", metavar="SIZE", help="Most bytes a file of weights.  Default: as it was.")
+]
 
 
 def compose(
@@ -40,9 +46,20 @@ def compose(
     drop: Annotated[
         float | None, typer.Option("--drop", help="dare: probability with which an entry is left out.  Default: 0.5.")
     ] = None,
-    seed: _options.Seed = 0,
-    values: Values = "f32",
-    shard_size: ShardSize = "50GB",
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, max=2**32 - 1, help="dare: which entries are left out.  Default: 0.")
+    ] = None,
+    head: Annotated[
+        str | None, typer.Option("--head", metavar="X.sft", help="Whose head it is, if several SFTs bring one.")
+    ] = None,
+    no_head: Annotated[bool, typer.Option("--no-head", help="The backbone alone, without any head.")] = False,
+    values: Annotated[
+        str | None,
+        typer.Option("--values", metavar="f32|bf16|f16", help="SFTs alone: how values are stored.  Default: f32."),
+    ] = None,
+    shard_size: ShardSize = None,
+    only: Only = None,
+    exclude: Exclude = None,
     force: Force = False,
     overwrite: _options.Overwrite = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; say what composing would do.")] = False,
@@ -57,22 +74,28 @@ def compose(
       sftkit compose bert-base-multilingual-cased hf://owner/mt-sft pos.sft:0.5 -o model/
       sftkit compose mt.sft pos.sft -o mt-pos.sft
       sftkit compose mmt-small/ mt.sft pos.sft --dry-run
+      sftkit compose mmt-small/ mt.sft:0.5@embeddings ner.sft pos.sft --head pos.sft -o mt-tagger/
     """
     from sftkit.operations.arithmetic import Method
 
-    for option, value, of in (("--trim", trim, "ties"), ("--drop", drop, "dare")):
+    for option, value, of in (("--trim", trim, "ties"), ("--drop", drop, "dare"), ("--seed", seed, "dare")):
         if value is not None and method != of:
             raise typer.BadParameter(f"{option} is about --method {of}; this is {method}.")
     shares = _share("--trim", 0.2 if trim is None else trim), _share("--drop", 0.5 if drop is None else drop)
-    chosen = Method(_method(method), *shares, seed)
-    check_values(values)
-    shards = size_of(shard_size)
-    given = opened(arguments)
+    chosen = Method(_method(method), *shares, seed or 0)
+    stored = check_values("f32" if values is None else values)
+    shards = None if shard_size is None else size_of(shard_size)
+    given = opened(arguments, only=only, exclude=exclude)
+    wish = _head_wish(given, head, no_head=no_head)
+    if given.models and values is not None:
+        raise typer.BadParameter("--values is about SFTs alone: a model keeps its base's dtype.")
+    if not given.models and shard_size is not None:
+        raise typer.BadParameter("--shard-size is about models: SFTs alone make one file.")
     if output is None and not dry_run:
         raise typer.BadParameter("Say where to: -o model/ or -o sum.sft (or --dry-run, to look only).")
     _check_meaning(given, output)
     if dry_run:
-        _preview(given, chosen, force=force, json=json, quiet=quiet)
+        _preview(given, chosen, wish, force=force, json=json, quiet=quiet)
         return
     assert output is not None
     if given.models:
@@ -82,13 +105,31 @@ def compose(
         with bytes_bar("composing", quiet=quiet) as watch:
             result = to_model(
                 base, given.sfts, output, name=given.models[0],
-                method=chosen, shard_size=shards, force=force, overwrite=overwrite, watch=watch,
+                method=chosen, head=wish, shard_size=shards, force=force, overwrite=overwrite, watch=watch,
             )  # fmt: skip
     else:
         from sftkit.operations.add import add
 
-        result = add(given.sfts, output, method=chosen, values=values, overwrite=overwrite)
+        result = add(given.sfts, output, method=chosen, values=stored, overwrite=overwrite)
     show(result, json=json, quiet=quiet)
+
+
+def _head_wish(given: Opened, head: str | None, *, no_head: bool) -> str:
+    """What compose is told of the head: a digest, NO_HEAD or ""."""
+    from sftkit.operations.heads import NO_HEAD
+
+    if not no_head and head is None:
+        return ""
+    if no_head and head is not None:
+        raise typer.BadParameter("--head and --no-head contradict each other.")
+    if not given.models:
+        raise typer.BadParameter("--head and --no-head are about a model: name a base first.")
+    if head is None:
+        return NO_HEAD
+    found = next((item.sft.digest for item in given.sfts if item.path == head), None)
+    if found is None:
+        raise typer.BadParameter(f"--head {head}: is not among the SFTs that are added.")
+    return found
 
 
 def _method(name: str) -> Literal["sum", "ties", "dare"]:
@@ -124,11 +165,11 @@ def _check_meaning(given: Opened, output: Path | None) -> None:
         )
 
 
-def _preview(given: Opened, method: Method, *, force: bool, json: bool, quiet: bool) -> None:
+def _preview(given: Opened, method: Method, head: str, *, force: bool, json: bool, quiet: bool) -> None:
     from sftkit.operations.preview import preview_model, preview_sum
 
     if given.models:
-        result = preview_model(resolve_model(given.models[0]), given.sfts, method=method, force=force)
+        result = preview_model(resolve_model(given.models[0]), given.sfts, method=method, head=head, force=force)
     else:
         result = preview_sum(given.sfts, method=method)
     if json:

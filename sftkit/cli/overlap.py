@@ -46,7 +46,7 @@ def overlap(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing CSV file or picture.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Show how much SFTs overlap, for every pair of them, and what random positions would give.
+    """Show how much SFTs overlap, for every pair of them, and what chance would give.
 
     \b
     Examples:
@@ -95,7 +95,8 @@ def _caption(report: OverlapReport) -> str:
     percent = _is_share(report.metric)
     expected = [value for _, value in _pairs(report, report.whole.expected)]
     low, high = cell(min(expected), percent), cell(max(expected), percent)
-    return f"random positions would give {low if low == high else f'{low} to {high}'}{' %' if percent else ''}"
+    span = low if low == high else f"{low} to {high}"
+    return f"random positions within each parameter would give {span}{' %' if percent else ''}"
 
 
 def _show_layers(report: OverlapReport, percent: bool) -> None:

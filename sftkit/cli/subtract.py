@@ -10,7 +10,7 @@ import typer
 from sftkit.cli import _options
 from sftkit.cli._arguments import Opened, check_values, opened, size_of
 from sftkit.cli._bar import bytes_bar
-from sftkit.cli.compose import Force, ShardSize, Values, show
+from sftkit.cli.compose import Exclude, Force, Only, ShardSize, Values, show
 from sftkit.errors import SftkitError
 from sftkit.hub import resolve_model
 
@@ -26,7 +26,9 @@ def subtract(
     k: Annotated[int | None, typer.Option("--k", min=1, help="Two models: keep the K largest differences.")] = None,
     density: Annotated[float | None, typer.Option("--density", help="The same as a share of the parameters.")] = None,
     values: Values = "f32",
-    shard_size: ShardSize = "50GB",
+    shard_size: ShardSize = None,
+    only: Only = None,
+    exclude: Exclude = None,
     force: Force = False,
     overwrite: _options.Overwrite = False,
     json: _options.Json = False,
@@ -41,20 +43,21 @@ def subtract(
       sftkit subtract tuned/ base/ --density 0.04 -o tuned.sft
     """
     check_values(values)
-    shards = size_of(shard_size)
+    shards = None if shard_size is None else size_of(shard_size)
     if k is not None and density is not None:
         raise typer.BadParameter("--k and --density say the same thing: give one.")
     if density is not None and not 0 < density <= 1:
         raise typer.BadParameter(f"--density {density:g}: a share above 0 and up to 1 is needed.")
-    given = opened(arguments)
+    given = opened(arguments, only=only, exclude=exclude)
     _check_meaning(given, output, chosen=k is not None or density is not None)
     if len(given.models) == 2:
         from sftkit.operations.difference import difference
 
         tuned, base = (resolve_model(name) for name in given.models)
         result = difference(
-            tuned, base, output, name=given.models[1], k=k, density=density, values=values, overwrite=overwrite
-        )
+            tuned, base, output, name=given.models[1], k=k, density=density, only=only, exclude=exclude,
+            values=values, overwrite=overwrite,
+        )  # fmt: skip
     elif given.models:
         from sftkit.operations.subtract import subtract_from_model
 

@@ -16,11 +16,12 @@ from transformers import PreTrainedModel
 
 from sftkit.errors import MismatchError
 from sftkit.format.checkpoint import Checkpoint
+from sftkit.format.dtypes import FLOATS
 from sftkit.modeling.apply import add_differences, load_head, put_back
 from sftkit.modeling.backbone import untie_output
 from sftkit.modeling.load import device_of, load_model
 from sftkit.operations.arithmetic import Weighted, collapse
-from sftkit.operations.heads import choose_head
+from sftkit.operations.heads import choose_head, problem_type
 from sftkit.operations.layout import BaseView
 from sftkit.operations.lm_heads import is_task_class
 from sftkit.operations.record import Record
@@ -50,7 +51,11 @@ class Stage:
 
     def __init__(self, objective: Objective, base: Path, device: str = "auto") -> None:
         self._objective, self._base, self._device = objective, base, device_of(device)
-        self._view = BaseView.of(Checkpoint(base))
+        checkpoint = Checkpoint(base)
+        self._view = BaseView.of(checkpoint)
+        # the model is loaded in float32, and scored as compose would write it: in the base's own dtypes
+        self._dtypes = {name: checkpoint.spec(key).dtype for name, key in checkpoint.backbone.items()}
+        self._main_dtype = {dtype.name: dtype for dtype in FLOATS}.get(checkpoint.dtype)
         self._model: PreTrainedModel | None = None
         self._head: _Head | None = None
         self.loads = 0
@@ -67,9 +72,9 @@ class Stage:
             self._model = None  # two would be one too many in memory
             self._model = self._loaded(wanted)
         elif wanted.owner is not None:
-            load_head(self._model, wanted.owner.sft, wanted.owner.path)
+            load_head(self._model, wanted.owner.sft, wanted.owner.path, self._main_dtype)
         self._head = wanted
-        kept = add_differences(self._model, sfts)
+        kept = add_differences(self._model, sfts, lambda name: self._dtypes.get(name, self._main_dtype))
         try:
             yield self._model
         finally:
@@ -80,6 +85,12 @@ class Stage:
         self._check_language(view.architecture)
         choice = choose_head(collapse(sfts), view.architecture, view.known, base_has_lm_head=view.has_lm_head)
         owner = choice.owner
+        kind = owner.sft.metadata.problem_type if owner is not None else self._own_problem()
+        if objective.is_task and kind not in ("", "single_label_classification"):
+            whose = owner.path if owner is not None else str(self._base)
+            raise MismatchError(
+                f"{whose}: its head is for {kind.replace('_', ' ')}; --{objective.name} scores a choice of one label."
+            )
         if owner is not None and owner.sft.metadata.objective not in ("", objective.name):
             if owner.sft.metadata.is_task:
                 raise MismatchError(
@@ -91,6 +102,10 @@ class Stage:
         if owner is None:
             return _Head(None, (), (), untied)
         return _Head(owner, owner.sft.metadata.labels, tuple(sorted(owner.sft.head)), untied)
+
+    def _own_problem(self) -> str:
+        checkpoint = self._view.checkpoint
+        return problem_type(checkpoint.architecture, checkpoint.config, len(checkpoint.config.get("id2label") or ()))
 
     def _check_language(self, architecture: str) -> None:
         """Refuse to score language modelling on a task's model: it keeps its own head, whatever is added."""
@@ -113,7 +128,7 @@ class Stage:
             untied = untie_output(loaded.model)
             fresh -= {untied.output} if untied else set()
         if head.owner is not None:
-            fresh -= set(load_head(loaded.model, head.owner.sft, head.owner.path))
+            fresh -= set(load_head(loaded.model, head.owner.sft, head.owner.path, self._main_dtype))
         if fresh:
             raise MismatchError(
                 f"{self._base}: nothing brings a trained head for --{objective.name} ({min(fresh)} would be random). "

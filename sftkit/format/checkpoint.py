@@ -18,10 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sftkit.errors import CheckpointError, FormatError
+from sftkit.format.classes import class_facts
 from sftkit.format.dtypes import BFLOAT16, FLOAT_CODES, code_of
 from sftkit.format.metadata import ParameterSpec
-from sftkit.format.names import backbone_prefix, canonical
+from sftkit.format.names import backbone_prefix, canonical, heads_of, is_buffer
+from sftkit.format.quantised import check_no_gguf, check_plain
 from sftkit.format.safefile import SafeReader, TensorSpec
+from sftkit.format.ties import Ties, asks_for_ties, dropped_while_loading, find_ties
+from sftkit.format.wrappers import check_no_adapter, unwrapped, wrappers_of
 
 SAFETENSORS, SAFETENSORS_INDEX = "model.safetensors", "model.safetensors.index.json"
 PYTORCH, PYTORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
@@ -48,7 +52,13 @@ class TensorReader(Protocol):
 
 
 class Checkpoint:
-    """A model directory: its config and its tensors, by their names in the file and by their canonical names."""
+    """A model directory: its config and its tensors, by their names in the file and by their canonical names.
+
+    Attributes:
+        path, config: the directory and its ``config.json``; model_type, architecture: what that says, or "".
+        prefix: what is before the backbone's names, dot included.
+        wrappers: pattern -> replacement of what a wrapper added to names, for whoever reads the files themselves.
+    """
 
     def __init__(self, path: str | Path) -> None:
         """Open; reads headers only.
@@ -60,21 +70,70 @@ class Checkpoint:
         self.path = Path(path)
         self.config = _config(self.path)
         self.model_type = str(self.config.get("model_type", ""))
-        self._readers: dict[str, TensorReader] = {}
-        for reader in _open(self.path):
-            self._readers |= dict.fromkeys(reader.specs, reader)
-        self.prefix = backbone_prefix(self.model_type, self._readers)
+        self.architecture = str((self.config.get("architectures") or [""])[0])
+        readers: dict[str, TensorReader] = {}
+        self._in_order = tuple(_open(self.path))
+        for reader in self._in_order:
+            readers |= dict.fromkeys(reader.specs, reader)
+        self._stored = unwrapped(readers, self.path)
+        self.wrappers = wrappers_of(self._stored)
+        self._name_output()
+        self._readers = {name: readers[key] for name, key in self._stored.items()}
+        self.prefix = backbone_prefix(self.model_type, self._readers, self.architecture)
+        check_plain(self.path, self.config, (self.spec(key) for key in self._readers if key not in self.ignored))
 
-    @property
+    @cached_property
     def keys(self) -> tuple[str, ...]:
         """Every tensor's name in the checkpoint, sorted."""
         return tuple(sorted(self._readers))
 
+    def _name_output(self) -> None:
+        """Call the output matrix what the model calls it where transformers stores it by another name."""
+        stored, loaded = map(class_facts(self.model_type, self.architecture).get, ("stored_output", "output"))
+        if stored in self._stored and loaded is not None and loaded not in self._stored:
+            self._stored[loaded] = self._stored.pop(stored)
+
+    @cached_property
+    def ignored(self) -> frozenset[str]:
+        """Names of what is no weight of the model: buffers, and what transformers drops while loading."""
+        dropped = dropped_while_loading(self.model_type, self.architecture, self.config)
+        return frozenset(key for key in self._readers if is_buffer(key, self.spec(key).shape) or dropped(key))
+
+    @cached_property
+    def tied(self) -> bool:
+        """Whether the config asks for ties, where tensors that are stored do not say otherwise."""
+        return asks_for_ties(self.model_type, self.config)
+
+    @cached_property
+    def _ties(self) -> Ties:
+        return find_ties(self) if self.tied else Ties({}, {})
+
+    @property
+    def copies(self) -> Mapping[str, str]:
+        """Tensor -> the one that it is tied to and a copy of, to the byte. Reads what is stored twice."""
+        return self._ties.copies
+
+    @cached_property
+    def names(self) -> Mapping[str, str]:
+        """Key -> canonical name, for everything that is backbone, whatever its dtype; copies and buffers left out.
+
+        Where of two tied tensors only the second is stored, it goes by the first one's name.
+        """
+        heads = heads_of(self.model_type)
+        pairs = ((key, canonical(self._ties.stands_for.get(key, key), self.prefix, heads)) for key in self.keys)
+        return {key: name for key, name in pairs if name and key not in self.ignored and key not in self.copies}
+
+    @cached_property
+    def heads(self) -> tuple[str, ...]:
+        """Keys of everything outside the backbone; copies and buffers left out."""
+        inside = {*self.names, *self.ignored, *self.copies}
+        return tuple(key for key in self.keys if key not in inside)
+
     @cached_property
     def backbone(self) -> Mapping[str, str]:
-        """Canonical name -> key, for every parameter of the backbone (buffers left out), sorted."""
-        pairs = ((canonical(key, self.prefix), key) for key in self.keys)
-        return {name: key for name, key in sorted((n, k) for n, k in pairs if n) if self.spec(key).code in FLOAT_CODES}
+        """Canonical name -> key, for every parameter of the backbone (buffers and copies left out), sorted."""
+        pairs = sorted((name, key) for key, name in self.names.items())
+        return {name: key for name, key in pairs if self.spec(key).code in FLOAT_CODES}
 
     @cached_property
     def parameters(self) -> Mapping[str, ParameterSpec]:
@@ -84,15 +143,21 @@ class Checkpoint:
 
     def spec(self, key: str) -> TensorSpec:
         """Shape and dtype of one tensor."""
-        return self._readers[key].specs[key]
+        return self._readers[key].specs[self._stored[key]]
+
+    @cached_property
+    def shards(self) -> Mapping[str, int]:
+        """Key -> the number of the file that it is in, from 0."""
+        numbers = {id(reader): number for number, reader in enumerate(self._in_order)}
+        return {key: numbers[id(reader)] for key, reader in self._readers.items()}
 
     def read(self, key: str) -> NDArray[Any]:
         """One tensor by its name in the checkpoint, in its own dtype; not to be written to."""
-        return self._readers[key].read(key)
+        return self._readers[key].read(self._stored[key])
 
     def read_into(self, key: str, offset: int, buffer: NDArray[np.uint8]) -> None:
         """Fill ``buffer`` (u8 ``[n]``) with a tensor's bytes from ``offset`` on."""
-        self._readers[key].read_into(key, offset, buffer)
+        self._readers[key].read_into(self._stored[key], offset, buffer)
 
     def blocks(
         self, key: str, most: int, begin: int = 0, end: int | None = None
@@ -121,6 +186,7 @@ class Checkpoint:
 def _config(path: Path) -> dict[str, Any]:
     if not path.is_dir():
         raise CheckpointError(f"{path}: no such model directory.")
+    check_no_adapter(path)
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -144,6 +210,7 @@ def _open(path: Path) -> Iterator[TensorReader]:
         for name in _shards(path / PYTORCH_INDEX):
             yield TorchReader(path / name)
     else:
+        check_no_gguf(path)
         raise CheckpointError(f"{path}: holds no weights (neither {SAFETENSORS} nor {PYTORCH}, whole or in shards).")
 
 

@@ -20,7 +20,7 @@ from sftkit.format.atomic import atomic_file
 from sftkit.format.dtypes import CODES, FLOATS, VALUE_DTYPES
 from sftkit.format.encoding import GAP_DTYPES, Positions, Values, decode, encode
 from sftkit.format.metadata import Metadata
-from sftkit.format.safefile import Planned, SafeReader, SafeWriter, canonical_order, planned
+from sftkit.format.safefile import Planned, SafeReader, SafeWriter, canonical_order, header_of, planned
 from sftkit.format.sft import SFT, Difference, to_csr
 
 _DIFF, _GAPS, _VALUES, _HEAD = "diff/", "/gaps", "/values", "head/"
@@ -179,10 +179,12 @@ def file_digest(path: Path) -> str:
 
 def digest_of(sft: Difference) -> str:
     """xxh3-128 of the f32 file that an SFT in memory would become."""
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        return file_digest(write(Path(folder) / "x.sft", sft))
+    tensors, metadata = _tensors(sft, "f32")
+    plans = canonical_order(planned(name, array) for name, array in tensors.items())
+    digest = xxhash.xxh3_128(header_of(plans, metadata.to_strings()))
+    for plan in plans:
+        digest.update(np.ascontiguousarray(tensors[plan.name]).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def _tensors(sft: Difference, stored: str) -> tuple[dict[str, NDArray[Any]], Metadata]:
@@ -190,10 +192,16 @@ def _tensors(sft: Difference, stored: str) -> tuple[dict[str, NDArray[Any]], Met
 
     from sftkit.format.sft import density
 
+    if stored not in VALUE_DTYPES:
+        raise FormatError(f"values of {stored}: known are {', '.join(VALUE_DTYPES)}.")
     tensors: dict[str, NDArray[Any]] = {}
     k = 0
+    for name, array in sft.head.items():
+        if array.dtype in FLOATS and not np.isfinite(array).all():
+            raise FormatError(f"{name}: a value of the head is not finite.")
     for name in sft.names:
         positions, values = sft.entries(name)
+        _check(name, positions, values, sft)
         rounded = _round(values, stored, name)
         real = rounded != 0
         if not real.all():
@@ -203,6 +211,17 @@ def _tensors(sft: Difference, stored: str) -> tuple[dict[str, NDArray[Any]], Met
             tensors[_gaps(name)], tensors[_values(name)] = encode(positions, rounded)
     tensors |= {_HEAD + name: array for name, array in sft.head.items()}
     return tensors, replace(sft.metadata, k=k, density=density(k, sft.metadata.parameters.values()))
+
+
+def _check(name: str, positions: Positions, values: Values, sft: Difference) -> None:
+    """Refuse what :func:`read` would refuse."""
+    spec = sft.metadata.parameters.get(name)
+    if spec is None:
+        raise FormatError(f"{name} has entries, but is not among the metadata's parameters.")
+    if len(positions) and int(positions[-1]) >= spec.size:
+        raise FormatError(f"{name}: an entry at {int(positions[-1]):,}, of {spec.size:,} elements.")
+    if not np.isfinite(values).all():
+        raise FormatError(f"{name}: a value is not finite.")
 
 
 def _round(values: Values, stored: str, name: str) -> NDArray[Any]:

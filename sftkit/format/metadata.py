@@ -73,11 +73,21 @@ class Metadata:
     objective: str = ""
     method: str = ""
     labels: tuple[str, ...] = ()
+    problem_type: str = ""
     head: str | None = None
     tied_embeddings: Untied | None = None
     trained_with: tuple[str, ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     parents: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def output(self) -> str:
+        """Name of the output matrix if φ moves it, as it may in the difference of two untied language models; else "".
+
+        It is a parameter like those of the backbone, by its full name in the model.
+        """
+        name = self.tied_embeddings.output if self.tied_embeddings is not None else ""
+        return name if name in self.parameters else ""
 
     @property
     def is_task(self) -> bool:
@@ -87,6 +97,8 @@ class Metadata:
     def document(self) -> dict[str, Any]:
         """The ``sft`` document, as plain dictionaries and lists."""
         document = asdict(self)
+        if not self.problem_type:  # files of before this key, and all heads but classifiers of texts, have none
+            del document["problem_type"]
         document["parameters"] = {
             name: {"shape": list(spec.shape), "dtype": spec.dtype} for name, spec in sorted(self.parameters.items())
         }
@@ -148,6 +160,7 @@ def _parse(document: Any) -> Metadata:
         objective=str(document.get("objective") or ""),
         method=str(document.get("method") or ""),
         labels=tuple(str(label) for label in document.get("labels") or ()),
+        problem_type=str(document.get("problem_type") or ""),
         head=document.get("head") and str(document["head"]),
         tied_embeddings=Untied(str(untied["input"]), str(untied["output"])) if isinstance(untied, dict) else None,
         trained_with=tuple(str(digest) for digest in document.get("trained_with") or ()),

@@ -7,32 +7,11 @@ covered here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
-# base_model_prefix of the model types whose prefix is neither "model" nor their own name (read off transformers 5).
-_PREFIXES = {
-    "big_bird": "bert",
-    "megatron-bert": "bert",
-    "bert-generation": "bert",
-    "camembert": "roberta",
-    "xlm-roberta": "roberta",
-    "xlm-roberta-xl": "roberta",
-    "xmod": "roberta",
-    "deberta-v2": "deberta",
-    **dict.fromkeys(
-        ("flaubert", "squeezebert", "xlm", "bloom", "codegen", "ctrl", "dbrx", "falcon", "gpt-sw3", "gpt2",
-         "gpt_bigcode", "gpt_neo", "gptj", "mpt", "openai-gpt", "xlnet"),
-        "transformer",
-    ),
-    **dict.fromkeys(("mamba", "mamba2", "falcon_mamba", "xlstm"), "backbone"),
-}  # fmt: skip
-
-# Decoders whose model for question answering alone keeps an older prefix (read off transformers 5).
-_OLD_PREFIX = frozenset(
-    ("arcee", "diffllama", "exaone4", "llama", "ministral", "nemotron", "qwen2", "qwen3", "qwen3_moe", "qwen3_next",
-     "seed_oss", "smollm3")
-)  # fmt: skip
-_QUESTIONS = "ForQuestionAnswering"
+from sftkit.errors import CheckpointError
+from sftkit.format.classes import class_facts, type_facts
 
 # Heads of checkpoints that have no prefix before the backbone's names (GPT-2 as published, some bare encoders).
 _HEADS = (
@@ -40,57 +19,78 @@ _HEADS = (
     "pre_classifier.", "score.", "generator_predictions.", "generator_lm_head.", "lm_predictions.", "mask_predictions.",
     "head.", "decoder.weight", "decoder.bias",
 )  # fmt: skip
+# Names of whole modules that are a head's in one class of a type and the backbone's in another.
+_BODIES = frozenset(("encoder", "decoder", "pooler", "model", "transformer", "embeddings", "language_model"))
 
-# Buffers that older transformers stored beside the parameters, under their canonical names.
-_BUFFERS = (".attn.bias", ".attn.masked_bias", "rotary_emb.inv_freq", "embeddings.position_ids")
+# Buffers that older transformers stored beside the parameters; a mask of attention is one by its shape as well.
+_BUFFER = re.compile(
+    r"(^|\.)(inv_freq|original_inv_freq|position_ids|token_type_ids|relative_position_index|num_batches_tracked)$"
+    r"|(attn|attention)\.masked_bias$"
+)
+_MASK = re.compile(r"(attn|attention)\.bias$")
 
 
-def backbone_prefix(model_type: str, keys: Iterable[str]) -> str:
+def backbone_prefix(model_type: str, keys: Iterable[str], architecture: str = "") -> str:
     """The prefix, dot included, that the backbone's parameters carry in a checkpoint with these keys; "" for none.
 
     Args:
         model_type: ``model_type`` of the checkpoint's ``config.json``.
         keys: every tensor name in the checkpoint.
+        architecture: the first of its ``architectures``, or "".
     """
-    keys = tuple(keys)
-    # A bare DistilBERT is "transformer.layer…", a GPT-2 with prefix "transformer.h…": only its own prefix counts.
-    own = (f"{model_prefix(model_type, architecture)}." for architecture in ("", _QUESTIONS))
-    return next((prefix for prefix in own if any(key.startswith(prefix) for key in keys)), "")
+    keys, known = tuple(keys), type_facts(model_type)
+    # A bare DistilBERT is "transformer.layer…", a GPT-2 with prefix "transformer.h…": only its own prefixes count.
+    own = [known["prefix"], *known.get("others", ())] if known else ["model"]
+    candidates = (dotted(each) for each in (class_facts(model_type, architecture).get("prefix", ""), *own))
+    return next((each for each in candidates if each and any(key.startswith(each) for key in keys)), "")
 
 
 def model_prefix(model_type: str, architecture: str = "") -> str:
-    """Transformers' ``base_model_prefix`` of a model type, from its name and, where that matters, its class's alone."""
-    if model_type in _OLD_PREFIX and architecture.endswith(_QUESTIONS):
-        return "transformer"
-    if model_type in _PREFIXES:
-        return _PREFIXES[model_type]
-    return model_type.replace("-", "_") if model_type in _NAMED_AFTER_THEMSELVES else "model"
+    """Transformers' prefix of the backbone in a class, or in most classes of a model type; without the dot.
+
+    Raises:
+        CheckpointError: if transformers has no such model type.
+    """
+    known = class_facts(model_type, architecture)
+    if "prefix" not in known:
+        raise CheckpointError(
+            f"{model_type or 'no model type'}: transformers has no such model, so what a {architecture or 'head'} "
+            "on it calls its weights is not known. Name a base that has this head already."
+        )
+    return str(known["prefix"])
 
 
-_NAMED_AFTER_THEMSELVES = frozenset(
-    ("albert", "bert", "biogpt", "canine", "convbert", "cpmant", "data2vec-text", "deberta", "distilbert", "electra",
-     "ernie", "esm", "fnet", "funnel", "gpt_neox", "gpt_neox_japanese", "gte", "ibert", "layoutlm", "longformer",
-     "luke", "mobilebert", "mpnet", "mra", "nezha", "nomic_bert", "nystromformer", "perceiver", "prophetnet",
-     "reformer", "rembert", "roberta", "roberta-prelayernorm", "roc_bert", "roformer", "rwkv", "tapas", "yoso")
-)  # fmt: skip
+def dotted(prefix: str) -> str:
+    """A prefix with its dot, "" for none."""
+    return f"{prefix}." if prefix else ""
 
 
-def canonical(key: str, prefix: str) -> str | None:
+def heads_of(model_type: str) -> tuple[str, ...]:
+    """How names of heads begin in a checkpoint without prefix."""
+    own = type_facts(model_type).get("heads")
+    usual = _HEADS if own is None or "head" in own else tuple(each for each in _HEADS if each != "head.")
+    return (*usual, *(f"{top}." for top in own or () if top not in _BODIES))
+
+
+def canonical(key: str, prefix: str, heads: tuple[str, ...] = ()) -> str | None:
     """A checkpoint key's canonical name, or None if it is not a parameter of the backbone.
 
     Args:
         key: the tensor's name in the checkpoint.
         prefix: what :func:`backbone_prefix` says.
+        heads: what :func:`heads_of` says.
     """
-    if not key.startswith(prefix) or (not prefix and key.startswith(_HEADS)):
+    if not key.startswith(prefix) or (not prefix and key.startswith(heads or _HEADS)):
         return None
     name = modern(key[len(prefix) :])
     return None if is_buffer(name) else name
 
 
-def is_buffer(key: str) -> bool:
+def is_buffer(key: str, shape: tuple[int, ...] | None = None) -> bool:
     """Whether a key is that of a buffer that older transformers stored, and not of a parameter."""
-    return key.endswith(_BUFFERS)
+    if shape is not None and len(shape) == 4 and shape[:2] == (1, 1) and _MASK.search(key):
+        return True
+    return bool(_BUFFER.search(key))
 
 
 def modern(name: str) -> str:

@@ -173,6 +173,19 @@ def canonical_order(plans: Iterable[Planned]) -> list[Planned]:
     return sorted(plans, key=lambda plan: (-plan.width, plan.name))
 
 
+def header_of(plans: Iterable[Planned], metadata: Mapping[str, str]) -> bytes:
+    """What a file with these tensors, in this order, begins with."""
+    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+    offset = 0
+    for plan in plans:
+        place = [offset, offset + plan.nbytes]
+        header[plan.name] = {"dtype": plan.code, "shape": list(plan.shape), "data_offsets": place}
+        offset += plan.nbytes
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
 class SafeWriter:
     """Writes a safetensors file whose tensors are announced first; then their bytes come in any order, from any thread.
 
@@ -180,25 +193,18 @@ class SafeWriter:
     """
 
     def __init__(self, path: Path, plans: Iterable[Planned], metadata: Mapping[str, str]) -> None:
-        header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+        plans = list(plans)
+        head, offset = header_of(plans, metadata), 0
         self._begins: dict[str, int] = {}
-        offset = 0
         for plan in plans:
             self._begins[plan.name] = offset
-            header[plan.name] = {
-                "dtype": plan.code,
-                "shape": list(plan.shape),
-                "data_offsets": [offset, offset + plan.nbytes],
-            }
             offset += plan.nbytes
-        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-        text += b" " * (-len(text) % 8)
         self._left, self._lock = offset, Lock()
         self._unflushed, self._flusher, self._flushing = 0, ThreadPoolExecutor(1), Future[None]()
         self._flushing.set_result(None)
-        self._data = 8 + len(text)
+        self._data = len(head)
         self._file: BinaryIO = path.open("wb", buffering=0)
-        self._write(memoryview(len(text).to_bytes(8, "little") + text), 0)
+        self._write(memoryview(head), 0)
 
     def put(self, name: str, start: int, data: NDArray[Any] | memoryview) -> None:
         """A piece of a tensor, from its byte ``start`` on; a contiguous array or bytes. Each byte is to come once."""

@@ -13,14 +13,41 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from sftkit.errors import MismatchError
 from sftkit.format.metadata import Untied
-from sftkit.format.names import is_pooler
+from sftkit.format.names import heads_of, is_buffer, is_pooler
+
+
+def unwrapped(model: nn.Module) -> PreTrainedModel:
+    """The model itself, without torch.compile's or a data-parallel wrapper.
+
+    Raises:
+        MismatchError: if it is sharded, carries PEFT adapters, or is no model of transformers.
+    """
+    while True:
+        if isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
+            model = inner
+        elif isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            model = model.module
+        else:
+            break
+    kind = type(model).__name__
+    if any(type(module).__name__ in ("FullyShardedDataParallel", "FSDPModule") for module in model.modules()):
+        raise MismatchError("The model is sharded (FSDP): put the SFT on before it is, or on a whole copy.")
+    if hasattr(model, "peft_config") or any(hasattr(module, "base_layer") for module in model.modules()):
+        raise MismatchError(f"{kind} carries a PEFT adapter. Merge it first: model = model.merge_and_unload()")
+    if getattr(model, "hf_quantizer", None) is not None or getattr(model, "is_quantized", False):
+        raise MismatchError(f"{kind} is quantised: differences cannot be added to its weights.")
+    if not isinstance(model, PreTrainedModel):
+        raise MismatchError(f"A {kind} is no model of transformers, whose names SFTs go by.")
+    return model
 
 
 def prefix_of(model: PreTrainedModel) -> str:
     """What precedes canonical names in the model's own, dot included; "" for a bare backbone."""
     prefix = model.base_model_prefix
-    return f"{prefix}." if prefix and hasattr(model, prefix) else ""
+    # a bare backbone may have a part of that name, which is no model of its own
+    return f"{prefix}." if prefix and isinstance(getattr(model, prefix, None), PreTrainedModel) else ""
 
 
 def backbone_parameters(model: PreTrainedModel, *, pooler: bool = False) -> dict[str, nn.Parameter]:
@@ -31,12 +58,24 @@ def backbone_parameters(model: PreTrainedModel, *, pooler: bool = False) -> dict
         pooler: with the pooler, if the model has one.
     """
     prefix = prefix_of(model)
+    heads = () if prefix else heads_of(str(model.config.model_type))  # a T5's parts lie beside its output matrix
     found: dict[int, tuple[str, nn.Parameter]] = {}
     # a tied output matrix may come first (RoBERTa's does): the duplicates are what tells its name in the backbone
     for name, parameter in model.named_parameters(remove_duplicate=False):
-        if name.startswith(prefix) and (pooler or not is_pooler(name[len(prefix) :])):
+        if name.startswith(prefix) and not name.startswith(heads) and (pooler or not is_pooler(name[len(prefix) :])):
             found.setdefault(id(parameter), (name[len(prefix) :], parameter))
     return dict(sorted(found.values(), key=lambda pair: pair[0]))
+
+
+def stored_buffers(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """Canonical name -> buffer of the backbone that a checkpoint holds, and that is a number to be learned."""
+    prefix, buffers = prefix_of(model), dict(model.named_buffers())
+    stored = [name for name in model.state_dict() if name in buffers and name.startswith(prefix)]
+    return {
+        name.removeprefix(prefix): buffers[name]
+        for name in stored
+        if buffers[name].is_floating_point() and not is_buffer(name, tuple(buffers[name].shape))
+    }
 
 
 def head_names(model: PreTrainedModel, untied: Untied | None = None) -> list[str]:

@@ -30,6 +30,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from sftkit.errors import CheckpointError, SettingsError
+from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.names import model_prefix
 from sftkit.modeling.prefix_space import put_space_before_words
 
@@ -239,10 +240,18 @@ def _check_backbone(model: PreTrainedModel, info: dict[str, Any], path: Path) ->
 
 
 def _renamed(path: Path, auto_class: Any) -> dict[str, str] | None:
-    """How keys begin in the checkpoint and in the model, where a head's model has another prefix than the others."""
-    model_type = AutoConfig.from_pretrained(path).model_type
-    stored, wanted = model_prefix(model_type), model_prefix(model_type, str(getattr(auto_class, "__name__", "")))
-    return None if stored == wanted else {rf"^{stored}\.": f"{wanted}."}
+    """How names begin in the checkpoint and in the model: without wrappers, and with the prefix of the head's class."""
+    config = AutoConfig.from_pretrained(path)
+    mapping: Any = getattr(auto_class, "_model_mapping", ())
+    if type(config) not in mapping:
+        return None  # told by transformers
+    names = dict(Checkpoint(path).wrappers)
+    found = mapping[type(config)]
+    name = str((found[0] if isinstance(found, tuple) else found).__name__)
+    stored, wanted = model_prefix(config.model_type), model_prefix(config.model_type, name)
+    if stored != wanted and stored and wanted:
+        names[rf"^{re.escape(stored)}\."] = f"{wanted}."
+    return names or None
 
 
 def _kind(auto_class: Any) -> str:

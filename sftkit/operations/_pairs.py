@@ -31,6 +31,8 @@ class PairSums:
         count: number of files, n below.
         size: how many positions there are, entries or not.
         k: each file's entries, int64 ``[n]``.
+        chance: common entries of positions drawn at random within each parameter, on average, float64 ``[n, n]``; see
+            :meth:`close`.
         shared: common entries, int64 ``[n, n]``; not for ``cosine``, which has no use for them.
         differing: common entries of opposite signs, int64 ``[n, n]``; only for the metric that asks.
         dot: sums of products, float64 ``[n, n]``; only for the metric that asks.
@@ -39,18 +41,25 @@ class PairSums:
     count: int
     size: int = 0
     k: NDArray[np.int64] = field(init=False)
+    chance: NDArray[np.float64] = field(init=False)
     shared: NDArray[np.int64] = field(init=False)
     differing: NDArray[np.int64] = field(init=False)
     dot: NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
         shape = (self.count, self.count)
-        self.k = np.zeros(self.count, np.int64)
+        self.k, self.chance = np.zeros(self.count, np.int64), np.zeros(shape)
         self.shared, self.differing, self.dot = np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.zeros(shape)
+
+    def close(self) -> None:
+        """A parameter is counted: each file has its own density in it, which is what chance has to go by."""
+        k = self.k.astype(np.float64)
+        self.chance = np.outer(k, k) / max(self.size, 1)
 
     def __iadd__(self, other: PairSums) -> PairSums:
         self.size += other.size
         self.k += other.k
+        self.chance += other.chance
         self.shared += other.shared
         self.differing += other.differing
         self.dot += other.dot

@@ -36,8 +36,23 @@ class Merged:
     stop: int
 
 
-#: Some of one SFT's entries on one parameter, and the factor that they get.
-Part = tuple[Positions, Values, float]
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some of one SFT's entries on one parameter.
+
+    Attributes:
+        positions: int64 ``[n]``, strictly increasing.
+        values: float32 ``[n]``.
+        weight: the factor that they get.
+        times: how often the SFT was given; the weight is the sum of all.
+        opposed: with weights of both signs.
+    """
+
+    positions: Positions
+    values: Values
+    weight: float
+    times: int = 1
+    opposed: bool = False
 
 
 #: Positions within a window and weighted values of one part.
@@ -57,16 +72,27 @@ class Scratch:
         if not parts:
             return Merged(np.zeros(0, np.int64), np.zeros(0), 0, 0, start, stop)
         if len(parts) == 1:
-            positions, single, weight = parts[0]
-            return _without_zeros(positions, single * np.float64(weight), 0, 0, start, stop)
-        added = [(positions - start, values * np.float64(weight)) for positions, values, weight in parts]
+            only = parts[0]
+            count = len(only.positions)
+            overlap, conflicts = count if only.times > 1 else 0, count if only.opposed else 0
+            factor = only.weight / only.times if self._elect else only.weight
+            return _without_zeros(only.positions, only.values * np.float64(factor), overlap, conflicts, start, stop)
+        added = [(part.positions - start, part.values * np.float64(part.weight)) for part in parts]
         union, sums, met = self._union(added)
         opposite = [place[(values < 0) != (sums[place] < 0)] for place, values in met]
         for place, values in met:
             sums[place] += values
-        overlap, conflicts = _distinct([place for place, _ in met]), _distinct(opposite)
+        places = [self._places[at].astype(np.int64) if part.times > 1 or self._elect else None
+                  for part, (at, _) in zip(parts, added, strict=True)]  # fmt: skip
+        again = [place for part, place in zip(parts, places, strict=True) if part.times > 1 and place is not None]
+        against = [place for part, place in zip(parts, places, strict=True) if part.opposed and place is not None]
+        overlap = _distinct([place for place, _ in met] + again)
+        conflicts = _distinct(opposite + against)
         if self._elect:
-            sums = _agreed(sums, [(self._places[at].astype(np.int64), values) for at, values in added])
+            sums = _agreed(sums, [
+                (place, values, part.times)
+                for part, place, (_, values) in zip(parts, places, added, strict=True) if place is not None
+            ])  # fmt: skip
         self._places[union] = -1
         return _without_zeros(union + start, sums, overlap, conflicts, start, stop)
 
@@ -88,14 +114,19 @@ def _distinct(places: Sequence[NDArray[Any]]) -> int:
     return len(np.unique(np.concatenate(places))) if len(places) > 1 else len(places[0])
 
 
-def _agreed(sums: NDArray[np.float64], added: Sequence[_Added]) -> NDArray[np.float64]:
-    """TIES: the mean, over the SFTs whose weighted entry has the sign of the sum, of their weighted entries."""
+def _agreed(
+    sums: NDArray[np.float64], added: Sequence[tuple[Positions, NDArray[np.float64], int]]
+) -> NDArray[np.float64]:
+    """TIES: the mean, over the SFTs whose weighted entry has the sign of the sum, of their weighted entries.
+
+    An SFT that was given several times counts as often.
+    """
     elected = np.sign(sums)
     totals, counts = np.zeros(len(sums)), np.zeros(len(sums))
-    for place, values in added:
+    for place, values, times in added:
         agrees = np.sign(values) == elected[place]
         totals[place[agrees]] += values[agrees]
-        counts[place[agrees]] += 1
+        counts[place[agrees]] += times
     means: NDArray[np.float64] = totals / np.maximum(counts, 1)
     return means
 

@@ -21,7 +21,7 @@ from sftkit.format.files import SftFile, digest_of, write
 from sftkit.format.metadata import Metadata, ParameterSpec
 from sftkit.format.names import is_pooler
 from sftkit.operations._window import Merged
-from sftkit.operations.arithmetic import SUM, Merger, Method, Weighted, paths
+from sftkit.operations.arithmetic import SUM, Merger, Method, Weighted, paths, repeats
 from sftkit.operations.belong import same_base
 from sftkit.operations.heads import HeadChoice, brings_task_head, choose_head, head_document, is_language
 from sftkit.operations.report import ArithmeticReport, uses
@@ -92,7 +92,7 @@ def add(
     check_output(output, overwrite=overwrite, inputs=paths(weighted), directory=False)
     total = Sum(weighted, method)
     write(output, total, values=values, overwrite=overwrite)
-    notes = list(total.choice.notes)
+    notes = [*repeats(weighted), *total.choice.notes]
     if total.skipped:
         notes.append(f"{total.skipped[0]} is left out: the head's architecture has no such parameter.")
     entries = SftFile(output).metadata.k
@@ -127,12 +127,18 @@ def _metadata(given: Sequence[Weighted], parents: Sequence[Weighted], method: Me
         objective=owner.objective if owner else objectives.pop() if len(objectives) == 1 else "",
         method=method.name,
         labels=owner.labels if owner else (),
+        problem_type=owner.problem_type if owner else "",
         head=owner.head if owner else classes.pop() if len(classes) == 1 else None,
         tied_embeddings=next((i.sft.metadata.tied_embeddings for i in parents if i.sft.metadata.tied_embeddings), None),
         trained_with=tuple(sorted({digest for item in parents for digest in item.sft.metadata.trained_with})),
         training={} if method.name == "sum" else {"compose": method.document()},
         parents=tuple(
-            {"name": Path(i.path).name, "digest": i.sft.digest, "weight": i.weight, "k": i.sft.metadata.k}
+            {
+                "name": Path(i.path).name,
+                "digest": getattr(i.sft, "recorded_digest", i.sft.digest),
+                "weight": i.weight,
+                "k": i.sft.metadata.k,
+            }
             for i in every
         ),
     )

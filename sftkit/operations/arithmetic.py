@@ -23,7 +23,7 @@ from sftkit.format.encoding import Positions, Values
 from sftkit.format.files import SftFile
 from sftkit.format.sft import SFT, Difference, RowStream
 from sftkit.format.stream import EntryStream
-from sftkit.operations._window import Merged, Scratch
+from sftkit.operations._window import Merged, Part, Scratch
 from sftkit.operations.thinning import Thinner, drop, trim
 
 #: Elements of a parameter that are summed at a time: the scratch arrays then stay in the processor's cache.
@@ -32,16 +32,24 @@ WINDOW = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Weighted:
-    """An SFT, what its entries are multiplied by, and what the user called it."""
+    """An SFT, what its entries are multiplied by, and what the user called it.
+
+    ``times`` is how often it was given and ``opposed`` whether with weights of both signs: see :func:`collapse`.
+    """
 
     sft: Difference
     weight: float = 1.0
     path: str = ""
+    times: int = 1
+    opposed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
     """How entries of several SFTs on one position become one.
+
+    TIES averages weighted entries and does not divide by the sum of the weights, as mergekit does by default: so a
+    weight means the same under every method, ``a:0.5`` alone being half of ``a``.
 
     Attributes:
         name: "sum", "ties" or "dare".
@@ -117,9 +125,12 @@ class Merger:
         given = [0] * len(chosen)
         for start in range(0, size, length):
             stop = min(start + length, size)
-            parts = [(*cursor.below(stop), weight) for cursor, weight in cursors]
-            given = [count + len(part[0]) for count, part in zip(given, parts, strict=True)]
-            yield scratch.merge([part for part in parts if len(part[0])], start, stop)
+            parts = [
+                Part(*cursor.below(stop), weight, self.weighted[at].times, self.weighted[at].opposed)
+                for at, (cursor, weight) in zip(chosen, cursors, strict=True)
+            ]
+            given = [count + len(part.positions) for count, part in zip(given, parts, strict=True)]
+            yield scratch.merge([part for part in parts if len(part.positions)], start, stop)
         for at, count in zip(chosen, given, strict=True):
             self._tally(at, name, count)
 
@@ -191,10 +202,22 @@ def collapse(weighted: Sequence[Weighted]) -> list[Weighted]:
     for item in weighted:
         by_digest.setdefault(item.sft.digest, []).append(item)
     totals = (
-        Weighted(items[0].sft, _total([item.weight for item in items]), min(item.path for item in items))
+        Weighted(
+            items[0].sft,
+            _total([item.weight for item in items]),
+            min(item.path for item in items),
+            sum(item.times for item in items),
+            any(item.opposed for item in items) or len({item.weight > 0 for item in items if item.weight}) > 1,
+        )
         for _, items in sorted(by_digest.items())
     )
     return [item for item in totals if item.weight]
+
+
+def repeats(weighted: Sequence[Weighted]) -> tuple[str, ...]:
+    """A note for each SFT that is given more than once."""
+    found = ((item, "twice" if item.times == 2 else f"{item.times} times") for item in collapse(weighted))
+    return tuple(f"{i.path} is given {often}: {i.weight:g} φ of it are added." for i, often in found if i.times > 1)
 
 
 def _total(weights: Sequence[float]) -> float:

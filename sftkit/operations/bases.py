@@ -10,6 +10,7 @@ from sftkit.format.fingerprint import fingerprint
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.belong import check_fingerprint, check_shapes
 from sftkit.operations.record import Record
+from sftkit.operations.renamed import parameters_as_learned
 
 
 def check_belongs(base: Path, weighted: Sequence[Weighted], *, force: bool = False) -> tuple[str, ...]:
@@ -26,7 +27,7 @@ def check_belongs(base: Path, weighted: Sequence[Weighted], *, force: bool = Fal
     if not weighted:
         return ()
     checkpoint = Checkpoint(base)
-    notes = check_shapes(checkpoint.parameters, weighted, str(base))
+    notes = check_shapes(parameters_as_learned(checkpoint, weighted), weighted, str(base))
     found = fingerprint(checkpoint)
     return (*notes, *check_origin(Record.read(base), found, checkpoint.dtype, weighted, str(base), force=force))
 

@@ -30,8 +30,8 @@ def check_shapes(parameters: Mapping[str, ParameterSpec], weighted: Sequence[Wei
     """
     notes = []
     for item in weighted:
-        for problem in problems(parameters, item.sft, item.path, base):
-            raise MismatchError(problem)
+        for problem in differing(parameters, item.sft, item.path, base):
+            raise problem
         skipped = [name for name in item.sft.names if name not in parameters]
         if skipped:
             notes.append(f"{item.path} changes {skipped[0]}, which {base} lacks: a pooler's entries are left out.")
@@ -40,13 +40,27 @@ def check_shapes(parameters: Mapping[str, ParameterSpec], weighted: Sequence[Wei
 
 def problems(parameters: Mapping[str, ParameterSpec], sft: Difference, path: str, base: str) -> Iterable[str]:
     """One line for each parameter of an SFT that the base lacks or has in another shape; a missing pooler is none."""
+    return (str(problem) for problem in differing(parameters, sft, path, base))
+
+
+def differing(
+    parameters: Mapping[str, ParameterSpec], sft: Difference, path: str, base: str
+) -> Iterable[MismatchError]:
+    """The same as errors."""
     for name, spec in sorted(sft.metadata.parameters.items()):
         own = parameters.get(name)
         if own is None:
-            if not is_pooler(name) and not _in_head(sft, name):
-                yield f"{path} was learned on a base with {name} {list(spec.shape)}; {base} has no such parameter."
+            if not is_pooler(name) and not _in_head(sft, name) and name != sft.metadata.output:
+                yield MismatchError(
+                    f"{path} was learned on a base with {name} {list(spec.shape)}; {base} has no such parameter.",
+                    path=path, tensor=name, expected=spec.shape,
+                )  # fmt: skip
         elif tuple(own.shape) != tuple(spec.shape):
-            yield f"{path} was learned on {name} of shape {list(spec.shape)}; in {base} it has shape {list(own.shape)}."
+            yield MismatchError(
+                f"{path} was learned on {name} of shape {list(spec.shape)}; "
+                f"in {base} it has shape {list(own.shape)}.",
+                path=path, tensor=name, expected=spec.shape, found=own.shape,
+            )  # fmt: skip
 
 
 def _in_head(sft: Difference, name: str) -> bool:
@@ -79,8 +93,9 @@ def check_fingerprint(
             name = item.sft.metadata.base.name if item.sft.metadata.base else ""
             raise MismatchError(
                 f"{item.path} was learned on another base{f' ({name})' if name else ''}: its fingerprint is {problem}, "
-                f"{base} has {origin or found}. Name the right base, or go on with --force."
-            )
+                f"{base} has {origin or found}. Name the right base, or go on with --force.",
+                path=item.path, expected=problem, found=origin or found,
+            )  # fmt: skip
         if problem:
             notes.append(f"{item.path}: {problem if not certain else 'learned on another base (' + problem + ')'}")
     return tuple(notes)

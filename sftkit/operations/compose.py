@@ -13,7 +13,7 @@ from typing import Any
 
 from sftkit.format.atomic import atomic_directory, check_output
 from sftkit.format.checkpoint import Checkpoint
-from sftkit.operations.arithmetic import SUM, Merger, Method, Weighted, collapse, paths
+from sftkit.operations.arithmetic import SUM, Merger, Method, Weighted, collapse, paths, repeats
 from sftkit.operations.bases import check_origin
 from sftkit.operations.belong import check_shapes
 from sftkit.operations.heads import HeadChoice, choose_head, head_document
@@ -21,7 +21,11 @@ from sftkit.operations.layout import BaseView, Layout, plan_layout
 from sftkit.operations.record import Record, copy_model, copy_small_files, describe, summed, write_config
 from sftkit.operations.renamed import Source, named_as_learned
 from sftkit.operations.report import ArithmeticReport, uses
-from sftkit.operations.stream import SHARD_SIZE, Streamed, Watch, unwatched, write_model
+from sftkit.operations.stream import Streamed, Watch, unwatched, write_model
+from sftkit.operations.tokens import name_padding
+
+#: The share of entries from which on it is said that rounding loses them.
+_MUCH = 0.01
 
 
 @dataclass(frozen=True)
@@ -36,13 +40,14 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def plan_composition(base: Path, weighted: Sequence[Weighted], source: Source | None = None) -> Plan:
+def plan_composition(base: Path, weighted: Sequence[Weighted], source: Source | None = None, head: str = "") -> Plan:
     """Check names and shapes, choose the head, lay out the result. Reads headers only.
 
     Args:
         base: the base's directory.
         weighted: the SFTs.
         source: where its tensors are read from, if not there.
+        head: digest of the SFT whose head it is to be, or ``heads.NO_HEAD``.
 
     Raises:
         MismatchError: if an SFT does not fit the base or another SFT.
@@ -51,17 +56,23 @@ def plan_composition(base: Path, weighted: Sequence[Weighted], source: Source | 
     checkpoint = Checkpoint(source.path if source is not None else base)
     collapsed = tuple(collapse(weighted))
     view = BaseView.of(checkpoint)
-    notes = check_shapes(checkpoint.parameters, collapsed, str(base))
-    head = choose_head(collapsed, view.architecture, view.known, base_has_lm_head=view.has_lm_head)
+    notes = check_shapes(view.parameters, collapsed, str(base))
+    choice = choose_head(collapsed, view.architecture, view.known, base_has_lm_head=view.has_lm_head, wanted=head)
+    if choice.kind in ("task", "none"):
+        notes = (*notes, *(_without_output(item) for item in collapsed if item.sft.metadata.output))
     record = Record.read(base)
     return Plan(
         checkpoint,
         collapsed,
         record,
-        head,
-        plan_layout(view, head),
-        (*(source.notes if source is not None else ()), *notes, *head.notes),
+        choice,
+        plan_layout(view, choice),
+        (*(source.notes if source is not None else ()), *notes, *choice.notes),
     )
+
+
+def _without_output(item: Weighted) -> str:
+    return f"{item.path} changes {item.sft.metadata.output}, for which the model has no place: that is left out."
 
 
 def compose(
@@ -71,7 +82,8 @@ def compose(
     *,
     name: str | None = None,
     method: Method = SUM,
-    shard_size: int = SHARD_SIZE,
+    head: str = "",
+    shard_size: int | None = None,
     force: bool = False,
     overwrite: bool = False,
     watch: Watch = unwatched,
@@ -84,7 +96,8 @@ def compose(
         output: the directory to make.
         name: what the user called the base, if not by its directory.
         method: how entries of several SFTs on one position become one.
-        shard_size: most bytes a file of weights.
+        head: digest of the SFT whose head it is to be, or ``heads.NO_HEAD``; "" leaves it to the rules.
+        shard_size: most bytes a file of weights; None to split as the base is split.
         force: go on where a fingerprint says that an SFT belongs to another base.
         overwrite: replace an existing output.
         watch: told how many bytes of how many are written.
@@ -96,19 +109,32 @@ def compose(
     """
     check_output(output, overwrite=overwrite, inputs=(base, *paths(weighted)), directory=True)
     with named_as_learned(base, weighted) as source, atomic_directory(output, overwrite=overwrite) as folder:
-        plan = plan_composition(base, weighted, source)
+        plan = plan_composition(base, weighted, source, head)
         if plan.weighted:
             merger = Merger(plan.weighted, method)
             streamed = write_model(folder, plan.base, plan.layout, merger, shard_size=shard_size, watch=watch)
             streamed = replace(streamed, base=source.fingerprint or streamed.base)
-            notes = check_base(plan, streamed.base, str(base), force=force)
+            notes = (*check_base(plan, streamed.base, str(base), force=force), *lost_notes(plan, streamed))
             write_config(folder, plan.base, plan.layout.config)
             copy_small_files(base, folder)
+            name_padding(folder)
             record_of(plan, streamed, method, name or str(base)).write(folder)
         else:  # everything cancels: what remains is the base itself
             streamed, notes = Streamed(0, 0, 0, "", ""), ("the weights cancel: the output is the base, to the byte.",)
             copy_model(base, folder)
-    return report(str(output), weighted, streamed, plan.head, (*plan.notes, *notes))
+    notes = (*repeats(weighted), *plan.notes, *notes)
+    return report(str(output), weighted, streamed, plan.head, notes, lost=streamed.lost)
+
+
+def lost_notes(plan: Plan, streamed: Streamed) -> tuple[str, ...]:
+    """A note where the base's dtype rounds away a hundredth of the entries or more."""
+    if not streamed.lost or streamed.lost < _MUCH * streamed.entries:
+        return ()
+    share = f"{100 * streamed.lost / streamed.entries:.3g} %"
+    return (
+        f"{share} of the entries ({streamed.lost:,}) are lost in rounding to {plan.base.dtype}: they are smaller than "
+        "half the last digit of their weights. On a float32 base they would not be.",
+    )
 
 
 def check_base(plan: Plan, found: str, base: str, *, force: bool) -> tuple[str, ...]:

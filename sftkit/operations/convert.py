@@ -23,7 +23,7 @@ from sftkit.format.encoding import Positions, Values
 from sftkit.format.files import SftFile, write
 from sftkit.format.fingerprint import identify
 from sftkit.format.metadata import Metadata, ParameterSpec
-from sftkit.format.names import is_pooler, model_prefix, modern
+from sftkit.format.names import dotted, is_pooler, model_prefix, modern
 from sftkit.format.pytorch_diff import FILE_NAME, Components, Entries, read_components, write_components
 from sftkit.format.sft import density
 
@@ -181,7 +181,8 @@ def to_directory(source: Path, output: Path, *, model_type: str = "", overwrite:
         raise SettingsError(f"{source} does not say what its base is; give it with --base DIR.")
     diffs = {}
     for name in file.names:
-        diffs[f"{model_prefix(kind)}.{name}"] = Entries(file.metadata.parameters[name].shape, *file.entries(name))
+        prefix = "" if name == file.metadata.output else dotted(model_prefix(kind))
+        diffs[prefix + name] = Entries(file.metadata.parameters[name].shape, *file.entries(name))
     k = sum(len(entries.positions) for entries in diffs.values())
     file.check_count(k)
     new = not output.exists()
@@ -230,7 +231,7 @@ def _prefix(names: Iterable[str], checkpoint: Checkpoint | None) -> str:
     names = list(names)
     known = [f"{prefix}." for prefix in _PREFIXES]
     if checkpoint is not None:
-        known = [f"{model_prefix(checkpoint.model_type)}."]
+        known = [checkpoint.prefix or dotted(model_prefix(checkpoint.model_type))]
     counts = {prefix: sum(name.startswith(prefix) for name in names) for prefix in known}
     best = max(counts, key=lambda prefix: counts[prefix])
     if best == "transformer." and any(name.startswith("transformer.layer.") for name in names):

@@ -27,9 +27,12 @@ from sftkit.format.names import is_pooler
 from sftkit.operations.arithmetic import WINDOW
 from sftkit.operations.largest import choose_largest
 from sftkit.operations.layout import BaseView
+from sftkit.operations.left_out import left_out
 from sftkit.operations.lm_heads import is_task_class
+from sftkit.operations.renamed import as_loaded
 from sftkit.operations.report import ArithmeticReport
-from sftkit.operations.tuned_head import TunedHead, tuned_head
+from sftkit.operations.selected import Chosen, choosing
+from sftkit.operations.tuned_head import TunedHead, moves_output, tuned_head
 
 #: How much of the differences is looked at to guess what the K largest are: so many elements out of so many.
 _SAMPLE_LENGTH, _SAMPLE_EVERY = 1 << 14, 1 << 19
@@ -42,28 +45,62 @@ _SIXTEEN_BITS = (np.dtype(np.float16), BFLOAT16)
 class ModelDifference:
     """tuned − base, parameter by parameter; satisfies ``Difference``. Keeps what was chosen, or nothing."""
 
-    def __init__(self, tuned: Path, base: Path, *, name: str = "") -> None:
+    def __init__(self, tuned: Path, base: Path, *, name: str = "", origin: Path | None = None) -> None:
         """Check that the two have the same parameters.
+
+        Args:
+            tuned: the model that was fine-tuned.
+            base: the model that it came from.
+            name: what the user called the base.
+            origin: the base as it is stored, if ``base`` is a copy under the names that it has when it is loaded.
 
         Raises:
             MismatchError: naming the tensor and the two shapes.
         """
         self._tuned, self._base = Checkpoint(tuned), Checkpoint(base)
-        self.shared = _shared(self._tuned, self._base, str(tuned), str(base))
-        whole: TunedHead = tuned_head(BaseView.of(self._tuned), BaseView.of(self._base))
+        self.shared = _shared(self._tuned, self._base, str(tuned), str(origin or base))
+        mine, theirs = BaseView.of(self._tuned), BaseView.of(self._base)
+        self._keys = {each: (self._tuned.backbone[each], self._base.backbone[each]) for each in self.shared}
+        if moves_output(mine, theirs) and mine.known is not None:
+            self.shared = (*self.shared, mine.known.output)
+            self._keys[mine.known.output] = (mine.known.output, theirs.output_key)
+        whole: TunedHead = tuned_head(mine, theirs)
         self.notes = whole.notes
         self.head: Mapping[str, NDArray[Any]] = whole.tensors
-        parameters = {name: self._base.parameters[name] for name in self.shared}
+        parameters = {each: self._spec(each) for each in self.shared}
         self._metadata = replace(whole.metadata, parameters=parameters, method="difference")
-        self._base_record = identify(self._base, name or str(base))
-        self.names = self.shared
+        stored = self._base if origin in (None, base) else Checkpoint(origin)
+        self._base_record = identify(stored, name or str(origin or base))
+        self.names = tuple(sorted(self.shared))
         self.moved = self.inexact = 0
+        self.across = self._tuned.dtype != self._base.dtype
+        inside = {self.key_of(each) for each in self.shared} | set(self.head)
+        self.left_out = tuple(left_out(mine, theirs, inside, self.head))
         self._chosen: dict[str, tuple[Positions, Values]] | None = None
+
+    def _spec(self, name: str) -> ParameterSpec:
+        stored = self._base.spec(self._keys[name][1])
+        return ParameterSpec(stored.shape, stored.dtype.name)
+
+    def key_of(self, name: str) -> str:
+        """A parameter's name in the tuned model's files."""
+        return self._keys[name][0]
 
     @cached_property
     def metadata(self) -> Metadata:
         """What the SFT says of itself; waits for the base's fingerprint."""
         return replace(self._metadata, base=self._base_record())
+
+    def keep(self, chosen: Chosen) -> None:
+        """Look at some parameters only.
+
+        Raises:
+            SettingsError: if there are none.
+        """
+        self.shared = tuple(name for name in self.shared if chosen(name))
+        if not self.shared:
+            raise SettingsError("No parameter is left: look at the patterns of --only and --exclude.")
+        self.names, self.left_out = tuple(sorted(self.shared)), (*self.left_out, "what --only and --exclude leave")
 
     @property
     def size(self) -> int:
@@ -89,13 +126,13 @@ class ModelDifference:
         """Flat positions and float32 values of one parameter: of the chosen entries, else of all that differ."""
         if self._chosen is not None:
             return self._chosen[name]
-        pieces = [self._exact(name, *block) for block in _pairs(self._tuned, self._base, name)]
+        pieces = [self._exact(name, *block) for block in _pairs(self._tuned, self._base, self._keys[name])]
         positions = np.concatenate([piece[0] for piece in pieces] or [np.zeros(0, np.int64)])
         return positions, np.concatenate([piece[1] for piece in pieces] or [np.zeros(0, np.float32)])
 
     def _all_blocks(self) -> Iterator[tuple[str, int, Values]]:
         for name in self.shared:
-            for start, tuned, base in _pairs(self._tuned, self._base, name):
+            for start, tuned, base in _pairs(self._tuned, self._base, self._keys[name]):
                 yield name, start, _difference(tuned, base, name)
 
     def _sample(self) -> Values:
@@ -105,7 +142,7 @@ class ModelDifference:
             size = self._metadata.parameters[name].size
             first = -begin % _SAMPLE_EVERY
             for start in range(first, size, _SAMPLE_EVERY):
-                pairs = _pairs(self._tuned, self._base, name, start, min(start + _SAMPLE_LENGTH, size))
+                pairs = _pairs(self._tuned, self._base, self._keys[name], start, min(start + _SAMPLE_LENGTH, size))
                 stretches += [_difference(tuned, base, name) for _, tuned, base in pairs]
             begin += size
         return np.concatenate(stretches)
@@ -115,6 +152,8 @@ class ModelDifference:
         values = _difference(tuned, base, name)
         if tuned.dtype != base.dtype:
             at = np.flatnonzero(values)
+            again = narrowed(base.astype(np.float64) + values, base.dtype).astype(np.float64)
+            self.inexact += int(np.count_nonzero(again != tuned.astype(np.float64)))
             return at + start, values[at]
         bits = np.dtype(f"u{tuned.dtype.itemsize}")
         at = np.flatnonzero(tuned.view(bits) != base.view(bits))
@@ -135,6 +174,8 @@ def difference(
     name: str = "",
     k: int | None = None,
     density: float | None = None,
+    only: str | None = None,
+    exclude: str | None = None,
     values: str = "f32",
     overwrite: bool = False,
 ) -> ArithmeticReport:
@@ -147,6 +188,8 @@ def difference(
         name: what the user called the base, if not by its directory.
         k: keep so many of the largest differences; all of them if neither this nor ``density`` is given.
         density: the same as a share of the backbone's parameters.
+        only: only parameters in whose names this regular expression is found.
+        exclude: and in whose names this one is not.
         values: "f32", "bf16" or "f16".
         overwrite: replace an existing output.
 
@@ -155,7 +198,16 @@ def difference(
         SettingsError: if K is not between 1 and the number of parameters.
     """
     check_output(output, overwrite=overwrite, directory=False)
-    delta = ModelDifference(tuned, base, name=name)
+    with as_loaded(tuned) as mine, as_loaded(base) as theirs:
+        delta = ModelDifference(mine, theirs, name=name, origin=base)
+        if only is not None or exclude is not None:
+            delta.keep(choosing(only, exclude))
+        return _written(delta, output, k, density, values, overwrite=overwrite)
+
+
+def _written(
+    delta: ModelDifference, output: Path, k: int | None, density: float | None, values: str, *, overwrite: bool
+) -> ArithmeticReport:
     wanted = k if k is not None else None if density is None else max(1, round(density * delta.size))
     notes = list(delta.notes)
     if wanted is not None:
@@ -166,12 +218,15 @@ def difference(
             notes.append(f"only {delta.moved:,} parameters differ: all of them are kept, not {wanted:,}.")
     write(output, delta, values=values, overwrite=overwrite)
     if delta.inexact and values == "f32":
-        notes.append(f"{delta.inexact:,} differences are no float32 numbers: base + SFT is there within rounding only.")
+        why = "cannot be had in the base's dtype" if delta.across else "are no float32 numbers"
+        notes.append(f"{delta.inexact:,} differences {why}: base + SFT is there within rounding only.")
+    if delta.left_out:
+        notes.append(f"base + SFT is not the whole tuned model: {delta.left_out[0]} is left out.")
     written = SftFile(output).metadata
     extra = {
         "k": written.k,
         "density": written.density,
-        "exact": wanted is None and values == "f32" and not delta.inexact,
+        "exact": wanted is None and values == "f32" and not delta.inexact and not delta.left_out,
     }
     return ArithmeticReport(str(output), (), written.k, 0, 0, None, tuple(notes), extra)
 
@@ -192,15 +247,18 @@ def _shared(tuned: Checkpoint, base: Checkpoint, tuned_name: str, base_name: str
 
 def _same_shape(name: str, mine: ParameterSpec, other: ParameterSpec, tuned: str, base: str) -> None:
     if mine.shape != other.shape:
-        raise MismatchError(f"{name} has shape {list(mine.shape)} in {tuned} and {list(other.shape)} in {base}.")
+        raise MismatchError(
+            f"{name} has shape {list(mine.shape)} in {tuned} and {list(other.shape)} in {base}.",
+            path=tuned, tensor=name, expected=other.shape, found=mine.shape,
+        )  # fmt: skip
 
 
 def _pairs(
-    tuned: Checkpoint, base: Checkpoint, name: str, begin: int = 0, end: int | None = None
+    tuned: Checkpoint, base: Checkpoint, keys: tuple[str, str], begin: int = 0, end: int | None = None
 ) -> Iterator[tuple[int, NDArray[Any], NDArray[Any]]]:
     """Start, tuned block, base block, between two positions; both blocks are overwritten by the next."""
-    size = base.parameters[name].size if end is None else end
-    sides = [(side, side.backbone[name], side.spec(side.backbone[name]).dtype) for side in (tuned, base)]
+    size = base.spec(keys[1]).size if end is None else end
+    sides = [(side, key, side.spec(key).dtype) for side, key in zip((tuned, base), keys, strict=True)]
     streams = [
         side.blocks(key, WINDOW * dtype.itemsize, begin * dtype.itemsize, size * dtype.itemsize)
         for side, key, dtype in sides

@@ -18,7 +18,10 @@ from sftkit.format.sft import Difference
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.lm_heads import LmHead, is_task_class
 
-Kind = Literal["task", "language", "base"]
+Kind = Literal["task", "language", "base", "none"]
+
+#: In place of an SFT's digest: no head at all.
+NO_HEAD = "none"
 
 _SUFFIXES = {
     "pos": "ForTokenClassification", "ner": "ForTokenClassification", "nli": "ForSequenceClassification",
@@ -47,6 +50,8 @@ class HeadChoice:
         """Whose head wins, in words."""
         if self.owner is not None:
             return self.owner.path
+        if self.kind == "none":
+            return "none"
         return "base"
 
 
@@ -62,7 +67,12 @@ def is_language(sft: Difference) -> bool:
 
 
 def choose_head(
-    weighted: Sequence[Weighted], architecture: str = "", known: LmHead | None = None, *, base_has_lm_head: bool = False
+    weighted: Sequence[Weighted],
+    architecture: str = "",
+    known: LmHead | None = None,
+    *,
+    base_has_lm_head: bool = False,
+    wanted: str = "",
 ) -> HeadChoice:
     """Apply the rules.
 
@@ -71,20 +81,31 @@ def choose_head(
         architecture: the first of the base's ``architectures``, or "".
         known: the names of the base's LM head, if its model type is known.
         base_has_lm_head: whether the base has one (all of it, tied output matrix apart).
+        wanted: digest of the SFT whose head it is to be, or :data:`NO_HEAD`.
 
     Raises:
-        MismatchError: if two SFTs bring a task head, or two bring LM heads and nothing says which is meant.
+        MismatchError: if the wanted SFT brings no head, two SFTs bring different task heads, or two bring LM heads and
+            nothing says which is meant.
     """
+    if wanted == NO_HEAD:
+        return HeadChoice("none")
     tasks = [item for item in weighted if brings_task_head(item.sft) and _stays(item, weighted)]
-    if len(tasks) > 1:
+    if wanted:
+        tasks = [item for item in tasks if item.sft.digest == wanted]
+        owners = [item for item in weighted if item.sft.digest == wanted and item.sft.head]
+        if not owners:
+            raise MismatchError("The SFT whose head is wanted brings none, or is not among those that are added.")
+    if len(tasks) > 1 and not all(same_head(tasks[0].sft, item.sft) for item in tasks[1:]):
         first, second = sorted(item.path for item in tasks)[:2]
-        raise MismatchError(f"{first} and {second} both bring a task head, and a model has one. Leave one of them out.")
+        raise MismatchError(
+            f"{first} and {second} both bring a task head, and a model has one. Name one: --head {first}"
+        )
     if tasks:
         return HeadChoice("task", tasks[0])
-    if is_task_class(architecture):
+    if is_task_class(architecture) and not wanted:
         return HeadChoice("base")
     languages = [item for item in weighted if is_language(item.sft)]
-    owner, notes = _lm_owner(languages, base_has_lm_head)
+    owner, notes = (owners[0], ()) if wanted else _lm_owner(languages, base_has_lm_head)
     untie = _untie(languages, known)
     possible = owner is not None or base_has_lm_head or (known is not None and known.bare and _speaks(languages))
     if languages and possible and (owner is not None or untie is not None):
@@ -140,14 +161,53 @@ def architecture_of(metadata: Metadata, family: str) -> str | None:
     return f"{family}{suffix}" if family and suffix else None
 
 
-def label_config(metadata: Metadata, architecture: str) -> dict[str, Any]:
-    """What a task's head changes in ``config.json``."""
+#: What the last layers of classifiers are called.
+_LAST = ("classifier", "score", "out_proj")
+_LAST_WEIGHTS = tuple(f"{name}.weight" for name in _LAST)
+_LABELLED = ("ForSequenceClassification", "ForTokenClassification", "ForImageClassification", "ForAudioClassification")
+_SEQUENCE = "SequenceClassification"
+
+
+def rows_of(head: Mapping[str, Any], architecture: str) -> int:
+    """How many labels a classifier's tensors are for; 0 where that is not known."""
+    if not architecture.endswith(_LABELLED):
+        return 0
+    sizes = {len(array) for key, array in head.items() if key.endswith(_LAST_WEIGHTS)}
+    return sizes.pop() if len(sizes) == 1 else 0
+
+
+def numbered(count: int) -> tuple[str, ...]:
+    """Labels without names, as transformers calls them."""
+    return tuple(f"LABEL_{number}" for number in range(count))
+
+
+def classifies_texts(architecture: str) -> bool:
+    """Whether a class is one of classifiers of whole texts."""
+    return _SEQUENCE in architecture
+
+
+def problem_type(architecture: str, config: Mapping[str, Any], labels: int) -> str:
+    """What kind of problem a classifier of texts solves: its config's word, "regression" for one output, else ""."""
+    if not classifies_texts(architecture):
+        return ""
+    return str(config.get("problem_type") or ("regression" if labels == 1 else ""))
+
+
+def label_config(metadata: Metadata, architecture: str, head: Mapping[str, Any]) -> dict[str, Any]:
+    """What a task's head changes in ``config.json``; None for what is to be no part of it.
+
+    The base's own labels and kind of problem are another head's.
+    """
     changes: dict[str, Any] = {"architectures": [architecture]}
-    if metadata.labels:
-        changes["id2label"] = {str(i): label for i, label in enumerate(metadata.labels)}
-        changes["label2id"] = {label: i for i, label in enumerate(metadata.labels)}
-    if "SequenceClassification" in architecture:
-        changes["problem_type"] = "single_label_classification"
+    labels = metadata.labels or numbered(rows_of(head, architecture))
+    if labels or architecture.endswith(_LABELLED):
+        changes |= dict.fromkeys(("id2label", "label2id", "num_labels", "problem_type"))
+    if labels:
+        changes["id2label"] = {str(i): label for i, label in enumerate(labels)}
+        changes["label2id"] = {label: i for i, label in enumerate(labels)}
+    if classifies_texts(architecture):
+        learned = None if metadata.method == "difference" else "single_label_classification"  # what training here makes
+        changes["problem_type"] = metadata.problem_type or ("regression" if len(labels) == 1 else learned)
         padding = metadata.training.get("pad_token_id")
         if isinstance(padding, int):  # causal models' own configs often have none, and then take no batches
             changes["pad_token_id"] = padding

@@ -1,7 +1,7 @@
 """What language-model heads are called in each architecture: needed where an SFT's metadata does not say.
 
-Read off transformers 5. Covers the model types of :data:`LM_HEADS` and, by one common rule, causal models of the Llama
-kind; does not cover encoder-decoder models.
+Covers the model types of :data:`LM_HEADS`, every class of transformers that says which its output matrix is, and, by
+one common rule, other causal models of the Llama kind.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from sftkit.format.classes import class_facts, language_class, type_facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,14 @@ LM_HEADS: dict[str, LmHead] = {
 }  # fmt: skip
 
 _LLAMA_INPUT = "embed_tokens.weight"
-_LM_CLASSES = ("ForMaskedLM", "ForCausalLM", "LMHeadModel", "ForPreTraining", "ForConditionalGeneration")
+_LM_CLASSES = (
+    "ForMaskedLM",
+    "ForCausalLM",
+    "LMHeadModel",
+    "ForPreTraining",
+    "ForConditionalGeneration",
+    "GenerationDecoder",
+)
 
 
 def lm_head(model_type: str, architecture: str, backbone: Iterable[str]) -> LmHead | None:
@@ -84,11 +93,26 @@ def lm_head(model_type: str, architecture: str, backbone: Iterable[str]) -> LmHe
     """
     if model_type in LM_HEADS:
         return LM_HEADS[model_type]
-    if _LLAMA_INPUT in backbone:
+    known = _of_class(model_type, architecture)
+    if known is None and not type_facts(model_type) and _LLAMA_INPUT in backbone:
         family = re.sub(r"(Model|For[A-Z].*)$", "", architecture)
         return LmHead(
             f"{family}ForCausalLM" if family else "", _LLAMA_INPUT, "lm_head.weight", ("lm_head.",), bare=True
         )
+    return known
+
+
+def _of_class(model_type: str, architecture: str) -> LmHead | None:
+    """The head of the class itself if it is a language model's, else of the one that its model type has."""
+    for name in (architecture, language_class(model_type)):
+        facts = class_facts(model_type, name)
+        if name and is_lm_class(name) and "output" in facts:
+            prefix, output = f"{facts['prefix']}.", str(facts["output"])
+            twins = [pair for pair in facts.get("ties", {}).items() if all(each.endswith(".bias") for each in pair)]
+            return LmHead(
+                name, str(facts["input"]).removeprefix(prefix), output, (output.split(".")[0] + ".",),
+                (twins[0][1], twins[0][0]) if len(twins) == 1 else None, bool(facts.get("bare")),
+            )  # fmt: skip
     return None
 
 

@@ -32,7 +32,7 @@ Matrix = NDArray[np.float64]
 METRICS: dict[str, str] = {
     "share": "common entries as a share of the smaller SFT, |A∩B| / min(|A|, |B|)",
     "jaccard": "common entries as a share of all entries, |A∩B| / |A∪B|",
-    "lift": "common entries over what random positions would give, |A∩B| · N / (|A| · |B|)",
+    "lift": "common entries over what random positions within each parameter would give, |A∩B| / Σ(|A| · |B| / N)",
     "sign": "share of the common entries in which both SFTs have the same sign",
     "cosine": "cosine of the two difference vectors",
 }
@@ -40,17 +40,26 @@ METRICS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Pairwise:
-    """A metric for every pair of files, and its value had positions been drawn at random; float64 ``[n, n]``.
+    """A metric for every pair of files, and what it would be by chance; float64 ``[n, n]``.
 
     NaN where the metric is undefined: no entries, or for ``sign`` no common ones.
+
+    Attributes:
+        matrix: what was found.
+        expected: had each file's positions been drawn at random within each parameter, as many as it has there:
+            densities differ by module, and files that change the same modules meet more often for that alone.
+        uniform: had they been drawn at random over all parameters together.
     """
 
     matrix: Matrix
     expected: Matrix
+    uniform: Matrix
 
     def document(self) -> dict[str, Any]:
         """For ``--json``: NaN becomes null."""
-        return {"matrix": _rows(self.matrix), "expected": _rows(self.expected)}
+        return {
+            "matrix": _rows(self.matrix), "expected": _rows(self.expected), "expected_uniform": _rows(self.uniform),
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -145,6 +154,7 @@ def _count(files: Sequence[SftFile], name: str, size: int, counter: Counter) -> 
             positions, values = stream.below(stop)
             counter.add(at, positions - begin, values)
         counter.finish(sums)
+    sums.close()
     return sums
 
 
@@ -185,19 +195,19 @@ def _pairwise(sums: PairSums, metric: str) -> Pairwise:
     smaller, product = np.minimum.outer(k, k), np.outer(k, k)
     undefined = np.where(product > 0, 1.0, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
-        chance = product / sums.size  # common entries of random positions, on average
+        chance, uniform = sums.chance, product / sums.size  # common entries of random positions, on average
         if metric == "share":
-            return Pairwise(shared / smaller, chance / smaller)
+            return Pairwise(shared / smaller, chance / smaller, uniform / smaller)
         if metric == "jaccard":
             either = np.add.outer(k, k)
-            return Pairwise(shared / (either - shared), chance / (either - chance))
+            return Pairwise(*(common / (either - common) for common in (shared, chance, uniform)))
         if metric == "lift":
-            return Pairwise(shared / chance, undefined)
+            return Pairwise(shared / chance, undefined, uniform / chance)
         if metric == "sign":
-            return Pairwise((shared - sums.differing) / shared, undefined / 2)
+            return Pairwise((shared - sums.differing) / shared, undefined / 2, undefined / 2)
         norms = np.sqrt(np.diagonal(sums.dot))
         cosine = np.clip(sums.dot / np.outer(norms, norms), -1, 1)
-        return Pairwise(cosine, undefined * 0)
+        return Pairwise(cosine, undefined * 0, undefined * 0)
 
 
 def write_csv(report: OverlapReport, path: Path, *, overwrite: bool = False) -> None:

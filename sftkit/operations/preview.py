@@ -10,10 +10,11 @@ from typing import Any
 from sftkit.errors import MismatchError
 from sftkit.format.checkpoint import Checkpoint
 from sftkit.operations.add import Sum
-from sftkit.operations.arithmetic import SUM, Merger, Method, Weighted, collapse
+from sftkit.operations.arithmetic import SUM, Merger, Method, Weighted, collapse, repeats
 from sftkit.operations.belong import problems
 from sftkit.operations.compose import Plan, check_base, plan_composition
 from sftkit.operations.heads import head_document
+from sftkit.operations.layout import BaseView
 from sftkit.operations.renamed import named_as_learned
 from sftkit.operations.report import ArithmeticReport, uses
 from sftkit.operations.stream import Streamed, measure
@@ -44,7 +45,9 @@ class Preview:
         }  # fmt: skip
 
 
-def preview_model(base: Path, weighted: Sequence[Weighted], *, method: Method = SUM, force: bool = False) -> Preview:
+def preview_model(
+    base: Path, weighted: Sequence[Weighted], *, method: Method = SUM, head: str = "", force: bool = False
+) -> Preview:
     """Look at base + SFTs. Reads everything, writes nothing.
 
     Raises:
@@ -52,11 +55,11 @@ def preview_model(base: Path, weighted: Sequence[Weighted], *, method: Method = 
         FormatError: if an SFT is damaged.
     """
     checkpoint = Checkpoint(base)
-    collapsed = collapse(weighted)
-    wrong = [line for item in collapsed for line in problems(checkpoint.parameters, item.sft, item.path, str(base))]
+    collapsed, parameters = collapse(weighted), BaseView.of(checkpoint).parameters
+    wrong = [line for item in collapsed for line in problems(parameters, item.sft, item.path, str(base))]
     with named_as_learned(base, collapsed) as source:
         try:
-            plan = plan_composition(base, weighted, source)
+            plan = plan_composition(base, weighted, source, head)
             streamed = measure(plan.base, plan.layout, Merger(plan.weighted, method))
             notes = check_base(plan, source.fingerprint or streamed.base, str(base), force=force)
         except MismatchError as error:
@@ -77,7 +80,7 @@ def preview_sum(weighted: Sequence[Weighted], *, method: Method = SUM) -> Previe
         return _failed(weighted, [str(error)], "float32")
     made = ArithmeticReport(
         None, uses(weighted), entries, total.overlap, total.sign_conflicts,
-        dict(head_document(total.choice)), total.choice.notes,
+        dict(head_document(total.choice)), (*repeats(weighted), *total.choice.notes),
     )  # fmt: skip
     return Preview(made, (), "float32", 0, 0.0)
 
@@ -85,7 +88,7 @@ def preview_sum(weighted: Sequence[Weighted], *, method: Method = SUM) -> Previe
 def _done(weighted: Sequence[Weighted], plan: Plan, streamed: Streamed, notes: Sequence[str]) -> Preview:
     made = ArithmeticReport(
         None, uses(weighted), streamed.entries, streamed.overlap, streamed.sign_conflicts,
-        dict(head_document(plan.head)), (*plan.notes, *notes),
+        dict(head_document(plan.head)), (*repeats(weighted), *plan.notes, *notes),
     )  # fmt: skip
     return Preview(made, (), plan.base.dtype, streamed.lost, streamed.rounding)
 

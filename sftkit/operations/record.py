@@ -19,11 +19,15 @@ from sftkit.format.checkpoint import Checkpoint
 from sftkit.operations.arithmetic import Weighted
 
 RECORD = "sftkit.json"
-#: Small files that go with a model: tokenizer, vocabulary, chat template, generation settings.
-_COPIED = (
-    "tokenizer*", "vocab*", "merges*", "*.model", "special_tokens_map.json", "generation_config.json",
-    "added_tokens.json", "chat_template*", "*.tiktoken", "spm.*", "sentencepiece.*", "dict.txt", "bpe.codes",
+#: Files that are weights, or written anew, or of the training that made the base, or the base's own description.
+_NOT_COPIED = (
+    "*.safetensors", "*.safetensors.index.json", "*.bin", "*.bin.index.json", "*.h5", "*.msgpack", "*.gguf", "*.onnx",
+    "*.onnx_data", "*.ot", "*.pt", "*.pth", "*.ckpt", "*.npz", "*.tflite", "config.json", RECORD, "README.md",
+    "adapter_*", "trainer_state.json", "all_results.json", "train_results.json", "eval_results.json", "events.out.*",
+    ".*",
 )  # fmt: skip
+#: Folders of the same model in other formats, and of its training.
+_NOT_ENTERED = (".*", "onnx", "openvino", "coreml", "original", "runs", "logs", "checkpoint-*", "__pycache__")
 
 
 @dataclass(frozen=True)
@@ -116,17 +120,51 @@ def write_config(folder: Path, base: Checkpoint, changes: Mapping[str, Any]) -> 
     config = dict(base.config)
     if "dtype" not in config and "torch_dtype" not in config and base.dtype:
         config["dtype"] = base.dtype
-    if "architectures" in changes and changes["architectures"] != config.get("architectures"):
+    if changes.get("architectures") and changes["architectures"] != config.get("architectures"):
         for key in ("id2label", "label2id", "problem_type"):  # another head's
             config.pop(key, None)
-    _write_json(folder / "config.json", config | dict(changes))
+    merged = config | dict(changes)
+    _write_json(
+        folder / "config.json", {key: value for key, value in merged.items() if key not in changes or value is not None}
+    )
 
 
 def copy_small_files(source: Path, folder: Path) -> None:
-    """The tokenizer and its like."""
+    """What lies beside the weights: tokenizer, templates, processors, Python files (which are never run), modules.
+
+    Folders that ``modules.json`` of sentence-transformers names are copied whole: a dense layer's weights are in one.
+    """
+    modules = _module_folders(source)
     for path in sorted(source.iterdir()):
-        if path.is_file() and any(fnmatch.fnmatchcase(path.name, pattern) for pattern in _COPIED):
+        if path.is_dir():
+            if path.name in modules:
+                shutil.copytree(path, folder / path.name, dirs_exist_ok=True)
+            elif not _matches(path.name, _NOT_ENTERED):
+                _copy_folder(path, folder / path.name)
+        elif path.is_file() and not _matches(path.name, _NOT_COPIED):
             shutil.copyfile(path, folder / path.name)
+
+
+def _copy_folder(source: Path, folder: Path) -> None:
+    """A folder's small files, if it has any."""
+    for path in sorted(source.iterdir()):
+        if path.is_dir() and not _matches(path.name, _NOT_ENTERED):
+            _copy_folder(path, folder / path.name)
+        elif path.is_file() and (path.name == "config.json" or not _matches(path.name, _NOT_COPIED)):
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / path.name)
+
+
+def _module_folders(source: Path) -> frozenset[str]:
+    try:
+        named = json.loads((source / "modules.json").read_text(encoding="utf-8"))
+        return frozenset(str(module["path"]) for module in named if module.get("path"))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return frozenset()
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def copy_model(source: Path, folder: Path) -> None:
@@ -140,7 +178,7 @@ def copy_model(source: Path, folder: Path) -> None:
         "pytorch_model.bin.index.json",
     )
     for path in sorted(source.iterdir()):
-        if any(fnmatch.fnmatchcase(path.name, pattern) for pattern in weights):
+        if _matches(path.name, weights):
             shutil.copyfile(path, folder / path.name)
 
 

@@ -1,15 +1,16 @@
-"""Bases whose weights transformers fuses or renames while loading, such as a mixture's experts, stored one by one.
+"""Models whose weights transformers fuses or renames while loading, such as a mixture's experts, stored one by one.
 
-An SFT learned on such a model names what transformers made of the checkpoint. The base is then loaded with transformers
-and written to a temporary folder under those names, so that the result is what loading it and adding φ gives. This
-needs the whole model in memory; it is only done where the SFT's fingerprint says that the base is the right one.
+An SFT names what transformers makes of a checkpoint. Such a model is therefore loaded with transformers and written to
+a temporary folder under those names, so that the result is what loading it and adding φ gives. This needs the whole
+model in memory; where names and shapes are enough, the model is made without its numbers. Every command that asks what
+a base is called when it is loaded asks here.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,12 @@ from typing import Any
 
 from sftkit.errors import CheckpointError
 from sftkit.format.checkpoint import SAFETENSORS, Checkpoint
+from sftkit.format.classes import type_facts
 from sftkit.format.fingerprint import fingerprint
-from sftkit.format.names import is_pooler
+from sftkit.format.metadata import ParameterSpec
+from sftkit.format.names import dotted, is_pooler, model_prefix
 from sftkit.operations.arithmetic import Weighted
+from sftkit.operations.layout import BaseView
 
 
 @dataclass(frozen=True)
@@ -63,24 +67,76 @@ def named_as_learned(base: Path, weighted: Sequence[Weighted]) -> Iterator[Sourc
         yield Source(Path(folder), found)
 
 
+@contextmanager
+def as_loaded(model: Path) -> Iterator[Path]:
+    """A model's folder, or a temporary one with the same model under the names that it has when it is loaded.
+
+    Raises:
+        CheckpointError: if transformers cannot load it.
+    """
+    checkpoint = Checkpoint(model)
+    if not type_facts(checkpoint.model_type).get("converted") or not _renames(checkpoint):
+        yield model
+        return
+    with tempfile.TemporaryDirectory(prefix="sftkit-") as folder:
+        _save_as_loaded(checkpoint, Path(folder))
+        yield Path(folder)
+
+
+def parameters_as_learned(checkpoint: Checkpoint, weighted: Sequence[Weighted]) -> Mapping[str, ParameterSpec]:
+    """The base's parameters under the names that the SFTs know; made from its config where loading changes them."""
+    strangers = [item for item in weighted if _lacks_names(checkpoint, item)]
+    recorded = {item.sft.metadata.base.fingerprint for item in strangers if item.sft.metadata.base}
+    if not recorded - {None} or fingerprint(checkpoint) not in recorded:
+        return BaseView.of(checkpoint).parameters
+    loaded = {name: ParameterSpec(shape, checkpoint.dtype) for name, shape in _loaded_shapes(checkpoint).items()}
+    return {**BaseView.of(checkpoint).parameters, **loaded}
+
+
 def _lacks_names(checkpoint: Checkpoint, item: Weighted) -> bool:
-    return any(name not in checkpoint.parameters and not is_pooler(name) for name in item.sft.metadata.parameters)
+    metadata = item.sft.metadata
+    own = {*checkpoint.parameters, metadata.output}
+    return any(name not in own and not is_pooler(name) for name in metadata.parameters)
+
+
+def _renames(checkpoint: Checkpoint) -> bool:
+    """Whether the backbone has other names, or other shapes, when it is loaded."""
+    loaded = _loaded_shapes(checkpoint)
+    return any(loaded.get(name) != spec.shape for name, spec in checkpoint.parameters.items() if not is_pooler(name))
+
+
+def _loaded_shapes(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
+    """Canonical name -> shape of every parameter of the backbone when transformers loads it; no weight is read."""
+    import torch
+    from transformers import AutoConfig
+
+    with torch.device("meta"):
+        model = _class(checkpoint)._from_config(AutoConfig.from_pretrained(checkpoint.path))
+    prefix = dotted(model_prefix(checkpoint.model_type, type(model).__name__))
+    named = ((name, tuple(parameter.shape)) for name, parameter in model.named_parameters())
+    return {name.removeprefix(prefix): shape for name, shape in named if name.startswith(prefix)}
+
+
+def _class(checkpoint: Checkpoint) -> Any:
+    import transformers
+
+    architecture = checkpoint.architecture or str(type_facts(checkpoint.model_type).get("base", ""))
+    found: Any = getattr(transformers, architecture or "-", None)
+    if found is None:
+        raise CheckpointError(f"{checkpoint.path}: transformers has no {architecture or 'model'} to load it with.")
+    return found
 
 
 def _save_as_loaded(checkpoint: Checkpoint, folder: Path) -> None:
-    import transformers
     from safetensors.torch import save_file
 
-    architecture = str((checkpoint.config.get("architectures") or ["AutoModel"])[0])
-    model_class: Any = getattr(transformers, architecture, None)
-    if model_class is None:
-        raise CheckpointError(f"{checkpoint.path}: transformers has no {architecture} to load it with.")
     try:
-        model = model_class.from_pretrained(checkpoint.path, dtype="auto")
+        model, info = _class(checkpoint).from_pretrained(checkpoint.path, dtype="auto", output_loading_info=True)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         line = " ".join(str(error).split())[:200]
         raise CheckpointError(f"{checkpoint.path}: transformers cannot load it ({line}).") from error
     tied = set(model.all_tied_weights_keys or ()) if getattr(model.config, "tie_word_embeddings", False) else set()
-    state = {name: tensor.contiguous() for name, tensor in model.state_dict().items() if name not in tied}
+    left_out = tied | set(info["missing_keys"])  # what the checkpoint lacks would be random
+    state = {name: tensor.contiguous() for name, tensor in model.state_dict().items() if name not in left_out}
     save_file(state, folder / SAFETENSORS, {"format": "pt"})
     shutil.copyfile(checkpoint.path / "config.json", folder / "config.json")

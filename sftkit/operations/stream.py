@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from sftkit.format.checkpoint import SAFETENSORS, SAFETENSORS_INDEX, Checkpoint
 from sftkit.format.fingerprint import Fingerprint, digest
+from sftkit.format.metadata import ParameterSpec
 from sftkit.format.safefile import SafeWriter, canonical_order
 from sftkit.operations._window import Merged
 from sftkit.operations.arithmetic import WINDOW, Merger, added
@@ -35,6 +36,8 @@ THREADS = min(4, os.cpu_count() or 1)
 Put = Callable[[str, int, NDArray[np.uint8]], None]
 #: Told how many bytes of how many are done, from any thread, one call at a time.
 Watch = Callable[[int, int], None]
+#: The smallest normal float32: what is added to weights of normal size is larger.
+_LEAST = 2.0**-126
 #: Bytes of an unchanged tensor that are copied at a time.
 _COPY = 1 << 20
 
@@ -49,7 +52,7 @@ class Streamed:
         sign_conflicts: those of them where the signs differ.
         base: fingerprint of the base that was read.
         result: fingerprint of what was written.
-        lost: positions whose sum was rounded away entirely; only measured, 0 where it was not.
+        lost: positions whose sum was rounded away entirely.
         rounding: Σ|what rounding took or added| / Σ|φ|; only measured.
     """
 
@@ -129,8 +132,8 @@ class _Run:
 
     def _parameter(self, tensor: OutputTensor, name: str, put: Put, totals: _Totals) -> None:
         assert tensor.source is not None
-        spec = self.base.parameters[name]
-        dtype = self.base.spec(tensor.source).dtype
+        stored = self.base.spec(tensor.source)
+        dtype, spec = stored.dtype, ParameterSpec(stored.shape, stored.dtype.name)
         before, after = xxhash.xxh3_128(), xxhash.xxh3_128()
         blocks = self.base.blocks(tensor.source, WINDOW * dtype.itemsize)
         for window, (at, data) in zip(self._windows(name, spec.size), blocks, strict=True):
@@ -138,8 +141,9 @@ class _Run:
             self._add(data.view(dtype), window, name, totals)
             after.update(data.data)
             put(tensor.plan.name, at, data)
-        self.before.add(name, spec, before.hexdigest())
-        self.after.add(name, spec, after.hexdigest())
+        if name in self.base.parameters:  # an output matrix is no part of what tells bases apart
+            self.before.add(name, spec, before.hexdigest())
+            self.after.add(name, spec, after.hexdigest())
 
     def _windows(self, name: str, size: int) -> Iterator[Merged]:
         if name in self._changing:
@@ -158,9 +162,10 @@ class _Run:
         at = window.positions - window.start
         before = block[at]
         block[at] = moved = added(before, window.values, name)
+        same = np.flatnonzero(moved == before)  # what never was more than a mark (see UNMOVED) is no loss
+        totals.lost += int(np.count_nonzero(np.abs(window.values[same]) >= _LEAST))
         if self._measuring:
             gained = moved.astype(np.float64) - before.astype(np.float64)
-            totals.lost += int(np.count_nonzero(gained == 0))
             totals.error += float(np.abs(gained - window.values).sum())
             totals.mass += float(np.abs(window.values).sum())
 
@@ -175,7 +180,7 @@ def write_model(
     layout: Layout,
     merger: Merger,
     *,
-    shard_size: int = SHARD_SIZE,
+    shard_size: int | None = None,
     watch: Watch = unwatched,
 ) -> Streamed:
     """Write a model's weights as ``save_pretrained`` would: one file, or shards and their index.
@@ -185,12 +190,12 @@ def write_model(
         base: what the differences are added to.
         layout: the tensors of the result.
         merger: the differences.
-        shard_size: most bytes a file.
+        shard_size: most bytes a file; None to split as the base is split.
         watch: told how far it is.
     """
     written = _Written(sum(tensor.plan.nbytes for tensor in layout.tensors), watch)
     run = _Run(base, merger)
-    shards = _shards(layout.tensors, shard_size)
+    shards = _as_the_base(layout.tensors, base) if shard_size is None else _shards(layout.tensors, shard_size)
     names = _file_names(len(shards))
     for name, shard in zip(names, shards, strict=True):
         plans = canonical_order(tensor.plan for tensor in shard)
@@ -224,6 +229,15 @@ def measure(base: Checkpoint, layout: Layout, merger: Merger) -> Streamed:
     run = _Run(base, merger, measuring=True)
     run.tensors(layout.tensors, lambda *_: None)
     return run.finish(layout.tensors)
+
+
+def _as_the_base(tensors: Sequence[OutputTensor], base: Checkpoint) -> list[list[OutputTensor]]:
+    """Each tensor with those that it lay with; what is new goes into the last file; no file grows past the limit."""
+    found: dict[int, list[OutputTensor]] = {}
+    last = max(base.shards.values(), default=0)
+    for tensor in tensors:
+        found.setdefault(last if tensor.source is None else base.shards[tensor.source], []).append(tensor)
+    return [shard for number in sorted(found) for shard in _shards(found[number], SHARD_SIZE)] or [[]]
 
 
 def _shards(tensors: Sequence[OutputTensor], most: int) -> list[list[OutputTensor]]:

@@ -22,7 +22,7 @@ from sftkit.operations.compose import compose, plan_composition, record_of, repo
 from sftkit.operations.convert import converted
 from sftkit.operations.record import Record, copy_model, copy_small_files, describe, summed, write_config
 from sftkit.operations.report import ArithmeticReport, uses
-from sftkit.operations.stream import SHARD_SIZE, Watch, unwatched, write_model
+from sftkit.operations.stream import Watch, unwatched, write_model
 
 
 def subtract_from_model(
@@ -30,7 +30,7 @@ def subtract_from_model(
     weighted: Sequence[Weighted],
     output: Path,
     *,
-    shard_size: int = SHARD_SIZE,
+    shard_size: int | None = None,
     force: bool = False,
     overwrite: bool = False,
     watch: Watch = unwatched,
@@ -41,7 +41,7 @@ def subtract_from_model(
         model: the model's directory.
         weighted: the SFTs, with the weights that they are subtracted with.
         output: the directory to make.
-        shard_size: most bytes a file.
+        shard_size: most bytes a file; None to split as the model is split.
         force: go on where a fingerprint says that an SFT belongs to another base.
         overwrite: replace an existing output.
         watch: told how many bytes of how many are written.
@@ -88,7 +88,7 @@ def _restore(
     remaining: Sequence[Mapping[str, Any]],
     weighted: Sequence[Weighted],
     output: Path,
-    shard_size: int,
+    shard_size: int | None,
     force: bool,
     overwrite: bool,
     watch: Watch,
@@ -151,7 +151,7 @@ def _from_weights(
     output: Path,
     why: str,
     *,
-    shard_size: int,
+    shard_size: int | None,
     overwrite: bool,
     watch: Watch,
 ) -> ArithmeticReport:

@@ -6,6 +6,7 @@ Both look at one SFT alone, so the result does not depend on what it is added to
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 import xxhash
@@ -24,7 +25,7 @@ def trim(sft: Difference, share: float) -> Thinner:
     """
     magnitudes = {name: np.abs(sft.entries(name)[1]) for name in sft.names}
     together = np.concatenate([*magnitudes.values(), np.zeros(0, np.float32)])
-    left_out = int(share * len(together))
+    left_out = int(Fraction(repr(float(share))) * len(together))  # as it was written: 0.29 of 100 are 29, and not 28
     if not left_out:
         return lambda _, positions, values: (positions, values)
     threshold = np.partition(together, left_out - 1)[left_out - 1]  # the largest that goes, if it were alone

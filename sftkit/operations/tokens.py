@@ -6,6 +6,7 @@ tokenizers that exist only as SentencePiece models.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sftkit.errors import CheckpointError
+from sftkit.operations.heads import classifies_texts
 
 if TYPE_CHECKING:
     from sftkit.operations.summary import DiffSummary
@@ -64,6 +66,28 @@ def _place(summary: DiffSummary, tokenizer: Path | None) -> Path:
         what = f"its base {base.name!r} is not a directory here" if base and base.name else "it names no base"
         raise CheckpointError(f"{summary.label}: no tokenizer at hand ({what}). Give one with --tokenizer DIR.")
     return Path(base.name)
+
+
+def name_padding(folder: Path) -> None:
+    """Give a classifier's tokenizer the padding token that its config names, if it has none: batches need one.
+
+    Args:
+        folder: the composed model's.
+    """
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    architecture, number = str((config.get("architectures") or [""])[0]), config.get("pad_token_id")
+    path = folder / "tokenizer_config.json"
+    if not classifies_texts(architecture) or not isinstance(number, int) or not (folder / _JSON).is_file():
+        return
+    settings = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    token = _vocabulary(folder).get(number)
+    if settings.get("pad_token") or token is None:
+        return
+    for each in (path, folder / "special_tokens_map.json"):
+        if each == path or each.is_file():
+            known = json.loads(each.read_text(encoding="utf-8")) if each.is_file() else {}
+            text = json.dumps(known | {"pad_token": token}, indent=2, ensure_ascii=False)
+            each.write_text(text + "\n", encoding="utf-8")
 
 
 def _vocabulary(folder: Path) -> dict[int, str]:

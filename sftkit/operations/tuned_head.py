@@ -6,16 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from sftkit.format.metadata import Metadata, Untied
-from sftkit.format.names import is_pooler, model_prefix
+from sftkit.format.names import dotted, is_pooler, model_prefix
+from sftkit.format.ties import same_bytes
+from sftkit.operations.heads import classifies_texts, numbered, problem_type, rows_of
 from sftkit.operations.layout import BaseView, is_untied
 from sftkit.operations.lm_heads import is_lm_class, is_task_class
-
-#: Bytes that are compared at a time.
-_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -39,11 +37,17 @@ def tuned_head(tuned: BaseView, base: BaseView) -> TunedHead:
 def _task(tuned: BaseView) -> TunedHead:
     checkpoint = tuned.checkpoint
     tensors = {key: checkpoint.read(key) for key in tuned.heads}
-    prefix = f"{model_prefix(checkpoint.model_type)}."
+    prefix = dotted(model_prefix(checkpoint.model_type, checkpoint.architecture))
     tensors |= {prefix + name: checkpoint.read(key) for name, key in checkpoint.backbone.items() if is_pooler(name)}
-    labels = _labels(checkpoint.config)
+    labels = _labels(checkpoint.config) or numbered(rows_of(tensors, tuned.architecture))
     objective = _objective(tuned.architecture, labels)
-    return TunedHead(tensors, Metadata({}, 0, objective=objective, labels=labels, head=tuned.architecture))
+    kind = problem_type(tuned.architecture, checkpoint.config, len(labels))
+    padding = checkpoint.config.get("pad_token_id")
+    training = {"pad_token_id": padding} if isinstance(padding, int) and classifies_texts(tuned.architecture) else {}
+    metadata = Metadata(
+        {}, 0, objective=objective, labels=labels, problem_type=kind, head=tuned.architecture, training=training
+    )
+    return TunedHead(tensors, metadata)
 
 
 def _labels(config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -79,7 +83,7 @@ def _language(tuned: BaseView, base: BaseView) -> TunedHead:
     notes: tuple[str, ...] = ()
     if known is not None and is_untied(tuned) and output in checkpoint.keys:
         untied = Untied(known.input, output)
-        if not _equal(tuned, output, base, _output_of(base)):
+        if not _equal(tuned, output, base, base.output_key) and not moves_output(tuned, base):
             tensors = own | {output: checkpoint.read(output)}
     elif known is not None and is_untied(base):
         notes = (
@@ -89,22 +93,17 @@ def _language(tuned: BaseView, base: BaseView) -> TunedHead:
     return TunedHead(tensors, metadata, notes)
 
 
-def _output_of(base: BaseView) -> str:
-    """The key of the matrix that the base's output matrix is or equals."""
-    if base.known is None:
-        return ""
-    if base.known.output in base.checkpoint.keys:
-        return base.known.output
-    return base.checkpoint.backbone.get(base.known.input, "")
+def moves_output(tuned: BaseView, base: BaseView) -> bool:
+    """Whether the output matrix of an untied language model differs from what the base's is, and in numbers only."""
+    known = tuned.known
+    if known is None or not is_lm_class(tuned.architecture) or not is_untied(tuned) or not base.output_key:
+        return False
+    mine, theirs = tuned.checkpoint, base.checkpoint
+    if known.output not in mine.keys or mine.spec(known.output).shape != theirs.spec(base.output_key).shape:
+        return False
+    return not _equal(tuned, known.output, base, base.output_key)
 
 
 def _equal(tuned: BaseView, key: str, base: BaseView, other: str) -> bool:
     """Whether two tensors are the same to the byte; an output matrix is too large to be held twice."""
-    mine, theirs = tuned.checkpoint, base.checkpoint
-    if other not in theirs.keys:
-        return False
-    a, b = mine.spec(key), theirs.spec(other)
-    if (a.shape, a.code) != (b.shape, b.code):
-        return False
-    blocks = zip(mine.blocks(key, _BLOCK), theirs.blocks(other, _BLOCK), strict=True)
-    return all(np.array_equal(one, another) for (_, one), (_, another) in blocks)
+    return other in base.checkpoint.keys and same_bytes(tuned.checkpoint, key, base.checkpoint, other)

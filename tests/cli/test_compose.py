@@ -174,3 +174,17 @@ def test_an_option_of_another_method_is_a_usage_error() -> None:
     done = run("base", "mt.sft", "-o", "model", "--trim", "0.3")
     assert done.exit_code == 2
     assert "--method ties" in done.output
+
+
+@pytest.mark.parametrize(
+    ("extra", "says"),
+    [(("--seed", "1"), "--seed is about --method dare"), (("--values", "bf16"), "--values is about SFTs alone")],
+)
+def test_an_option_that_would_have_no_effect_is_told(
+    extra: tuple[str, ...], says: str, pico_base: Path, tmp_path: Path
+) -> None:
+    save_sft(tmp_path / "a.sft", pico_base)
+    done = run(str(pico_base), str(tmp_path / "a.sft"), *extra, "-o", str(tmp_path / "out"))
+    assert done.exit_code != 0
+    assert says in " ".join(done.stderr.replace("│", " ").split())
+    assert not (tmp_path / "out").exists()

@@ -40,7 +40,7 @@ def test_json_has_the_documented_keys(metric: str, sfts: list[Path]) -> None:
 def test_the_table_names_the_files_and_says_what_chance_would_give(sfts: list[Path]) -> None:
     shown = sftkit("overlap", *sfts)
     assert shown.status == 0
-    for expected in ("mt", "ha", "yo", "100.0", "2,000", "random positions would give"):
+    for expected in ("mt", "ha", "yo", "100.0", "2,000", "random positions within each parameter would give"):
         assert expected in shown.stdout
 
 
@@ -48,7 +48,7 @@ def test_layers_are_shown_and_given_in_json(sfts: list[Path]) -> None:
     assert "encoder.layer.1" in sftkit("overlap", *sfts, "--per-layer").stdout
     document = json.loads(sftkit("overlap", *sfts, "--per-layer", "--json").stdout)
     assert [layer["name"] for layer in document["layers"]] == ["embeddings", "encoder.layer.0", "encoder.layer.1"]
-    assert document["layers"][0].keys() == {"name", "matrix", "expected"}
+    assert document["layers"][0].keys() == {"name", "matrix", "expected", "expected_uniform"}
 
 
 def test_many_files_by_layer_are_shown_as_a_range(sfts: list[Path]) -> None:

@@ -95,11 +95,11 @@ def test_an_sft_and_its_negative_leave_nothing() -> None:
     assert not len(merge([Weighted(sft, 1.0), Weighted(sft, -1.0)], "w", SIZE).positions)
 
 
-def test_an_sft_given_twice_counts_twice_and_does_not_overlap_itself() -> None:
+def test_an_sft_given_twice_counts_twice_and_overlaps_itself() -> None:
     sft = Fake({1: 0.5})
     merged = merge([Weighted(sft), Weighted(sft)], "w", SIZE)
     assert merged.values.tolist() == [1.0]
-    assert merged.overlap == 0
+    assert merged.overlap == 1
 
 
 def test_entries_of_different_sfts_that_cancel_are_dropped_but_counted_as_a_conflict() -> None:

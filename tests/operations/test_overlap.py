@@ -58,10 +58,17 @@ def share(a: Any, b: Any) -> float:
     return float((a & b).sum() / min(a.sum(), b.sum()))
 
 
+def chance(a: Any, b: Any) -> float:
+    """Common entries of random positions within each parameter, on average; of one parameter, or of all."""
+    ends = np.cumsum(list(SIZES.values())) if len(a) == TOTAL else np.array([len(a)])
+    pieces = [(a[begin:end], b[begin:end]) for begin, end in zip([0, *ends], ends, strict=False)]
+    return float(sum(one.sum() * two.sum() / len(one) for one, two in pieces))
+
+
 FORMULAS: dict[str, Callable[[Any, Any], float]] = {
     "share": lambda a, b: share(a != 0, b != 0),
     "jaccard": lambda a, b: float(((a != 0) & (b != 0)).sum() / ((a != 0) | (b != 0)).sum()),
-    "lift": lambda a, b: float(((a != 0) & (b != 0)).mean() / ((a != 0).mean() * (b != 0).mean())),
+    "lift": lambda a, b: float(((a != 0) & (b != 0)).sum() / chance(a != 0, b != 0)),
     "sign": lambda a, b: float((a * b > 0).sum() / ((a != 0) & (b != 0)).sum()),
     "cosine": lambda a, b: float(np.dot(a, b) / np.linalg.norm(a) / np.linalg.norm(b)),
 }
@@ -99,9 +106,27 @@ def test_random_positions_come_out_as_expected(metric: str, tmp_path: Path) -> N
     assert mean == pytest.approx(expected, abs=0.15 if metric == "lift" else 0.04)
 
 
-def test_the_expected_share_is_the_density_of_the_larger(tmp_path: Path) -> None:
-    report = overlap(written(tmp_path, [*vectors(1, 0.1), *vectors(1, 0.4, 1)]))
-    assert report.whole.expected[0, 1] == pytest.approx(report.k.max() / TOTAL)
+def test_the_expected_share_is_that_of_random_positions_within_each_parameter(tmp_path: Path) -> None:
+    rows = [*vectors(1, 0.1), *vectors(1, 0.4, 1)]
+    report = overlap(written(tmp_path, rows))
+    a, b = (row != 0 for row in rows)
+    assert report.whole.expected[0, 1] == pytest.approx(chance(a, b) / min(a.sum(), b.sum()))
+    assert report.whole.uniform[0, 1] == pytest.approx(report.k.max() / TOTAL)
+    assert report.document()["expected_uniform"][0][1] == report.whole.uniform[0, 1]
+
+
+def test_files_that_change_the_same_modules_at_random_places_meet_as_often_as_is_expected(tmp_path: Path) -> None:
+    ends = np.cumsum(list(SIZES.values()))
+    dense = np.arange(TOTAL) >= ends[-2]  # half of the last parameter, and hardly anything else
+    found = []
+    for seed in range(30):
+        generator = np.random.default_rng(seed)
+        rows = (generator.random((2, TOTAL)) < np.where(dense, 0.5, 0.02)).astype(np.float32)
+        found.append(overlap(written(tmp_path, rows)).whole)
+    mean, expected, uniform = (np.mean([getattr(each, what)[0, 1] for each in found]) for what in
+                               ("matrix", "expected", "uniform"))  # fmt: skip
+    assert mean == pytest.approx(expected, abs=0.04)
+    assert uniform < 0.75 * expected
 
 
 def test_files_that_are_the_same_overlap_entirely(tmp_path: Path) -> None:
@@ -198,7 +223,7 @@ def test_a_parameter_that_only_some_files_list_is_counted(tmp_path: Path) -> Non
     specs = {**sft.metadata.parameters, "pooler.dense.weight": ParameterSpec((2, 2), "float32")}
     larger = replace(sft, metadata=replace(sft.metadata, parameters=specs))
     report = overlap([write(tmp_path / "a.sft", sft), write(tmp_path / "b.sft", larger)])
-    assert report.whole.expected[0, 1] == pytest.approx(sft.k / (TOTAL + 4))
+    assert report.whole.uniform[0, 1] == pytest.approx(sft.k / (TOTAL + 4))
 
 
 def test_a_damaged_file_is_refused_by_name(tmp_path: Path) -> None:

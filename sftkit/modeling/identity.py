@@ -1,0 +1,145 @@
+"""Whether a model in memory has the weights that SFTs were learned on: its fingerprint, as that of a checkpoint.
+
+A model is hashed once, and again when torch says that its weights were written to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+import xxhash
+from torch import nn
+from transformers import PreTrainedModel
+
+from sftkit.errors import SftkitError
+from sftkit.format.checkpoint import tensor_to_numpy
+from sftkit.format.classes import type_facts
+from sftkit.format.dtypes import BFLOAT16
+from sftkit.format.fingerprint import Fingerprint
+from sftkit.format.metadata import ParameterSpec
+from sftkit.modeling.backbone import backbone_parameters, prefix_of, stored_buffers
+from sftkit.operations.arithmetic import Weighted
+from sftkit.operations.belong import check_fingerprint
+from sftkit.operations.record import Record
+from sftkit.operations.stream import THREADS
+
+_DTYPES = {"float32": np.dtype(np.float32), "float16": np.dtype(np.float16), "bfloat16": BFLOAT16}
+#: Elements of a tensor that are hashed at a time.
+_BLOCK = 1 << 20
+_Known = tuple[tuple[Any, ...], dict[str, str]]
+_KNOWN: WeakKeyDictionary[nn.Module, _Known] = WeakKeyDictionary()
+
+
+def check_identity(model: PreTrainedModel, weighted: Sequence[Weighted]) -> None:
+    """Refuse SFTs that were learned on other weights, as ``compose`` refuses them.
+
+    Raises:
+        MismatchError: naming both fingerprints.
+    """
+    recorded = [item for item in weighted if item.sft.metadata.base and item.sft.metadata.base.fingerprint]
+    if not recorded:
+        return
+    dtype = _main_dtype(backbone_parameters(model).values())
+    for item in recorded:
+        base = item.sft.metadata.base
+        assert base is not None
+        wanted = {base.fingerprint, *base.rounded.values()}
+        learned = _main_dtype_of(item)
+        for rounding in dict.fromkeys(("", learned, dtype)):
+            if {found := _print(model, rounding), _origin(model, found)} & wanted:
+                break
+        else:
+            stored = type_facts(str(model.config.model_type)).get("converted", False)
+            if stored and {_print(model, "", stored=True), _print(model, learned, stored=True)} & wanted:
+                continue
+            wide = _width(dtype) >= _width(learned)  # then its own weights, rounded to what was learned on, decide
+            found, compared = (_print(model, learned), learned) if wide else (_print(model, ""), dtype)
+            check_fingerprint(found, compared, [item], "the model")
+
+
+def _origin(model: PreTrainedModel, found: str) -> str:
+    """The fingerprint of what the model was composed from, if it was and has not been changed since; else ""."""
+    folder = Path(str(getattr(model, "name_or_path", "") or "-"))
+    try:
+        record = Record.read(folder)
+    except (SftkitError, OSError):
+        return ""
+    return record.origin(found) if record is not None and record.fingerprint else ""
+
+
+def _print(model: PreTrainedModel, rounding: str, *, stored: bool = False) -> str:
+    """The fingerprint of a model's weights, rounded to another dtype first, under the names that saving gives them."""
+    parameters = _tensors(model)
+    state = tuple((each.data_ptr(), _version(each), each.dtype) for each in parameters.values())
+    known = _KNOWN.get(model)
+    if known is None or known[0] != state:
+        known = _KNOWN[model] = (state, {})
+    key = f"{rounding} {stored}"
+    if key not in known[1]:
+        tensors = _as_stored(model) if stored else {name: each.detach() for name, each in parameters.items()}
+        known[1][key] = _fingerprint(tensors, _DTYPES.get(rounding))
+    return known[1][key]
+
+
+def _tensors(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """What a checkpoint of the backbone holds, by canonical name."""
+    return dict(sorted({**backbone_parameters(model), **stored_buffers(model)}.items()))
+
+
+def _version(parameter: torch.Tensor) -> int:
+    return -1 if parameter.is_inference() else parameter._version  # those of inference mode count no writes
+
+
+def _as_stored(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """The backbone's weights by the names, and in the pieces, that ``save_pretrained`` gives them."""
+    from transformers.core_model_loading import revert_weight_conversion
+
+    prefix = prefix_of(model)
+    own = {prefix + name: each.detach() for name, each in _tensors(model).items()}
+    reverted: dict[str, torch.Tensor] = revert_weight_conversion(model, own)
+    return {name.removeprefix(prefix): tensor for name, tensor in reverted.items()}
+
+
+def _fingerprint(tensors: Mapping[str, torch.Tensor], rounding: np.dtype[Any] | None) -> str:
+    result = Fingerprint()
+
+    def digest(name: str) -> tuple[str, ParameterSpec, str]:
+        hashed, dtype = xxhash.xxh3_128(), ""
+        flat = tensors[name].contiguous().view(-1)
+        for start in range(0, max(flat.numel(), 1), _BLOCK):
+            block = tensor_to_numpy(flat[start : start + _BLOCK].cpu().clone(), name)
+            with np.errstate(over="ignore", invalid="ignore"):
+                block = block if rounding is None else block.astype(rounding)
+            hashed.update(np.ascontiguousarray(block).view(np.uint8).data)
+            dtype = block.dtype.name
+        return name, ParameterSpec(tuple(tensors[name].shape), dtype), hashed.hexdigest()
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        for name, spec, found in pool.map(digest, tensors):
+            result.add(name, spec, found)
+    return result.hexdigest()
+
+
+def _width(dtype: str) -> int:
+    return _DTYPES[dtype].itemsize if dtype in _DTYPES else 8
+
+
+def _main_dtype(parameters: Any) -> str:
+    sizes: dict[str, int] = {}
+    for parameter in parameters:
+        name = str(parameter.dtype).removeprefix("torch.")
+        sizes[name] = sizes.get(name, 0) + parameter.numel()
+    return max(sizes, key=lambda name: sizes[name], default="")
+
+
+def _main_dtype_of(item: Weighted) -> str:
+    sizes: dict[str, int] = {}
+    for spec in item.sft.metadata.parameters.values():
+        sizes[spec.dtype] = sizes.get(spec.dtype, 0) + spec.size
+    return max(sizes, key=lambda name: sizes[name], default="")
