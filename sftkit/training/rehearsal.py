@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel
 
-from sftkit.tasks.base import Evaluator, batches_by_length
+from sftkit.tasks.base import Evaluator, Sharing, batches_by_length
 from sftkit.training.forecast import Forecast, parts_of
 from sftkit.training.lottery import Run
 from sftkit.training.observer import Observer, Plan
@@ -75,33 +75,37 @@ class _Sampled:
 
     Attributes:
         seconds: that all would take, by the last time.
+        sharing: as of an evaluator: each process then looks at a part of all.
     """
 
     def __init__(self, evaluator: Evaluator, metric: str) -> None:
         self._evaluator, self._metric = evaluator, metric
         self.notes, self.seconds = evaluator.notes, 0.0
+        self.sharing: Sharing | None = None
 
     def __call__(self, model: PreTrainedModel, batch_size: int) -> Means:
         """No score that means anything."""
         began, share = time.perf_counter(), 1.0
 
-        def some(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
+        def some(lengths: Sequence[int], size: int, look: Callable[[list[int]], Any]) -> None:
             nonlocal share
             every = list(batches_by_length(lengths, size))
             chosen = every[:: -(-len(every) // _BATCHES)]
             share = len(chosen) / len(every)
-            yield from chosen
+            for indices in chosen:
+                look(indices)
             raise _EnoughError
 
         evaluator: Any = self._evaluator
-        evaluator.batches = some
+        evaluator.by_batch = some
         try:
             evaluator.predict(model, batch_size)
         except _EnoughError:
             pass
         finally:
-            del evaluator.batches
-        self.seconds = (time.perf_counter() - began) / share
+            del evaluator.by_batch
+        processes = self.sharing[1] if self.sharing else 1
+        self.seconds = (time.perf_counter() - began) / share / processes
         return Means({self._metric: 0.0})
 
 

@@ -57,7 +57,7 @@ def test_whatever_the_method_the_time_is_told_and_nothing_is_written(
         "train", "--mlm", corpus, "--base", pico_base, "--device", "cpu", "--steps", 20, *options, *run_dir, "--dry-run"
     )
     assert done.status == 0, done.stderr
-    assert "20 steps of 8 (1.4" in done.stdout
+    assert "20 steps of 8 (" in done.stdout
     assert "memory, phase 2" in done.stdout
     assert "evaluations × " in done.stdout
     assert ": about " in done.stdout
@@ -93,14 +93,15 @@ def test_of_much_held_out_data_a_few_batches_are_scored(
     real = batches_by_length
 
     def counted(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
-        scored.append(list(real(lengths, batch_size)))
-        return scored[-1]
+        every = list(real(lengths, batch_size))
+        scored.append(len(every))
+        return every
 
     monkeypatch.setattr("sftkit.training.rehearsal.batches_by_length", counted)
-    arguments = ("--dev", tmp_path / "long.txt", "--base", pico_base, "--device", "cpu", "--batch-size", 4)
+    arguments = ("--dev", tmp_path / "long.txt", "--base", pico_base, "--device", "cpu", "--batch-size", 4, "--no-pack")
     done = sftkit("train", "--mlm", tmp_path / "long.txt", *arguments, "--dry-run", "--json")
     assert done.status == 0, done.stderr
-    assert {len(each) for each in scored} == {225}
+    assert set(scored) == {225}
     assert json.loads(done.stdout)["dev"] == 900
 
 
