@@ -150,7 +150,8 @@ class Job:
 
     def _left(self, written: list[Path], done: str) -> str:
         if self.run_dir is not None:
-            return f"what was done is in {self.run_dir}: the same command with --resume goes on"
+            again = "the same command" if self.resume else "the same command with --resume"
+            return f"what was done is in {self.run_dir}: {again} goes on"
         lost = f"; --run-dir DIR would have kept {done}" if done else ""
         saved = f"{', '.join(map(str, written))} is there" if written else "nothing was saved"
         untouched = f", and {self.outputs[len(written)]} was not touched" if len(written) < len(self.outputs) else ""

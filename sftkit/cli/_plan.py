@@ -16,9 +16,9 @@ def header(plan: Plan) -> list[str]:
     """The lines of a run's header, without markup."""
     sizes = ", ".join(f"{k:,}" for k in plan.sizes)
     shares = ", ".join(_render.share(k / plan.backbone) for k in plan.sizes)
+    base = " + ".join([plan.base, *plan.under])
     lines = [
-        f"{plan.objective} on {plan.base}, {plan.method}: K = {sizes} ({shares} of {plan.backbone:,}), "
-        f"head {plan.head:,}",
+        f"{plan.objective} on {base}, {plan.method}: K = {sizes} ({shares} of {plan.backbone:,}), head {plan.head:,}",
         f"  frozen: {plan.frozen}; {_render.counted(plan.train, 'example')}, {plan.dev:,} to choose "
         f"the best step on; {_steps(plan)} of {plan.batch_size}{_tokens(plan)}, {_epochs(plan)}",
         f"  on {plan.device}{_processes(plan)}",

@@ -46,6 +46,7 @@ class TrainingDisplay(Observer):
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._phase, self._steps, self._loss, self._best = "", 0, "", ""
+        self._tuned = 0
         self._started = self._spoke = time.monotonic()
         self.plan: Plan | None = None
         self._forecast, self._forecast_told = Forecast([], 1), False
@@ -100,6 +101,9 @@ class TrainingDisplay(Observer):
         self._stop()
         if self._steps:
             self._past.append(self._phase)
+        if self.plan is not None and len(self.plan.sizes) > 1 and name == "phase 2":  # of which K
+            self._tuned += 1
+            name = f"phase 2, K = {self.plan.sizes[self._tuned - 1]:,}"
         self._done = 0
         self._phase, self._steps, self._loss, self._best = name, steps, "", ""
         self._started = self._spoke = time.monotonic()

@@ -26,6 +26,8 @@ def training_facts(training: Mapping[str, Any], method: str) -> list[tuple[str, 
         method: how positions were chosen.
     """
     left_out = _LEFT_OUT | ({"held_out"} if training.get("dev") else set()) | ({"l0"} if method != "diff" else set())
+    if method != "lottery":  # what a method without a ranking records all the same
+        left_out |= {"criterion", "selection", "iterations", "rewind_to"}
     known = [(*_KNOWN[key], key) for key in _KNOWN if key in training and key not in left_out]
     others = [key for key in training if key not in _KNOWN and key not in left_out]
     told = [(called, _in_words(training[key], how)) for called, how, key in known]

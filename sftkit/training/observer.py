@@ -13,6 +13,7 @@ class Plan:
     Attributes:
         objective, method: as in the settings.
         base: the base's name.
+        under: the SFTs that are on it while it learns and are not part of the result.
         sizes: entries that φ will have, in each of the run's SFTs.
         backbone: parameters in the backbone.
         maskable: of those, parameters that may move.
@@ -51,6 +52,7 @@ class Plan:
     processes: int = 1
     memory: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     reduced: Mapping[str, int] = field(default_factory=dict)
+    under: tuple[str, ...] = ()
     epochs1: float = 0.0
     epochs2: float = 0.0
     eval_every: int = 1

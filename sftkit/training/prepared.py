@@ -157,8 +157,9 @@ class Prepared:
         """How many examples are held out is known now, of text, too."""
         held_out = sum(len(rows) for rows in self.dev_rows)
         if not self.settings.dev and held_out < FEW_HELD_OUT:
+            what = "examples" if self.objective.is_task else "lines"
             self.observer.note(
-                f"examples held out to choose the best step on: {held_out}, too few to choose well. Give --dev FILE."
+                f"{what} held out to choose the best step on: {held_out}, too few to choose well. Give --dev FILE."
             )
 
     def _open_sfts(self) -> list[SftFile | None]:
@@ -237,6 +238,7 @@ class Prepared:
             objective=settings.objective,
             method=settings.method,
             base=settings.base_name,
+            under=tuple(str(sft) for sft in (settings.source_sft, *(source.sft for source in settings.sources)) if sft),
             sizes=tuple(sizes),
             backbone=backbone,
             maskable=self.movable.size,
