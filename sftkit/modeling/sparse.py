@@ -21,10 +21,9 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from transformers import PreTrainedModel
 
-from sftkit.modeling.backbone import backbone_parameters, flat, owners
+from sftkit.modeling.backbone import backbone_parameters, flat
+from sftkit.modeling.linked import linked
 
-#: What φ is called among a model's parameters.
-PHI = "phi"
 #: Entries in half precision that are summed in float64 at a time.
 _CHUNK = 1 << 24
 #: Entries whose positions are int64 at a time, as writing wants them.
@@ -233,75 +232,11 @@ def sparse_parameters(model: PreTrainedModel, positions: Mapping[str, torch.Tens
     phi = SparsePhi(backbone_parameters(model), positions)
     before = model.register_forward_pre_hook(lambda *_: phi.refresh())
     try:
-        with linked(model, phi), phi.written_after_steps():
+        with linked(model, phi.deltas, phi.phi), phi.written_after_steps():
             yield phi
     finally:
         before.remove()
         phi.restore()
-
-
-@contextmanager
-def linked(model: PreTrainedModel, phi: SparsePhi) -> Iterator[None]:
-    """Have the model compute with functions of φ, of the same memory as its parameters; afterwards no more.
-
-    The parameters stay registered, under their names and frozen; modules find a tensor of the same name first. It is
-    made anew when a module is called: autograd goes first to what was made last, so that a weight's gradient is
-    gathered, and gone, before those of the layers below are made. What is used without its module being called is right
-    all the same, only later.
-
-    Args:
-        model: its backbone parameters are frozen inside; its head is left alone.
-        phi: is registered beside the parameters, as :data:`PHI`.
-    """
-    parameters = backbone_parameters(model)
-    asked = {name: parameter.requires_grad for name, parameter in parameters.items()}
-    for parameter in parameters.values():
-        parameter.requires_grad_(False)
-    model.register_parameter(PHI, phi.phi)
-    links = [_Link(owner, attributes) for owner, attributes in _places(model, parameters, phi.deltas).items()]
-    try:
-        yield
-    finally:
-        del model._parameters[PHI]
-        for link in links:
-            link.remove()
-        for name, parameter in parameters.items():
-            parameter.requires_grad_(asked[name])
-
-
-def _places(
-    model: nn.Module, parameters: Mapping[str, nn.Parameter], deltas: Mapping[str, SparseDelta]
-) -> dict[nn.Module, dict[str, tuple[SparseDelta, nn.Parameter]]]:
-    """Module -> attribute -> what is on the parameter that it holds under that name."""
-    result: dict[nn.Module, dict[str, tuple[SparseDelta, nn.Parameter]]] = {}
-    for name, delta in deltas.items():
-        for owner, attribute in owners(model, parameters[name]):
-            result.setdefault(owner, {})[attribute] = delta, parameters[name]
-    return result
-
-
-class _Link:
-    """Keeps functions of φ where a module looks for its parameters."""
-
-    def __init__(self, owner: nn.Module, attributes: Mapping[str, tuple[SparseDelta, nn.Parameter]]) -> None:
-        self._owner, self._attributes = owner, attributes
-        self(owner)
-        self._hook = owner.register_forward_pre_hook(self)
-
-    def __call__(self, owner: nn.Module, *_: Any) -> None:
-        for attribute, (delta, parameter) in self._attributes.items():
-            vars(owner)[attribute] = delta(parameter)
-
-    def remove(self) -> None:
-        """The module finds its parameters again."""
-        self._hook.remove()
-        for attribute in self._attributes:
-            del vars(self._owner)[attribute]
-
-
-def is_added(name: str) -> bool:
-    """Whether a parameter of this name is not the model's own, but on it for a while."""
-    return name == PHI or ".parametrizations." in name
 
 
 def rounded_sum(theta: torch.Tensor, phi: torch.Tensor) -> torch.Tensor:

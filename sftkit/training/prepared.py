@@ -16,8 +16,9 @@ from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.files import SftFile
 from sftkit.modeling.apply import add_differences
 from sftkit.modeling.backbone import backbone_parameters, widen_head
+from sftkit.modeling.linked import is_added
 from sftkit.modeling.load import check_checkpointing, device_of, fit_tokenizer, load_model, load_tokenizer, longest
-from sftkit.modeling.sparse import SparseDelta, SparsePhi, is_added
+from sftkit.modeling.sparse import SparseDelta, SparsePhi
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.bases import check_belongs
 from sftkit.tasks.base import Objective
