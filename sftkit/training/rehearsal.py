@@ -15,7 +15,7 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from sftkit.tasks.base import Evaluator, batches_by_length
+from sftkit.tasks.base import Evaluator, Sharing, batches_by_length
 from sftkit.training.forecast import Forecast, parts_of
 from sftkit.training.lottery import Run
 from sftkit.training.observer import Observer, Plan
@@ -75,7 +75,10 @@ class _Sampled:
 
     Attributes:
         seconds: that all would take, by the last time.
+        sharing: as an evaluator's.
     """
+
+    sharing: Sharing | None = None
 
     def __init__(self, evaluator: Evaluator, metric: str) -> None:
         self._evaluator, self._metric = evaluator, metric
@@ -94,7 +97,7 @@ class _Sampled:
             raise _EnoughError
 
         evaluator: Any = self._evaluator
-        evaluator.batches = some
+        evaluator.batches, evaluator.sharing = some, self.sharing
         try:
             evaluator.predict(model, batch_size)
         except _EnoughError:
