@@ -112,6 +112,23 @@ def readable(path: Path, advice: str = "Take another --run-dir.") -> Iterator[No
         raise SettingsError(f"{path} is damaged or gone ({reason}). {advice}") from error
 
 
+@contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """Whatever writing a file raises where a disk is full, as one line; torch tells it as a RuntimeError.
+
+    Raises:
+        SettingsError: naming the file.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise SettingsError(
+            f"{path} cannot be written ({reason}). Make room there: a run with --run-dir then goes on with --resume; "
+            "one without keeps such files in $TMPDIR."
+        ) from error
+
+
 def readable_checkpoint(folder: Path) -> AbstractContextManager[None]:
     """The same of a checkpoint."""
     return readable(folder, "Delete that folder to go on from the checkpoint before it, or take another --run-dir.")
