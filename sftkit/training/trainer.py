@@ -120,8 +120,9 @@ class PhaseTrainer(Trainer):
         folder = Path(output_dir)
         folder.mkdir(parents=True, exist_ok=True)
         Snapshot(folder / "moving.safetensors", shared=True).save(self.moving)
+        document = self.judge.document()
         if self.args.should_save:
-            write_json(folder / JUDGE, self.judge.document())
+            write_json(folder / JUDGE, document)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         if not self.sharded:
