@@ -10,6 +10,7 @@ from sftkit.format.fingerprint import fingerprint
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.belong import check_fingerprint, check_shapes
 from sftkit.operations.record import Record
+from sftkit.operations.renamed import lacks_names
 
 
 def check_belongs(base: Path, weighted: Sequence[Weighted], *, force: bool = False) -> tuple[str, ...]:
@@ -26,9 +27,15 @@ def check_belongs(base: Path, weighted: Sequence[Weighted], *, force: bool = Fal
     if not weighted:
         return ()
     checkpoint = Checkpoint(base)
-    notes = check_shapes(checkpoint.parameters, weighted, str(base))
     found = fingerprint(checkpoint)
+    # what was learned on this very checkpoint, transformers having renamed its weights, is looked at once it is loaded
+    stored = [item for item in weighted if not (_learned_on(found, item) and lacks_names(checkpoint, item))]
+    notes = check_shapes(checkpoint.parameters, stored, str(base))
     return (*notes, *check_origin(Record.read(base), found, checkpoint.dtype, weighted, str(base), force=force))
+
+
+def _learned_on(found: str, item: Weighted) -> bool:
+    return item.sft.metadata.base is not None and item.sft.metadata.base.fingerprint == found
 
 
 def check_origin(

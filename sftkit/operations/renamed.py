@@ -52,7 +52,7 @@ def named_as_learned(base: Path, weighted: Sequence[Weighted]) -> Iterator[Sourc
         CheckpointError: if transformers cannot load it.
     """
     checkpoint = Checkpoint(base)
-    strangers = [item for item in weighted if _lacks_names(checkpoint, item)]
+    strangers = [item for item in weighted if lacks_names(checkpoint, item)]
     recorded = {item.sft.metadata.base.fingerprint for item in strangers if item.sft.metadata.base}
     found = fingerprint(checkpoint) if recorded - {None} else None
     if found is None or found not in recorded:
@@ -63,7 +63,8 @@ def named_as_learned(base: Path, weighted: Sequence[Weighted]) -> Iterator[Sourc
         yield Source(Path(folder), found)
 
 
-def _lacks_names(checkpoint: Checkpoint, item: Weighted) -> bool:
+def lacks_names(checkpoint: Checkpoint, item: Weighted) -> bool:
+    """Whether an SFT names parameters that the checkpoint does not have, as it is stored."""
     return any(name not in checkpoint.parameters and not is_pooler(name) for name in item.sft.metadata.parameters)
 
 

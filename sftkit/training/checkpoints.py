@@ -34,6 +34,10 @@ DONE = "done.json"
 JUDGE = "judge.json"
 _MARK = "complete"
 _PREFIX = "checkpoint-"
+#: What reading a file that is not whole, or another program's, raises.
+_UNREADABLE = (
+    OSError, ValueError, LookupError, TypeError, EOFError, RuntimeError, UnpicklingError, SafetensorError,
+)  # fmt: skip
 
 
 def claim(folder: Path, each: Sequence[Settings]) -> None:
@@ -107,7 +111,16 @@ def readable(path: Path, advice: str = "Take another --run-dir.") -> Iterator[No
     """
     try:
         yield
-    except (OSError, ValueError, LookupError, TypeError, EOFError, RuntimeError, UnpicklingError, SafetensorError) as error:
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        EOFError,
+        RuntimeError,
+        UnpicklingError,
+        SafetensorError,
+    ) as error:
         reason = " ".join(str(error).split())[:200]
         raise SettingsError(f"{path} is damaged or gone ({reason}). {advice}") from error
 

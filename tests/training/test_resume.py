@@ -108,7 +108,7 @@ def test_a_damaged_run_is_refused_and_never_another_sft(
         learn(made, run_dir=tmp_path / "run")
 
 
-@pytest.mark.parametrize("text", ["[]", '{"new": 1}', '[1]', "1"])
+@pytest.mark.parametrize("text", ["[]", '{"new": 1}', "[1]", "1"])
 @pytest.mark.parametrize("record", ["run.json", "phase1/done.json"])
 def test_a_record_of_another_program_is_refused_in_one_line(
     record: str, text: str, pico_base: Path, corpus: Path, tmp_path: Path
