@@ -15,6 +15,7 @@ _PREFIXES = {
     "megatron-bert": "bert",
     "bert-generation": "bert",
     "camembert": "roberta",
+    "jina_embeddings_v3": "roberta",
     "xlm-roberta": "roberta",
     "xlm-roberta-xl": "roberta",
     "xmod": "roberta",
@@ -69,9 +70,10 @@ def model_prefix(model_type: str, architecture: str = "") -> str:
 
 _NAMED_AFTER_THEMSELVES = frozenset(
     ("albert", "bert", "biogpt", "canine", "convbert", "cpmant", "data2vec-text", "deberta", "distilbert", "electra",
-     "ernie", "esm", "fnet", "funnel", "gpt_neox", "gpt_neox_japanese", "gte", "ibert", "layoutlm", "longformer",
-     "luke", "mobilebert", "mpnet", "mra", "nezha", "nomic_bert", "nystromformer", "perceiver", "prophetnet",
-     "reformer", "rembert", "roberta", "roberta-prelayernorm", "roc_bert", "roformer", "rwkv", "tapas", "yoso")
+     "ernie", "esm", "esmc", "fnet", "funnel", "gpt_neox", "gpt_neox_japanese", "gte", "ibert", "layoutlm",
+     "longformer", "luke", "mobilebert", "mpnet", "mra", "nezha", "nomic_bert", "nystromformer", "perceiver",
+     "prophetnet", "reformer", "rembert", "roberta", "roberta-prelayernorm", "roc_bert", "roformer", "rwkv", "tapas",
+     "yoso")
 )  # fmt: skip
 
 
