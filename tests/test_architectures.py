@@ -9,6 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
@@ -153,3 +155,22 @@ def _without_prefix(base: Path, folder: Path) -> Path:
         }
     save_file(bare, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
+
+
+def test_an_sft_of_a_base_whose_weights_transformers_renames_is_scored_and_trained_on_in_memory(
+    tmp_path: Path, corpus: Path, treebank: Path
+) -> None:
+    torch.manual_seed(0)
+    settings = {
+        "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "num_key_value_heads": 2, "num_local_experts": 2, "vocab_size": pico.VOCABULARY, "pad_token_id": 0,
+    }  # fmt: skip
+    base = tmp_path / "base"
+    AutoModelForCausalLM.from_config(AutoConfig.for_model("mixtral", **settings)).save_pretrained(base)
+    pico.make_tokenizer().save_pretrained(base)
+    path = _trained(tmp_path, base, "clm", corpus)
+    language = [Weighted(SftFile(path), 1.0, path.name)]
+    compose(base, language, tmp_path / "model")
+    scoring, data = Scoring("clm", device="cpu", resamples=0), [str(corpus)]
+    assert evaluate(scoring, data, base, language).metrics == evaluate(scoring, data, tmp_path / "model").metrics
+    assert _trained(tmp_path, base, "pos", treebank, source_sft=path).is_file()

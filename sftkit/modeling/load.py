@@ -97,6 +97,7 @@ def load_model(
         ) from error
     _check_backbone(model, info, path)
     _own_storage(model)
+    model.config.return_dict = True  # outputs with names, whatever the base was saved for
     fresh = {*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])}
     return Loaded(model, frozenset(fresh))
 

@@ -74,6 +74,10 @@ class Evaluator(ABC):
     watch: Callable[[int, int], None] | None = None
     sharing: Sharing | None = None
 
+    def batches(self, lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+        """:func:`batches_by_length`; a rehearsal puts a few of them in its place."""
+        return batches_by_length(lengths, batch_size)
+
     @abstractmethod
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[Any]:
         """What a model, as it stands and on the device where it is, says of each example, in their order."""
@@ -113,7 +117,7 @@ class Evaluator(ABC):
         """
         found, done = dict[int, Any](), 0
         number, of, gather = self.sharing or (0, 1, lambda mine: [mine])
-        for batch, indices in enumerate(batches_by_length(lengths, batch_size)):
+        for batch, indices in enumerate(self.batches(lengths, batch_size)):
             if batch % of == number:
                 found.update(zip(indices, look(indices), strict=True))
             done += len(indices)

@@ -34,6 +34,10 @@ DONE = "done.json"
 JUDGE = "judge.json"
 _MARK = "complete"
 _PREFIX = "checkpoint-"
+#: What reading a file that is not whole, or another program's, raises.
+_UNREADABLE = (
+    OSError, ValueError, LookupError, TypeError, EOFError, RuntimeError, UnpicklingError, SafetensorError,
+)  # fmt: skip
 
 
 def claim(folder: Path, each: Sequence[Settings]) -> None:
@@ -47,11 +51,11 @@ def claim(folder: Path, each: Sequence[Settings]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     now = json.loads(json.dumps([_described(settings) for settings in each], default=str))
     try:
-        before = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        before = [dict(each) for each in json.loads((folder / RUN).read_text(encoding="utf-8"))]
     except FileNotFoundError:
         write_json(folder / RUN, now)
         return
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise SettingsError(f"{folder / RUN} is damaged ({error}). Take another --run-dir.") from None
     if len(before) != len(now):
         raise SettingsError(
@@ -107,9 +111,35 @@ def readable(path: Path, advice: str = "Take another --run-dir.") -> Iterator[No
     """
     try:
         yield
-    except (OSError, ValueError, KeyError, EOFError, RuntimeError, UnpicklingError, SafetensorError) as error:
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        EOFError,
+        RuntimeError,
+        UnpicklingError,
+        SafetensorError,
+    ) as error:
         reason = " ".join(str(error).split())[:200]
         raise SettingsError(f"{path} is damaged or gone ({reason}). {advice}") from error
+
+
+@contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """Whatever writing a file raises where a disk is full, as one line; torch tells it as a RuntimeError.
+
+    Raises:
+        SettingsError: naming the file.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise SettingsError(
+            f"{path} cannot be written ({reason}). Make room there: a run with --run-dir then goes on with --resume; "
+            "one without keeps such files in $TMPDIR."
+        ) from error
 
 
 def readable_checkpoint(folder: Path) -> AbstractContextManager[None]:

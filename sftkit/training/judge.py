@@ -131,11 +131,11 @@ class Judge:
                 each_batch.remove()
 
     def document(self) -> dict[str, Any]:
-        """What a checkpoint has to keep of it."""
-        return {"outcome": asdict(self.outcome), "loss": float(self._loss)}
+        """What a checkpoint has to keep of it. Every process calls it: each has learned from other batches."""
+        return {"outcome": asdict(self.outcome), "losses": everyones(float(self._loss))}
 
     def go_on(self, document: Mapping[str, Any]) -> None:
         """Go on from what a checkpoint kept."""
-        self._loss = document["loss"]
+        self._loss = document["losses"][rank()]
         for key, value in document["outcome"].items():
             setattr(self.outcome, key, value)

@@ -37,7 +37,7 @@ from sftkit.training.settings import Settings
 from sftkit.training.snapshot import Snapshot, theta_of
 from sftkit.training.streaming import GradientSums
 from sftkit.training.together import first_alone, join, not_left_alone
-from sftkit.training.tuning import Tuner
+from sftkit.training.tuning import Tuner, unmoved
 
 
 @dataclass(frozen=True)
@@ -164,12 +164,7 @@ class Run:
             )
         with clock("phase2"):
             phase2, values = self._phase2(selection)
-        still = sum(int((phi == 0).sum()) for phi in values.values())
-        if still == k:
-            raise SettingsError(
-                "Nothing moved: no gradient reached any of the chosen entries, so there is no SFT. "
-                "Does the tokenizer know the text (or is it all unknown tokens), and does --freeze leave enough?"
-            )
+        still = unmoved(values, phase2)
         if still:
             normal = ": as is normal of random masks, some are of tokens that the text does not have"
             self.observer.note(

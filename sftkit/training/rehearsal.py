@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -75,37 +75,36 @@ class _Sampled:
 
     Attributes:
         seconds: that all would take, by the last time.
-        sharing: as of an evaluator: each process then looks at a part of all.
+        sharing: as an evaluator's.
     """
+
+    sharing: Sharing | None = None
 
     def __init__(self, evaluator: Evaluator, metric: str) -> None:
         self._evaluator, self._metric = evaluator, metric
         self.notes, self.seconds = evaluator.notes, 0.0
-        self.sharing: Sharing | None = None
 
     def __call__(self, model: PreTrainedModel, batch_size: int) -> Means:
         """No score that means anything."""
         began, share = time.perf_counter(), 1.0
 
-        def some(lengths: Sequence[int], size: int, look: Callable[[list[int]], Any]) -> None:
+        def some(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
             nonlocal share
             every = list(batches_by_length(lengths, size))
             chosen = every[:: -(-len(every) // _BATCHES)]
             share = len(chosen) / len(every)
-            for indices in chosen:
-                look(indices)
+            yield from chosen
             raise _EnoughError
 
         evaluator: Any = self._evaluator
-        evaluator.by_batch = some
+        evaluator.batches, evaluator.sharing = some, self.sharing
         try:
             evaluator.predict(model, batch_size)
         except _EnoughError:
             pass
         finally:
-            del evaluator.by_batch
-        processes = self.sharing[1] if self.sharing else 1
-        self.seconds = (time.perf_counter() - began) / share / processes
+            del evaluator.batches
+        self.seconds = (time.perf_counter() - began) / share
         return Means({self._metric: 0.0})
 
 

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 
-from sftkit.training.checkpoints import readable
+from sftkit.training.checkpoints import readable, writable
 from sftkit.training.movable import Movable
 from sftkit.training.ranks import is_first
 from sftkit.training.sharded import like, whole
@@ -35,7 +35,11 @@ class Snapshot:
         self.path, self._shared = path, shared
 
     def save(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Write, replacing what was there only once the new file is whole. Every process calls it."""
+        """Write, replacing what was there only once the new file is whole. Every process calls it.
+
+        Raises:
+            SettingsError: if the disk is full.
+        """
         mine, held = is_first() or not self._shared, dict[str, torch.Tensor]()
         for name, tensor in tensors.items():
             gathered = whole(tensor.detach()).cpu().contiguous()
@@ -43,8 +47,9 @@ class Snapshot:
                 held[name] = gathered
         if mine:
             part = self.path.with_suffix(".part")
-            save_file(held, part)
-            part.replace(self.path)
+            with writable(self.path):
+                save_file(held, part)
+                part.replace(self.path)
         if self._shared:
             barrier()
 

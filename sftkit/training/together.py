@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from accelerate import PartialState
@@ -19,6 +19,7 @@ from sftkit.errors import SettingsError, SftkitError
 from sftkit.modeling.load import device_of
 from sftkit.training.ranks import is_first, world
 
+Part = TypeVar("Part")
 #: How gloo says, in a RuntimeError, that a process does not answer any more.
 _LOST = r"gloo|Connection (closed|reset) by peer"
 
@@ -109,10 +110,11 @@ def anywhere(asked: bool) -> bool:
     return _shared(float(asked), torch.distributed.all_reduce) > 0
 
 
-def everyones(mine: dict[int, Any]) -> list[dict[int, Any]]:
-    """The parts of all processes, in every process."""
-    parts: list[Any] = [None] * world()
-    torch.distributed.all_gather_object(parts, mine)
+def everyones(mine: Part) -> list[Part]:
+    """The parts of all processes, in their order, in every process."""
+    parts = [mine] * world()
+    if _several():
+        torch.distributed.all_gather_object(parts, mine)
     return parts
 
 

@@ -19,7 +19,7 @@ from transformers.trainer import SCHEDULER_NAME
 from sftkit.modeling.labelled import only_rows
 from sftkit.tasks.base import ROWS
 from sftkit.training.callbacks import ProgressCallback, Schedule
-from sftkit.training.checkpoints import JUDGE, readable_checkpoint, step_of, write_json
+from sftkit.training.checkpoints import JUDGE, readable_checkpoint, step_of, writable, write_json
 from sftkit.training.judge import Judge
 from sftkit.training.order import FirstDraws, Order
 from sftkit.training.ranks import world
@@ -120,17 +120,23 @@ class PhaseTrainer(Trainer):
         folder = Path(output_dir)
         folder.mkdir(parents=True, exist_ok=True)
         Snapshot(folder / "moving.safetensors", shared=True).save(self.moving)
+        document = self.judge.document()
         if self.args.should_save:
-            write_json(folder / JUDGE, self.judge.document())
+            write_json(folder / JUDGE, document)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         if not self.sharded:
-            super()._save_optimizer_and_scheduler(output_dir)
+            with writable(Path(output_dir)):
+                super()._save_optimizer_and_scheduler(output_dir)
             return
         model, optimizer, scheduler = self._moved_by()
         save_optimizer(model, optimizer, Path(output_dir))
         if self.args.should_save:
             torch.save(scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        with writable(Path(output_dir)):
+            super()._save_rng_state(output_dir)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from sftkit.errors import SettingsError
 from sftkit.format.encoding import Values
 from sftkit.modeling.backbone import flat
 from sftkit.modeling.sparse import SparseDelta, SparsePhi, sparse_parameters
@@ -130,3 +131,27 @@ class Tuner:
         if not rewound:
             self._start = outcome.start
         return outcome
+
+
+def unmoved(values: Mapping[str, Values], outcome: Outcome) -> int:
+    """How many entries of φ did not move.
+
+    Args:
+        values: φ at the best step, float32 ``[n]`` by name.
+        outcome: the phase's.
+
+    Raises:
+        SettingsError: if none did.
+    """
+    still = sum(int((phi == 0).sum()) for phi in values.values())
+    if still < sum(map(len, values.values())):
+        return still
+    if outcome.best_step < outcome.steps:
+        raise SettingsError(
+            f"Nothing had moved by step {outcome.best_step:,}, the best of {outcome.steps:,}, so there is no SFT. "
+            "First steps may move the head alone: score the model less often (--eval-every)."
+        )
+    raise SettingsError(
+        "Nothing moved: no gradient reached any of the chosen entries, so there is no SFT. "
+        "Does the tokenizer know the text (or is it all unknown tokens), and does --freeze leave enough?"
+    )

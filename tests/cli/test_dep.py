@@ -144,3 +144,13 @@ def test_subtypes_that_only_held_out_sentences_have_are_not_learned(tmp_path: Pa
     done = sftkit("train", "--dep", tmp_path / "x.conllu", "-o", tmp_path / "x.sft", *options)
     assert done.status == 0, done.stderr
     assert len(SftFile(tmp_path / "x.sft").metadata.labels) == len(RELATIONS) + 19
+
+
+def test_a_parser_that_is_best_when_its_head_alone_has_moved_is_told_so(
+    tmp_path: Path, pico_base: Path, treebank: Path
+) -> None:
+    quick = ("--steps", 3, "--eval-every", 1, "--k", 50, "--lr", "1e-9", "--device", "cpu", "--quiet")
+    done = sftkit("train", "--dep", treebank, "-o", tmp_path / "x.sft", "--base", pico_base, *quick)
+    assert (done.status, done.stderr.count("\n")) == (1, 1)
+    assert "Nothing had moved by step 1, the best of 3" in done.stderr
+    assert "--eval-every" in done.stderr

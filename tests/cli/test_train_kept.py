@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import resource
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -189,3 +190,20 @@ def test_a_name_that_is_not_utf_8_is_refused_before_anything_is_read(option: str
     done = train(*(part for pair in given.items() for part in pair))
     assert (done.status, done.stderr.count("\n")) == (1, 1)
     assert "\\udce9: this name is not UTF-8" in done.stderr
+
+
+@pytest.mark.parametrize("room", [20_000, 45_000], ids=["of θ", "of a checkpoint's moments"])
+def test_a_disk_that_is_full_while_training_is_one_line_and_the_run_goes_on_once_there_is_room(
+    room: int, tmp_path: Path, pico_base: Path, treebank: Path
+) -> None:
+    arguments = ("--pos", treebank, "--base", pico_base, "--eval-every", 1, "--run-dir", tmp_path / "run")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        failed = train(*arguments, "--quiet", "-o", tmp_path / "x.sft")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (failed.status, failed.stderr.count("\n")) == (1, 1)
+    assert str(tmp_path / "run") in failed.stderr
+    assert "cannot be written" in failed.stderr
+    assert train(*arguments, "--resume", "-o", tmp_path / "x.sft").status == 0

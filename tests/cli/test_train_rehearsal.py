@@ -6,13 +6,14 @@ import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from sftkit.cli._plan import duration, header
 from sftkit.cli._progress import TrainingDisplay
-from sftkit.tasks.base import batches_by_length
+from sftkit.tasks.base import batches_by_length, loss_by_window
 from sftkit.training.forecast import Forecast
 from sftkit.training.observer import Plan
 from sftkit.training.together import has_bf16
@@ -57,7 +58,7 @@ def test_whatever_the_method_the_time_is_told_and_nothing_is_written(
         "train", "--mlm", corpus, "--base", pico_base, "--device", "cpu", "--steps", 20, *options, *run_dir, "--dry-run"
     )
     assert done.status == 0, done.stderr
-    assert "20 steps of 8 (" in done.stdout
+    assert "20 steps of 8 (1.4" in done.stdout
     assert "memory, phase 2" in done.stdout
     assert "evaluations × " in done.stdout
     assert ": about " in done.stdout
@@ -90,18 +91,24 @@ def test_of_much_held_out_data_a_few_batches_are_scored(
 ) -> None:
     (tmp_path / "long.txt").write_text("".join(f"ta mi lo {'ka ' * (i % 9)}\n" for i in range(900)))
     scored = []
-    real = batches_by_length
+    windows: list[int] = []
+    real, looked = batches_by_length, loss_by_window
 
     def counted(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
-        every = list(real(lengths, batch_size))
-        scored.append(len(every))
-        return every
+        scored.append(list(real(lengths, batch_size)))
+        return scored[-1]
+
+    def look(model: Any, batch: dict[str, torch.Tensor]) -> list[tuple[float, int]]:
+        windows.append(len(batch["labels"]))
+        return looked(model, batch)
 
     monkeypatch.setattr("sftkit.training.rehearsal.batches_by_length", counted)
+    monkeypatch.setattr("sftkit.tasks.text.loss_by_window", look)
     arguments = ("--dev", tmp_path / "long.txt", "--base", pico_base, "--device", "cpu", "--batch-size", 4, "--no-pack")
     done = sftkit("train", "--mlm", tmp_path / "long.txt", *arguments, "--dry-run", "--json")
     assert done.status == 0, done.stderr
-    assert set(scored) == {225}
+    assert {len(each) for each in scored} == {225}
+    assert sum(windows) <= 6 * 4 * len(scored)
     assert json.loads(done.stdout)["dev"] == 900
 
 

@@ -8,9 +8,18 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    MODEL_FOR_MASKED_LM_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from sftkit.errors import CheckpointError, SettingsError
+from sftkit.format.names import model_prefix
 from sftkit.modeling.load import NO_LIMIT, check_checkpointing, fit_tokenizer, load_model, longest
 from sftkit.modeling.parser import AutoModelForDependencyParsing
 from tests import pico
@@ -134,3 +143,18 @@ def test_gradient_checkpointing_is_refused_from_the_config_where_there_is_none(a
         refused = pytest.raises(SettingsError, match=r"--gradient-checkpointing: .*, a Albert\w+\. Leave it out")
         with refused if model_type == "albert" else nullcontext():
             check_checkpointing(tmp_path, auto_class)
+
+
+@pytest.mark.parametrize("model_type", ["bert", "modernbert", "gpt2"])
+def test_a_base_that_was_saved_to_give_tuples_gives_outputs_with_names(tmp_path: Path, model_type: str) -> None:
+    base = pico.save_base(tmp_path, model_type, return_dict=False)
+    assert not AutoConfig.from_pretrained(base).return_dict
+    auto_class = AutoModelForCausalLM if model_type in pico.CAUSAL else AutoModelForMaskedLM
+    model = load_model(base, auto_class).model
+    assert model(input_ids=torch.tensor([[2, 9, 3]])).logits.shape == (1, 3, pico.VOCABULARY)
+
+
+@pytest.mark.parametrize("model_type", ["jina_embeddings_v3", "nomic_bert", "esmc", "xlm-roberta"])
+def test_the_table_of_prefixes_says_what_transformers_says(model_type: str) -> None:
+    made: Any = MODEL_FOR_MASKED_LM_MAPPING[type(AutoConfig.for_model(model_type))]
+    assert model_prefix(model_type) == made.base_model_prefix

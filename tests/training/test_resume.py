@@ -108,6 +108,18 @@ def test_a_damaged_run_is_refused_and_never_another_sft(
         learn(made, run_dir=tmp_path / "run")
 
 
+@pytest.mark.parametrize("text", ["[]", '{"new": 1}', "[1]", "1"])
+@pytest.mark.parametrize("record", ["run.json", "phase1/done.json"])
+def test_a_record_of_another_program_is_refused_in_one_line(
+    record: str, text: str, pico_base: Path, corpus: Path, tmp_path: Path
+) -> None:
+    made = settings(pico_base, corpus, steps=1)
+    learn(made, run_dir=tmp_path)
+    (tmp_path / record).write_text(text)
+    with pytest.raises(SettingsError, match=r"(is damaged|holds another run).*--run-dir"):
+        learn(made, run_dir=tmp_path)
+
+
 def killed(folder: Path, base: Path, data: list[str], outputs: list[str], *options: str, **moments: int) -> str:
     """What goes wrong when this run is killed; see tests/training/killing.py."""
     common = [

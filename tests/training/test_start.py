@@ -167,3 +167,24 @@ def test_a_training_loss_that_is_no_number_is_no_point_of_a_curve(tmp_path: Path
     judge(4)
     assert outcome.history == [[0, 5.0], [2, 4.0], [4, 3.0]]
     assert outcome.losses == [[4, 0.5]]
+
+
+def test_each_process_goes_on_with_the_training_loss_of_its_own_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typing import Any
+
+    from sftkit.training import judge
+
+    model: Any = torch.nn.Linear(1, 1)
+    first, second = (
+        Judge(model, model, 1, "loss", False, {}, Snapshot(tmp_path / "b.safetensors"), Observer(), Outcome(4))
+        for _ in range(2)
+    )
+    second.learned(torch.tensor(2.0))
+    monkeypatch.setattr(judge, "everyones", lambda mine: [mine, second._loss.item()])  # type: ignore[union-attr]
+    first.learned(torch.tensor(1.0))
+    document = first.document()
+    monkeypatch.setattr(judge, "rank", lambda: 1)
+    second.go_on(document)
+    assert second._loss == 2.0
