@@ -9,19 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from torch import nn
 from transformers import PreTrainedModel
 
 from sftkit.modeling.backbone import backbone_parameters, owners
 
+if TYPE_CHECKING:
+    from sftkit.modeling.sparse import SparseDelta
+
 #: What φ is called among a model's parameters.
 PHI = "phi"
 
 
 @contextmanager
-def linked(model: PreTrainedModel, deltas: Mapping[str, nn.Module], phi: nn.Parameter) -> Iterator[None]:
+def linked(model: PreTrainedModel, deltas: Mapping[str, SparseDelta], phi: nn.Parameter) -> Iterator[None]:
     """Have the model compute with functions of φ, of the same memory as its parameters; afterwards no more.
 
     The parameters stay registered, under their names and frozen; modules find a tensor of the same name first. It is
@@ -51,10 +55,10 @@ def linked(model: PreTrainedModel, deltas: Mapping[str, nn.Module], phi: nn.Para
 
 
 def _places(
-    model: nn.Module, parameters: Mapping[str, nn.Parameter], deltas: Mapping[str, nn.Module]
-) -> dict[nn.Module, dict[str, tuple[nn.Module, nn.Parameter]]]:
+    model: nn.Module, parameters: Mapping[str, nn.Parameter], deltas: Mapping[str, SparseDelta]
+) -> dict[nn.Module, dict[str, tuple[SparseDelta, nn.Parameter]]]:
     """Module -> attribute -> what is on the parameter that it holds under that name."""
-    result: dict[nn.Module, dict[str, tuple[nn.Module, nn.Parameter]]] = {}
+    result: dict[nn.Module, dict[str, tuple[SparseDelta, nn.Parameter]]] = {}
     for name, delta in deltas.items():
         for owner, attribute in owners(model, parameters[name]):
             result.setdefault(owner, {})[attribute] = delta, parameters[name]
@@ -64,10 +68,13 @@ def _places(
 class _Link:
     """Keeps functions of φ where a module looks for its parameters."""
 
-    def __init__(self, owner: nn.Module, attributes: Mapping[str, tuple[nn.Module, nn.Parameter]]) -> None:
+    def __init__(self, owner: nn.Module, attributes: Mapping[str, tuple[SparseDelta, nn.Parameter]]) -> None:
         self._owner, self._attributes = owner, attributes
         self(owner)
         self._hook = owner.register_forward_pre_hook(self)
+        if "weight" in attributes and _is_plain(owner):  # its gradient need not be made whole
+            delta, weight = attributes["weight"]
+            vars(owner)["forward"] = partial(delta.embed, weight, owner.padding_idx)
 
     def __call__(self, owner: nn.Module, *_: Any) -> None:
         for attribute, (delta, parameter) in self._attributes.items():
@@ -76,8 +83,17 @@ class _Link:
     def remove(self) -> None:
         """The module finds its parameters again."""
         self._hook.remove()
+        vars(self._owner).pop("forward", None)
         for attribute in self._attributes:
             del vars(self._owner)[attribute]
+
+
+def _is_plain(module: nn.Module) -> TypeGuard[nn.Embedding]:
+    """Whether it is an embedding that does nothing but look rows up."""
+    if not isinstance(module, nn.Embedding) or type(module).forward is not nn.Embedding.forward:
+        return False
+    odd = "forward" in vars(module) or module.scale_grad_by_freq or module.sparse
+    return not odd and module.max_norm is None
 
 
 def is_added(name: str) -> bool:

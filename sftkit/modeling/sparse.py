@@ -26,6 +26,8 @@ from sftkit.modeling.linked import linked
 
 #: Entries in half precision that are summed in float64 at a time.
 _CHUNK = 1 << 24
+#: Elements of an embedding's gradient that are made at a time: 64 MB.
+_ROWS_OF = 1 << 24
 #: Entries whose positions are int64 at a time, as writing wants them.
 _WRITTEN = 1 << 22
 
@@ -63,6 +65,26 @@ class _Gather(torch.autograd.Function):
         return torch.empty(0, device=gradients[0].device), None, None
 
 
+class _Look(torch.autograd.Function):
+    """Rows of an embedding; on the way back, the gradient at φ's positions, some rows of the matrix at a time."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, root: torch.Tensor, weight: torch.Tensor, ids: torch.Tensor, delta: SparseDelta, padding: int | None
+    ) -> torch.Tensor:
+        del root
+        ctx.delta, ctx.padding = delta, padding
+        ctx.save_for_backward(ids)
+        return nn.functional.embedding(ids, weight.data)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None, None, None]:
+        delta: SparseDelta = ctx.delta
+        (ids,) = ctx.saved_tensors
+        delta.gather_rows(gradients[0], ids, ctx.padding)
+        return torch.empty(0, device=ids.device), None, None, None, None
+
+
 class SparseDelta(nn.Module):
     """φ on one weight: its flat ``positions`` (``[k]``), ``theta`` there, and which ``part`` of ``phi`` is its.
 
@@ -76,6 +98,7 @@ class SparseDelta(nn.Module):
         super().__init__()
         self.positions, self.theta, self.part = positions, theta, part
         self.phi = owner.phi
+        self._known: list[tuple[int, int, int]] | None = None
         self._owner = (owner,)  # out of the module's sight: copies of the module have the same one
 
     @property
@@ -90,9 +113,50 @@ class SparseDelta(nn.Module):
             result: torch.Tensor = _Gather.apply(self.owner.root(), weight, self)  # type: ignore[no-untyped-call]  # torch's
         return result
 
+    def embed(self, weight: torch.Tensor, padding: int | None, ids: torch.Tensor) -> torch.Tensor:
+        """What a plain ``nn.Embedding`` gives for ids, differentiable in φ.
+
+        Args:
+            weight: ``[rows, width]``, which holds θ + φ.
+            padding: the row that gets no gradient.
+            ids: any shape.
+        """
+        self.owner.refresh()
+        result: torch.Tensor = _Look.apply(self.owner.root(), weight, ids, self, padding)  # type: ignore[no-untyped-call]  # torch's
+        return result
+
     def gather(self, gradient: torch.Tensor) -> None:
         """Add the loss's gradient of the weight, at the positions, to φ's."""
         self.owner.add_gradient(self, gradient.reshape(-1))
+
+    def gather_rows(self, gradient: torch.Tensor, ids: torch.Tensor, padding: int | None) -> None:
+        """The same of an embedding, given its output's gradient: as torch's own makes it, but never whole.
+
+        Args:
+            gradient: ``[…, width]``.
+            ids: ``[…]``.
+            padding: the row that gets no gradient.
+        """
+        width = gradient.shape[-1]
+        if padding is not None:
+            ids = ids.masked_fill(ids == padding, -1)
+        for first, begin, end in self._stretches(width):
+            rows = max(1, _ROWS_OF // width)
+            # what is looked up elsewhere goes into one row more, which is padding to torch
+            inside = torch.where((ids >= first) & (ids < first + rows), ids - first, rows)
+            some = torch.ops.aten.embedding_dense_backward(gradient, inside, rows + 1, rows, False)
+            self.owner.add_gradient(self, some.view(-1), slice(begin, end), first * width)
+
+    def _stretches(self, width: int) -> list[tuple[int, int, int]]:
+        """(First row, first position, end) of stretches of so many rows, those without positions left out."""
+        if self._known is None:
+            rows = max(1, _ROWS_OF // width)
+            last = int(self.positions[-1]) // width
+            starts = torch.arange(0, last + 1 + rows, rows, device=self.positions.device)
+            cuts = torch.searchsorted(self.positions.long(), starts * width).tolist()
+            each = zip(starts.tolist(), cuts, cuts[1:], strict=False)
+            self._known = [stretch for stretch in each if stretch[1] < stretch[2]]
+        return self._known
 
 
 class SparsePhi:
@@ -175,20 +239,26 @@ class SparsePhi:
             at = where[delta.part.start - begin : delta.part.stop - begin]
             flat(weight).index_copy_(0, at, values[delta.part].to(weight.dtype))
 
-    def add_gradient(self, delta: SparseDelta, gradient: torch.Tensor) -> None:
+    def add_gradient(
+        self, delta: SparseDelta, gradient: torch.Tensor, some: slice = slice(None), first: int = 0
+    ) -> None:
         """Add to φ's gradient in the backward pass that is going on.
 
         Args:
             delta: of which weight.
-            gradient: the weight's, flat.
+            gradient: the weight's, flat; or a part of it.
+            some: which of the positions lie in that part.
+            first: where it begins in the weight.
         """
         if self._gradient is None:
             self._gradient = torch.zeros(self._size, device=self._theta.device)
-        part = self._gradient[delta.part]
-        if delta in self._gathered or gradient.dtype != part.dtype:
-            part.add_(gradient.index_select(0, delta.positions))
+        into, positions = self._gradient[delta.part][some], delta.positions[some]
+        if first:
+            positions = positions - first
+        if delta in self._gathered or some != slice(None) or gradient.dtype != into.dtype:
+            into.add_(gradient.index_select(0, positions))
         else:  # without a copy
-            torch.index_select(gradient, 0, delta.positions, out=part)
+            torch.index_select(gradient, 0, positions, out=into)
         self._gathered.add(delta)
 
     def take_gradient(self) -> torch.Tensor:

@@ -20,7 +20,7 @@ from torch import nn
 
 from sftkit.training.selection import Scores, changes, check_finite, counted, magnitude_increases
 from sftkit.training.sharded import local
-from sftkit.training.snapshot import Snapshot
+from sftkit.training.snapshot import Snapshot, Theta
 from sftkit.training.together import anywhere
 
 
@@ -40,7 +40,7 @@ class Criterion:
 
 
 def criterion_of(
-    name: str, maskable: Mapping[str, nn.Parameter], before: Snapshot, theta: Mapping[str, torch.Tensor]
+    name: str, maskable: Mapping[str, nn.Parameter], before: Snapshot, theta: Mapping[str, Theta]
 ) -> Criterion:
     """Get ready to rank by ``name``.
 
@@ -48,7 +48,7 @@ def criterion_of(
         name: one of ``checks.CRITERIA``.
         maskable: what is ranked.
         before: θ(0) on disk.
-        theta: θ(0) in memory, shared out as the parameters are; only ``movement`` looks at it.
+        theta: θ(0), shared out as the parameters are, or read in parts; only ``movement`` looks at it.
     """
     if name == "change":
         return Criterion(None, {}, lambda: changes(maskable, before))
@@ -65,7 +65,9 @@ def criterion_of(
             if name == "fisher":
                 sums[key].addcmul_(gradient, gradient)
             else:
-                sums[key].addcmul_(gradient, maskable[key] - theta[key], value=-1)
+                origin, now = theta[key], maskable[key]
+                then = origin if isinstance(origin, torch.Tensor) else origin(0, now.numel()).view_as(now)
+                sums[key].addcmul_(gradient, now - then, value=-1)
 
     def scores() -> Scores:
         check_finite(sums)

@@ -5,18 +5,19 @@ Added in place, not through autograd: the loss that is reported stays the task's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import nn
 
 from sftkit.modeling.relaxed import l0_slope
 from sftkit.training.sharded import local
+from sftkit.training.snapshot import Theta
 
 #: Called once before each optimizer step.
 Regulariser = Callable[[], None]
-#: Elements that are worked on at a time.
-_AT_A_TIME = 1 << 24
+#: Elements that are worked on at a time: 16 MB.
+_AT_A_TIME = 1 << 22
 
 
 def both(first: Regulariser | None, second: Regulariser | None) -> Regulariser | None:
@@ -32,13 +33,13 @@ def both(first: Regulariser | None, second: Regulariser | None) -> Regulariser |
 
 
 def l1_towards(
-    maskable: Mapping[str, nn.Parameter], before: Mapping[str, torch.Tensor], strength: float
+    maskable: Mapping[str, nn.Parameter], before: Mapping[str, Theta], strength: float
 ) -> Regulariser | None:
     """Adds strength · sign(θ - θ(0)) to the gradients in place; None for a strength of 0.
 
     Args:
         maskable: what is regularised.
-        before: θ(0), shared out as the parameters are.
+        before: θ(0), shared out as the parameters are, or read in parts.
         strength: λ/N.
     """
     if strength == 0:
@@ -47,7 +48,7 @@ def l1_towards(
     @torch.no_grad()
     def regularise() -> None:
         moving = [(parameter, before[name]) for name, parameter in maskable.items() if parameter.grad is not None]
-        for group in _groups([pieces for parameter, origin in moving for pieces in _pieces(parameter, origin)]):
+        for group in _groups(pieces for parameter, origin in moving for pieces in _pieces(parameter, origin)):
             parameters, origins, gradients = (list(each) for each in zip(*group, strict=True))
             moved = torch._foreach_sub(parameters, origins)
             torch._foreach_sign_(moved)
@@ -60,17 +61,21 @@ def l1_towards(
 _Pieces = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
-def _pieces(parameter: nn.Parameter, origin: torch.Tensor) -> Iterator[_Pieces]:
+def _pieces(parameter: nn.Parameter, origin: Theta) -> Iterator[_Pieces]:
     """Parts of at most so many elements: a copy of a whole embedding would take as much memory as it does."""
     assert parameter.grad is not None
-    several = [local(tensor.detach()) for tensor in (parameter, origin, parameter.grad)]
-    if all(tensor.is_contiguous() for tensor in several):
-        yield from zip(*(tensor.view(-1).split(_AT_A_TIME) for tensor in several), strict=True)
-    else:
-        yield (several[0], several[1], several[2])
+    now, gradient = local(parameter.detach()), local(parameter.grad)
+    if not gradient.is_contiguous():
+        whole = origin if isinstance(origin, torch.Tensor) else origin(0, now.numel()).view_as(now)
+        yield now, local(whole), gradient
+        return
+    for begin in range(0, now.numel(), _AT_A_TIME):
+        some = slice(begin, begin + _AT_A_TIME)
+        then = local(origin).view(-1)[some] if isinstance(origin, torch.Tensor) else origin(some.start, some.stop)
+        yield now.view(-1)[some], then, gradient.view(-1)[some]
 
 
-def _groups(pieces: Sequence[_Pieces]) -> Iterator[list[_Pieces]]:
+def _groups(pieces: Iterable[_Pieces]) -> Iterator[list[_Pieces]]:
     """What is worked on at a time: in one go as far as memory goes."""
     group, held = list[_Pieces](), 0
     for each in pieces:

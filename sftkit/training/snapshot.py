@@ -12,14 +12,19 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch import nn
 from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 
+from sftkit.format.safefile import SafeReader
 from sftkit.training.checkpoints import readable, writable
 from sftkit.training.movable import Movable
 from sftkit.training.ranks import is_first
 from sftkit.training.sharded import like, whole
 from sftkit.training.together import barrier
+
+#: A parameter's θ(0): in memory, or what gives its elements from one to before another, flat.
+Theta = torch.Tensor | Callable[[int, int], torch.Tensor]
 
 
 class Snapshot:
@@ -72,15 +77,22 @@ class Snapshot:
                 tensor.copy_(like(file.get_tensor(name), tensor))
 
 
-def theta_of(start: Snapshot, movable: Movable, model: PreTrainedModel) -> dict[str, torch.Tensor]:
+def theta_of(start: Snapshot, movable: Movable, model: PreTrainedModel) -> dict[str, Theta]:
     """θ(0) of what may move, by canonical name, to be looked at at each step; shared out as the parameters are.
 
-    The untied output matrix is θ(0) of the input embedding, and in memory already.
+    The untied output matrix is θ(0) of the input embedding, and in memory already. On a CPU all the rest is read from
+    the file, part by part.
     """
-    found = {name: like(start.tensor(name), parameter) for name, parameter in movable.maskable.items()}
     name = movable.untied.input if movable.untied is not None else None
-    if name in found and not isinstance(found[name], DTensor):
-        output: torch.Tensor = model.get_output_embeddings().weight.detach()
-        if torch.equal(output, found[name]):
-            found[name] = output
-    return found
+    output: torch.Tensor | None = model.get_output_embeddings().weight.detach() if name is not None else None
+    reader = SafeReader(start.path)
+
+    def theta(key: str, parameter: nn.Parameter) -> Theta:
+        shared_out = isinstance(parameter, DTensor)
+        if key == name and not shared_out and output is not None and torch.equal(output, start.tensor(key)):
+            return output
+        if parameter.device.type == "cpu" and not shared_out:
+            return lambda begin, end: torch.from_numpy(reader.piece(key, begin, end))
+        return like(start.tensor(key), parameter)
+
+    return {key: theta(key, parameter) for key, parameter in movable.maskable.items()}

@@ -211,11 +211,11 @@ def test_a_layers_gradients_are_gathered_before_those_of_the_layer_below_are_mad
         names = {delta: name for name, delta in phi.deltas.items()}
         add = phi.add_gradient
 
-        def note(delta: Any, gradient: torch.Tensor) -> None:
+        def note(delta: Any, gradient: torch.Tensor, *part: Any) -> None:
             gathered.append(names[delta])
-            add(delta, gradient)
+            add(delta, gradient, *part)
 
-        phi.add_gradient = note  # type: ignore[method-assign]
+        phi.add_gradient = note  # type: ignore[method-assign, assignment]
         for _ in range(2):
             gathered.clear()
             first = model.bert.encoder.layer[0]
@@ -227,3 +227,24 @@ def test_a_layers_gradients_are_gathered_before_those_of_the_layer_below_are_mad
     upper = [name for name in names.values() if name.startswith("encoder.layer.1.")]
     assert upper
     assert all(name in below[-1] for name in upper)
+
+
+@pytest.mark.parametrize("padding", [None, 3])
+@pytest.mark.parametrize("elements", [1, 40, 1 << 24])
+def test_an_embeddings_gradient_is_torchs_own_however_few_rows_are_made_at_a_time(
+    padding: int | None, elements: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sftkit.modeling.sparse._ROWS_OF", elements)
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(30, 8, generator=generator)
+    positions = torch.rand(240, generator=generator).lt(0.3).nonzero()[:, 0]
+    ids = torch.randint(0, 30, (3, 17), generator=generator)
+    leaf = weight.clone().requires_grad_()
+    factor = torch.randn(3, 17, 8, generator=generator)
+    (torch.nn.functional.embedding(ids, leaf, padding) * factor).sum().backward()
+    sparse = SparsePhi({"w": weight}, {"w": positions})
+    delta = sparse.deltas["w"]
+    looked_up = delta.embed(weight, padding, ids) * factor / 2  # twice, and as a matrix, too
+    (looked_up + delta.embed(weight, padding, ids) * factor / 2 + 0 * delta(weight).sum()).sum().backward()
+    assert leaf.grad is not None
+    torch.testing.assert_close(sparse.phi.grad, leaf.grad.flatten()[positions])
