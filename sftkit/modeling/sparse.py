@@ -22,67 +22,14 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from transformers import PreTrainedModel
 
 from sftkit.modeling.backbone import backbone_parameters, flat
+from sftkit.modeling.gradients import Gather, Look, Root
 from sftkit.modeling.linked import linked
+from sftkit.modeling.rounding import rounded_sum
 
-#: Entries in half precision that are summed in float64 at a time.
-_CHUNK = 1 << 24
 #: Elements of an embedding's gradient that are made at a time: 64 MB.
 _ROWS_OF = 1 << 24
 #: Entries whose positions are int64 at a time, as writing wants them.
 _WRITTEN = 1 << 22
-
-
-class _Root(torch.autograd.Function):
-    """Where all of φ's gradient comes together: an empty tensor that every weight with φ on it depends on.
-
-    Autograd calls its backward once the backward of every such weight has put its part into the gradient.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, phi: torch.Tensor, owner: SparsePhi) -> torch.Tensor:
-        ctx.owner = owner
-        return torch.empty(0, device=phi.device)
-
-    @staticmethod
-    def backward(ctx: Any, *_: torch.Tensor) -> tuple[torch.Tensor, None]:
-        owner: SparsePhi = ctx.owner
-        return owner.take_gradient(), None
-
-
-class _Gather(torch.autograd.Function):
-    """The weight itself on the way forward; on the way back, the gradient at φ's positions."""
-
-    @staticmethod
-    def forward(ctx: Any, root: torch.Tensor, weight: torch.Tensor, delta: SparseDelta) -> torch.Tensor:
-        del root
-        ctx.delta = delta
-        return weight.data  # of the same memory, but no view: what is written there is written between passes
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        delta: SparseDelta = ctx.delta
-        delta.gather(gradients[0])
-        return torch.empty(0, device=gradients[0].device), None, None
-
-
-class _Look(torch.autograd.Function):
-    """Rows of an embedding; on the way back, the gradient at φ's positions, some rows of the matrix at a time."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, root: torch.Tensor, weight: torch.Tensor, ids: torch.Tensor, delta: SparseDelta, padding: int | None
-    ) -> torch.Tensor:
-        del root
-        ctx.delta, ctx.padding = delta, padding
-        ctx.save_for_backward(ids)
-        return nn.functional.embedding(ids, weight.data)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None, None, None]:
-        delta: SparseDelta = ctx.delta
-        (ids,) = ctx.saved_tensors
-        delta.gather_rows(gradients[0], ids, ctx.padding)
-        return torch.empty(0, device=ids.device), None, None, None, None
 
 
 class SparseDelta(nn.Module):
@@ -110,7 +57,7 @@ class SparseDelta(nn.Module):
         """The weight with θ + φ at the positions, differentiable in φ."""
         self.owner.refresh()
         with torch.enable_grad():
-            result: torch.Tensor = _Gather.apply(self.owner.root(), weight, self)  # type: ignore[no-untyped-call]  # torch's
+            result: torch.Tensor = Gather.apply(self.owner.root(), weight, self)  # type: ignore[no-untyped-call]  # torch's
         return result
 
     def embed(self, weight: torch.Tensor, padding: int | None, ids: torch.Tensor) -> torch.Tensor:
@@ -122,7 +69,7 @@ class SparseDelta(nn.Module):
             ids: any shape.
         """
         self.owner.refresh()
-        result: torch.Tensor = _Look.apply(self.owner.root(), weight, ids, self, padding)  # type: ignore[no-untyped-call]  # torch's
+        result: torch.Tensor = Look.apply(self.owner.root(), weight, ids, self, padding)  # type: ignore[no-untyped-call]  # torch's
         return result
 
     def gather(self, gradient: torch.Tensor) -> None:
@@ -211,7 +158,7 @@ class SparsePhi:
         """What a weight with φ on it depends on. It saves nothing for a backward pass, and so serves all of them."""
         if self._root is None:
             with torch.enable_grad():
-                self._root = _Root.apply(self.phi, self)  # type: ignore[no-untyped-call]  # torch's
+                self._root = Root.apply(self.phi, self)  # type: ignore[no-untyped-call]  # torch's
         return self._root
 
     def refresh(self) -> None:
@@ -307,29 +254,3 @@ def sparse_parameters(model: PreTrainedModel, positions: Mapping[str, torch.Tens
     finally:
         before.remove()
         phi.restore()
-
-
-def rounded_sum(theta: torch.Tensor, phi: torch.Tensor) -> torch.Tensor:
-    """θ + φ in θ's dtype, rounded once.
-
-    Args:
-        theta: ``[n]``.
-        phi: float32 ``[n]``.
-    """
-    if theta.dtype == torch.float32:
-        return theta + phi
-    result = torch.empty_like(theta)
-    for begin in range(0, len(theta), _CHUNK):  # float64 takes four times as much
-        some = slice(begin, begin + _CHUNK)
-        result[some] = narrowed(theta[some].double() + phi[some].double(), theta.dtype)
-    return result
-
-
-def narrowed(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """As :func:`sftkit.format.dtypes.narrowed`: torch takes both half precisions by way of float32."""
-    if dtype not in (torch.float16, torch.bfloat16):
-        return values.to(dtype)
-    near = values.float()
-    wide = near.double()
-    bits = near.view(torch.int32) - (wide.abs() > values.abs()).int()
-    return torch.where(wide == values, bits, bits | 1).view(torch.float32).to(dtype)

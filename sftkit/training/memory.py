@@ -27,7 +27,8 @@ class Sizes:
         largest: the largest single one of these.
         head: those that are tuned in full.
         k: entries of φ.
-        untied: those of the input embedding, where an untied output matrix is θ(0) of it.
+        elsewhere: those whose θ(0) takes no memory of its own: the input embedding's, where an untied output matrix
+            is that; on a CPU all, which it reads from disk.
         width: bytes of one weight of the backbone.
         processes: how many train together.
         fsdp: whether they share out weights, gradients and moments.
@@ -38,7 +39,7 @@ class Sizes:
     largest: int
     head: int
     k: int
-    untied: int = 0
+    elsewhere: int = 0
     width: int = _F32
     processes: int = 1
     fsdp: bool = False
@@ -47,8 +48,7 @@ class Sizes:
 def phase1(sizes: Sizes, settings: Settings) -> Bytes:
     """Of phase 1: everything that may move has a gradient and AdamW's two moments.
 
-    With ``selection`` "streaming" only the head has, and one gradient at a time goes into the scores. θ(0) is mapped
-    from disk on a CPU, and counted all the same: it is read at every step.
+    With ``selection`` "streaming" only the head has, and one gradient at a time goes into the scores.
     """
     moving = sizes.maskable + sizes.head
     needed = {"weights": sizes.weights}
@@ -62,7 +62,7 @@ def phase1(sizes: Sizes, settings: Settings) -> Bytes:
     if settings.criterion in ("movement", "fisher"):
         needed["scores"] = _F32 * sizes.maskable
     if settings.l1 or settings.criterion == "movement":
-        needed["θ(0)"] = _F32 * (sizes.maskable - (0 if sizes.fsdp else sizes.untied))
+        needed["θ(0)"] = _F32 * (sizes.maskable - (0 if sizes.fsdp else sizes.elsewhere))
     if sizes.fsdp:
         return _shared(needed, sizes)
     return needed | _buckets(sizes, reduced1(sizes, settings))

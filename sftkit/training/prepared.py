@@ -269,9 +269,16 @@ class Prepared:
         mean = sum(map(mul, means, drawn), 0.0) / sum(drawn)
         return round(mean * self.settings.batch_size * self.settings.accumulate * world())
 
+    def _theta_elsewhere(self) -> int:
+        """Number of entries whose θ(0) takes no memory of its own; see :func:`sftkit.training.snapshot.theta_of`."""
+        if self.model.device.type == "cpu":
+            return self.movable.size
+        untied, maskable = self.movable.untied, self.movable.maskable
+        return maskable[untied.input].numel() if untied is not None and untied.input in maskable else 0
+
     def _costs(self, k: int) -> dict[str, Any]:
         """Expected memory, and what processes send each other."""
-        settings, untied = self.settings, self.movable.untied
+        settings = self.settings
         sizes = memory.Sizes(
             weights=sum(parameter.nbytes for parameter in self.model.parameters()),
             maskable=self.movable.size,

@@ -27,7 +27,8 @@ from transformers import PreTrainedModel
 
 from sftkit.modeling.backbone import backbone_parameters
 from sftkit.modeling.parametrized import put_on
-from sftkit.modeling.sparse import SparsePhi, rounded_sum
+from sftkit.modeling.rounding import rounded_sum
+from sftkit.modeling.sparse import SparsePhi
 from sftkit.training.ranks import world
 
 _OPTIMIZER = "optimizer-shards"

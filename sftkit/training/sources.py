@@ -21,7 +21,8 @@ from transformers import PreTrainedModel
 
 from sftkit.format.files import SftFile
 from sftkit.modeling.backbone import flat
-from sftkit.modeling.sparse import SparseDelta, narrowed
+from sftkit.modeling.rounding import narrowed
+from sftkit.modeling.sparse import SparseDelta
 from sftkit.tasks.base import Collator, Evaluator, Metrics
 from sftkit.training.order import Order
 

@@ -110,7 +110,7 @@ def main(size: str, steps: int) -> None:
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         seconds, peak = (float(number) for number in done.stdout.split()[-2:])
         plain = plain or (seconds, peak)
-        most = [f"{limit:>8.2f}" for limit in limits] if limits else [" " * 8] * 2
+        most = [f"{limit:>8.2f}" for limit in limits] if limits and size == "mbert" else [" " * 8] * 2
         print(
             f"{variant:<24}{seconds:>10.3f}{seconds / plain[0]:>8.2f}{most[0]}{peak:>10.0f}{peak / plain[1]:>8.2f}"
             f"{most[1]}",
