@@ -285,9 +285,7 @@ class Prepared:
             largest=max(parameter.numel() for parameter in self.movable.maskable.values()),
             head=sum(tensor.numel() for tensor in self.head().values()),
             k=k,
-            untied=self.movable.maskable[untied.input].numel()
-            if untied and untied.input in self.movable.maskable
-            else 0,
+            elsewhere=self._theta_elsewhere(),
             width=_DTYPES[settings.base_dtype].itemsize,
             processes=world(),
             fsdp=settings.fsdp,
