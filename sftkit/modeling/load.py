@@ -179,7 +179,7 @@ def check_checkpointing(path: Path, auto_class: Any) -> None:
     made = found[0] if isinstance(found, tuple) else found
     if not made.supports_gradient_checkpointing:
         raise SettingsError(
-            f"--gradient-checkpointing: transformers has none for {path}, a {made.__name__}. Leave it out; "
+            f"--gradient-checkpointing: transformers has none for {path} ({made.__name__}). Leave it out; "
             "a smaller --batch-size with --accumulate saves memory, too."
         )
 

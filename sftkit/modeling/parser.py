@@ -53,7 +53,7 @@ class DependencyParser(PreTrainedModel):
         if config.is_encoder_decoder:
             raise ValueError("an encoder-decoder model has no hidden states of its words alone")
         self.num_labels = int(config.num_labels or 0)
-        hidden = config.hidden_size
+        hidden = getattr(config, "word_embed_proj_dim", None) or config.hidden_size  # OPT's states may be narrower
         setattr(self, self.base_model_prefix, _without_pooler(self.backbone_class, config))
         self.dropout = nn.Dropout(_dropout(config))
         self.arc_biaffine = nn.Linear(hidden, hidden)

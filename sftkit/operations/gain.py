@@ -34,7 +34,8 @@ def no_gain(training: Mapping[str, Any]) -> str:
     if grew < 0:
         return ""
     told = (
-        f"nothing was gained: {metric} was {before:.4g} before the first step, and is {value:.4g} at the best, {step:,}"
+        f"nothing was gained: {metric} was {before:.4g} before the first step, and is {value:.4g} at the best step, "
+        f"{step:,}"
     )
     return f"{told}. {_cause(training, metric in LOSSES and grew > _GREW * abs(before))}"
 

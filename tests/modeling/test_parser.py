@@ -184,3 +184,11 @@ def test_an_encoder_decoder_model_is_refused() -> None:
     config = AutoConfig.for_model("t5", d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2, vocab_size=20)
     with pytest.raises(ValueError, match="encoder-decoder"):
         parser_of(config)
+
+
+def test_a_backbone_whose_states_are_narrower_than_its_layers_is_parsed_with() -> None:
+    config = AutoConfig.for_model(
+        "opt", vocab_size=pico.VOCABULARY, hidden_size=16, word_embed_proj_dim=8, ffn_dim=16, num_hidden_layers=1,
+        num_attention_heads=2, max_position_embeddings=64, num_labels=5,
+    )  # fmt: skip
+    assert parser_of(config).arc_biaffine.in_features == 8
