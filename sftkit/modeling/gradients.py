@@ -60,7 +60,7 @@ class Look(torch.autograd.Function):
     ) -> torch.Tensor:
         """Rows of the weight."""
         del root
-        ctx.delta, ctx.padding = delta, padding
+        ctx.delta, ctx.padding, ctx.rows = delta, padding, len(weight)
         ctx.save_for_backward(ids)
         return nn.functional.embedding(ids, weight.data)
 
@@ -69,5 +69,5 @@ class Look(torch.autograd.Function):
         """Gather from some rows at a time."""
         delta: SparseDelta = ctx.delta
         (ids,) = ctx.saved_tensors
-        delta.gather_rows(gradients[0], ids, ctx.padding)
+        delta.gather_rows(gradients[0], ids, ctx.padding, ctx.rows)
         return torch.empty(0, device=ids.device), None, None, None, None

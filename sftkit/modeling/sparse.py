@@ -76,29 +76,30 @@ class SparseDelta(nn.Module):
         """Add the loss's gradient of the weight, at the positions, to φ's."""
         self.owner.add_gradient(self, gradient.reshape(-1))
 
-    def gather_rows(self, gradient: torch.Tensor, ids: torch.Tensor, padding: int | None) -> None:
+    def gather_rows(self, gradient: torch.Tensor, ids: torch.Tensor, padding: int | None, rows: int) -> None:
         """The same of an embedding, given its output's gradient: as torch's own makes it, but never whole.
 
         Args:
             gradient: ``[…, width]``.
             ids: ``[…]``.
             padding: the row that gets no gradient.
+            rows: of the embedding.
         """
         width = gradient.shape[-1]
         if padding is not None:
             ids = ids.masked_fill(ids == padding, -1)
         for first, begin, end in self._stretches(width):
-            rows = max(1, _ROWS_OF // width)
+            some = min(max(1, _ROWS_OF // width), rows - first)
             # what is looked up elsewhere goes into one row more, which is padding to torch
-            inside = torch.where((ids >= first) & (ids < first + rows), ids - first, rows)
-            some = torch.ops.aten.embedding_dense_backward(gradient, inside, rows + 1, rows, False)
-            self.owner.add_gradient(self, some.view(-1), slice(begin, end), first * width)
+            inside = torch.where((ids >= first) & (ids < first + some), ids - first, some)
+            made = torch.ops.aten.embedding_dense_backward(gradient, inside, some + 1, some, False)
+            self.owner.add_gradient(self, made.view(-1), slice(begin, end), first * width)
 
     def _stretches(self, width: int) -> list[tuple[int, int, int]]:
         """(First row, first position, end) of stretches of so many rows, those without positions left out."""
         if self._known is None:
             rows = max(1, _ROWS_OF // width)
-            last = int(self.positions[-1]) // width
+            last = int(self.positions[-1]) // width if len(self.positions) else -rows
             starts = torch.arange(0, last + 1 + rows, rows, device=self.positions.device)
             cuts = torch.searchsorted(self.positions.long(), starts * width).tolist()
             each = zip(starts.tolist(), cuts, cuts[1:], strict=False)

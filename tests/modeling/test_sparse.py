@@ -248,3 +248,11 @@ def test_an_embeddings_gradient_is_torchs_own_however_few_rows_are_made_at_a_tim
     (looked_up + delta.embed(weight, padding, ids) * factor / 2 + 0 * delta(weight).sum()).sum().backward()
     assert leaf.grad is not None
     torch.testing.assert_close(sparse.phi.grad, leaf.grad.flatten()[positions])
+
+
+def test_a_weight_without_an_entry_of_phi_is_no_trouble() -> None:
+    model = pico.make_model().eval()
+    positions = {name: at[:0] if "embeddings" in name else at for name, at in _positions(model).items()}
+    with sparse_parameters(model, positions) as phi:
+        model(**_batch(0)).loss.backward()
+        assert phi.phi.grad is not None
