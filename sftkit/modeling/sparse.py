@@ -99,7 +99,7 @@ class SparseDelta(nn.Module):
         """(First row, first position, end) of stretches of so many rows, those without positions left out."""
         if self._known is None:
             rows = max(1, _ROWS_OF // width)
-            last = int(self.positions[-1]) // width if len(self.positions) else -rows
+            last = int(self.positions[-1]) // width
             starts = torch.arange(0, last + 1 + rows, rows, device=self.positions.device)
             cuts = torch.searchsorted(self.positions.long(), starts * width).tolist()
             each = zip(starts.tolist(), cuts, cuts[1:], strict=False)
@@ -126,8 +126,9 @@ class SparsePhi:
 
         Args:
             weights: by canonical name, all on one device.
-            positions: canonical name -> flat positions, int32 or int64 ``[k]``.
+            positions: canonical name -> flat positions, int32 or int64 ``[k]``; those of none are left out.
         """
+        positions = {name: where for name, where in positions.items() if len(where)}
         self._weights = {name: weights[name] for name in positions}
         ends = list(accumulate(map(len, positions.values()), initial=0))
         parts = [slice(*pair) for pair in pairwise(ends)]
