@@ -72,6 +72,17 @@ def data(text: str) -> None:
     stdout().print(Text(text), soft_wrap=True)
 
 
+def page(text: str) -> None:
+    """Print Markdown to standard output: set for a terminal, else as it is."""
+    console = stdout()
+    if not console.is_terminal:
+        data(text.rstrip())
+        return
+    from rich.markdown import Markdown
+
+    console.print(Markdown(text), width=min(console.width, 100))
+
+
 def as_json(document: object) -> None:
     """Print one JSON document to standard output."""
     if sys.stdout is not None:

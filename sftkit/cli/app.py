@@ -35,6 +35,7 @@ SUMMARIES = {
     "convert": "Convert an SFT published as pytorch_diff.bin to .sft, or an .sft file back to that layout.",
     "push": "Upload an SFT to the hub, with a model card made from what it says of itself.",
     "pull": "Download an SFT from the hub, and check it; one that was published as pytorch_diff.bin is converted.",
+    "help": "Show the documentation's pages: getting started, the method, transfer step by step, troubleshooting, …",
 }
 #: Seconds by which one of a launcher's processes may be slower than another.
 _PATIENCE = 10.0

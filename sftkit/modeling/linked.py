@@ -44,12 +44,17 @@ def linked(model: PreTrainedModel, deltas: Mapping[str, SparseDelta], phi: nn.Pa
         parameter.requires_grad_(False)
     model.register_parameter(PHI, phi)
     links = [_Link(owner, attributes) for owner, attributes in _places(model, parameters, deltas).items()]
+    shown = [place for name, each in parameters.items() if name not in deltas for place in owners(model, each)]
+    for owner, attribute in shown:  # as the others: torch.compile takes modules of a kind for the same
+        vars(owner)[attribute] = owner._parameters[attribute]
     try:
         yield
     finally:
         del model._parameters[PHI]
         for link in links:
             link.remove()
+        for owner, attribute in shown:
+            del vars(owner)[attribute]
         for name, parameter in parameters.items():
             parameter.requires_grad_(asked[name])
 
