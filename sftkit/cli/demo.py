@@ -81,7 +81,8 @@ def _show(report: DemoReport, settings: DemoSettings) -> None:
         f"one tagged sentence of it; a random mask of the same size brings {random - alone:+.1f}.\n"
     )
     names, matrix = report.overlap.names, report.overlap.whole.matrix
-    chance = _render.share(report.overlap.whole.expected[0, 1])
+    low, high = (f"{100 * value:.1f}" for value in report.overlap.whole.chance)
+    chance = f"{low} %" if low == high else f"{low} to {high} %"
     _render.table(
         f"Overlap: common entries as a share of the smaller SFT (by chance {chance})",
         [_render.Column(""), *(_render.Column(name, True) for name in names)],

@@ -55,5 +55,6 @@ def _heat(axes: Any, report: DemoReport) -> None:
             fontsize=8,
             color="white" if value > 0.6 * largest else "black",
         )
-    expected = 100 * float(report.overlap.whole.expected[0, 1])
-    axes.set_title(f"Common entries, % of K (by chance {expected:.1f} %)", loc="left", fontsize=10)
+    low, high = (f"{100 * value:.1f}" for value in report.overlap.whole.chance)
+    chance = low if low == high else f"{low} to {high}"
+    axes.set_title(f"Common entries, % of K (by chance {chance} %)", loc="left", fontsize=10)

@@ -55,6 +55,12 @@ class Pairwise:
     expected: Matrix
     uniform: Matrix
 
+    @property
+    def chance(self) -> tuple[float, float]:
+        """The least and the most of ``expected`` for two different SFTs."""
+        pairs = self.expected[~np.eye(len(self.expected), dtype=bool)]
+        return float(pairs.min()), float(pairs.max())
+
     def document(self) -> dict[str, Any]:
         """For ``--json``: NaN becomes null."""
         return {
