@@ -1,0 +1,96 @@
+"""The picture of scores: a bar for each language and system, with its interval; the average below.
+
+Bars lie, so that names of languages can be read however many there are. Systems differ in lightness and in hatching as
+well as in colour: they are told apart in grey, and by those who see few colours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sftkit.plots import check_picture, new_figure, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Colours from dark to light (after Okabe and Ito 2008), and the hatching in each.
+_LOOKS = (
+    ("#0072B2", ""), ("#E69F00", "///"), ("#F4F1DE", "..."), ("#009E73", "xxx"), ("#CC79A7", "---"), ("#56B4E9", "++"),
+)  # fmt: skip
+#: Inches: of a bar, between languages, and of everything that is no bar.
+_BAR, _GAP, _REST = 0.16, 0.14, 1.1
+AVERAGE = "average"
+
+
+@dataclass(frozen=True)
+class Bars:
+    """One system's.
+
+    Attributes:
+        name: of the system.
+        values: language -> score; the average is among them.
+        intervals: language -> (low, high), where there is one.
+    """
+
+    name: str
+    values: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+
+
+def draw_scores(metric: str, systems: Sequence[Bars], path: Path, *, overwrite: bool = False) -> None:
+    """Draw scores.
+
+    Args:
+        metric: what they are.
+        systems: all of the same languages.
+        path: a name in .png, .pdf or .svg.
+        overwrite: replace an existing picture.
+
+    Raises:
+        SettingsError, OutputExistsError: as :func:`~sftkit.plots.check_picture`.
+    """
+    check_picture(path, overwrite=overwrite)
+    names = list(systems[0].values)
+    thick = _BAR / (_BAR * len(systems) + _GAP)
+    figure = new_figure(7.0, _REST + (_BAR * len(systems) + _GAP) * len(names))
+    axes = figure.subplots()
+    for i, system in enumerate(systems):
+        places = np.arange(len(names)) + (i - (len(systems) - 1) / 2) * thick
+        _bars(axes, system, places, thick, i)
+    _lines_and_names(axes, metric, names)
+    if len(systems) > 1:
+        figure.legend(loc="outside upper left", ncols=min(len(systems), 4), frameon=False, fontsize=9)
+    save_figure(figure, path, overwrite)
+
+
+def _bars(axes: Axes, system: Bars, places: Any, thick: float, number: int) -> None:
+    colour, hatch = _LOOKS[number % len(_LOOKS)]
+    values = np.array(list(system.values.values()))
+    axes.barh(
+        places, values, 0.92 * thick, color=colour, hatch=hatch, edgecolor="0.15", linewidth=0.6, label=system.name
+    )
+    there = [i for i, name in enumerate(system.values) if name in system.intervals]
+    if there:
+        ends = np.array([system.intervals[name] for name in system.values if name in system.intervals])
+        # a white line below the black one: seen on dark bars, too
+        for colour, width in (("white", 2.6), ("black", 1.1)):
+            axes.hlines(places[there], ends[:, 0], ends[:, 1], color=colour, linewidth=width, zorder=3)
+
+
+def _lines_and_names(axes: Axes, metric: str, names: Sequence[str]) -> None:
+    axes.set_yticks(range(len(names)), names, fontsize=9)
+    axes.set_ylim(len(names) - 0.5, -0.5)  # the first language above
+    axes.set_xlim(left=0)
+    if AVERAGE in names and len(names) > 1:
+        axes.axhline(len(names) - 1.5, color="0.4", linewidth=0.8)
+    axes.set_xlabel(metric.replace("_", " "), fontsize=9)
+    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="x", labelsize=8)
+    axes.grid(axis="x", alpha=0.35)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
