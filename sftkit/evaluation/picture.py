@@ -17,13 +17,13 @@ from sftkit.plots import check_picture, new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.container import BarContainer
 
-#: Colours from dark to light (after Okabe and Ito 2008), and the hatching in each.
-_LOOKS = (
-    ("#0072B2", ""), ("#E69F00", "///"), ("#F4F1DE", "..."), ("#009E73", "xxx"), ("#CC79A7", "---"), ("#56B4E9", "++"),
-)  # fmt: skip
-#: Inches: of a bar, between languages, and of everything that is no bar.
-_BAR, _GAP, _REST = 0.16, 0.14, 1.1
+#: After Okabe and Ito 2008; neighbours differ in lightness.
+_COLOURS = ("#0072B2", "#E69F00", "#F4F1DE", "#009E73", "#CC79A7", "#56B4E9")
+_HATCHES = ("", "///", "...", "xxx", "---", "++")
+#: Inches: of a bar at most and at least, of all bars if they can be so thin, and of what is no bar.
+_THICKEST, _THINNEST, _ALL, _REST = 0.16, 0.07, 9.0, 1.1
 AVERAGE = "average"
 
 
@@ -56,41 +56,51 @@ def draw_scores(metric: str, systems: Sequence[Bars], path: Path, *, overwrite: 
     """
     check_picture(path, overwrite=overwrite)
     names = list(systems[0].values)
-    thick = _BAR / (_BAR * len(systems) + _GAP)
-    figure = new_figure(7.0, _REST + (_BAR * len(systems) + _GAP) * len(names))
+    bars = len(systems) + 0.85  # between two languages there is almost a bar's room
+    inches = min(max(_ALL / len(names) / bars, _THINNEST), _THICKEST)
+    thick = 1 / bars
+    figure = new_figure(7.0, _REST + inches * bars * len(names))
     axes = figure.subplots()
+    drawn: list[Any] = []
     for i, system in enumerate(systems):
         places = np.arange(len(names)) + (i - (len(systems) - 1) / 2) * thick
-        _bars(axes, system, places, thick, i)
-    _lines_and_names(axes, metric, names)
+        drawn.append(_bars(axes, system, places, thick, i))
+    _lines_and_names(axes, names, small=inches * bars < 0.2)
+    told = "; lines: 95 % bootstrap intervals" if any(system.intervals for system in systems) else ""
+    axes.set_xlabel(metric.replace("_", " ") + told, fontsize=9)
     if len(systems) > 1:
-        figure.legend(loc="outside upper left", ncols=min(len(systems), 4), frameon=False, fontsize=9)
+        labels = [_plain(system.name) for system in systems]
+        figure.legend(drawn, labels, loc="outside upper left", ncols=min(len(systems), 4), frameon=False, fontsize=9)
     save_figure(figure, path, overwrite)
 
 
-def _bars(axes: Axes, system: Bars, places: Any, thick: float, number: int) -> None:
-    colour, hatch = _LOOKS[number % len(_LOOKS)]
+def _bars(axes: Axes, system: Bars, places: Any, thick: float, number: int) -> BarContainer:
+    colour = _COLOURS[number % len(_COLOURS)]
+    hatch = _HATCHES[(number + number // len(_COLOURS)) % len(_HATCHES)]
     values = np.array(list(system.values.values()))
-    axes.barh(
-        places, values, 0.92 * thick, color=colour, hatch=hatch, edgecolor="0.15", linewidth=0.6, label=system.name
-    )
+    made = axes.barh(places, values, 0.92 * thick, color=colour, hatch=hatch, edgecolor="0.15", linewidth=0.6)
     there = [i for i, name in enumerate(system.values) if name in system.intervals]
     if there:
         ends = np.array([system.intervals[name] for name in system.values if name in system.intervals])
         # a white line below the black one: seen on dark bars, too
         for colour, width in (("white", 2.6), ("black", 1.1)):
             axes.hlines(places[there], ends[:, 0], ends[:, 1], color=colour, linewidth=width, zorder=3)
+    return made
 
 
-def _lines_and_names(axes: Axes, metric: str, names: Sequence[str]) -> None:
-    axes.set_yticks(range(len(names)), names, fontsize=9)
+def _lines_and_names(axes: Axes, names: Sequence[str], *, small: bool) -> None:
+    axes.set_yticks(range(len(names)), [_plain(name) for name in names], fontsize=7 if small else 9)
     axes.set_ylim(len(names) - 0.5, -0.5)  # the first language above
     axes.set_xlim(left=0)
     if AVERAGE in names and len(names) > 1:
         axes.axhline(len(names) - 1.5, color="0.4", linewidth=0.8)
-    axes.set_xlabel(metric.replace("_", " "), fontsize=9)
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=8)
     axes.grid(axis="x", alpha=0.35)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _plain(name: str) -> str:
+    """A name as it is: between two dollar signs stand formulas."""
+    return name.replace("$", r"\$")

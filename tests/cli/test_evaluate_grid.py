@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sftkit.modeling.load import load_model
 from sftkit.tasks.pos import PartOfSpeech
 from tests import pico
 from tests.build import save_sft
@@ -130,17 +131,13 @@ def test_the_base_is_loaded_once_and_each_test_set_read_and_tokenised_once(
         calls["tokenised"] += 1
         return evaluator(self, *arguments)
 
-    from sftkit.evaluation import stage
-
-    load = stage.load_model
-
     def loading(*arguments: Any, **more: Any) -> Any:
         calls["loaded"] += 1
-        return load(*arguments, **more)
+        return load_model(*arguments, **more)
 
     monkeypatch.setattr(PartOfSpeech, "read", reading)
     monkeypatch.setattr(PartOfSpeech, "evaluator", tokenising)
-    monkeypatch.setattr(stage, "load_model", loading)
+    monkeypatch.setattr("sftkit.evaluation.stage.load_model", loading)
     found(pico_base, *GRID)
     assert calls == {"read": 2, "tokenised": 2, "loaded": 1}
 
@@ -212,10 +209,9 @@ def test_more_sfts_than_files_may_be_open_are_opened(pico_base: Path) -> None:
     if sys.platform == "win32":
         pytest.skip("no such limit there")
     script = (
-        "import resource, sys; from sftkit.__main__ import main\n"
+        "import resource\n"
         "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
-        "from sftkit.cli import _request; _request._allow_open_files(300)\n"
-        "before = resource.getrlimit(resource.RLIMIT_NOFILE)[0]\n"
+        "from sftkit.cli import _request\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard)); _request._allow_open_files(300)\n"
         "print(min(556, hard if hard > 0 else 556) <= resource.getrlimit(resource.RLIMIT_NOFILE)[0])\n"
     )
