@@ -172,7 +172,8 @@ def test_the_picture_names_languages_systems_and_the_metric(tmp_path: Path, pico
     path = tmp_path / "x.svg"
     sftkit("evaluate", pico_base, *GRID, "--plot", path)
     text = path.read_text()  # each text is in a comment beside its outlines
-    assert all(f"<!-- {name} -->" in text for name in (*LANGUAGES, "average", *SYSTEMS, "accuracy"))
+    assert all(f"<!-- {name} -->" in text for name in (*LANGUAGES, "average", *SYSTEMS))
+    assert "<!-- accuracy; lines: 95 % bootstrap intervals -->" in text
 
 
 def test_one_set_of_data_has_a_picture_too(tmp_path: Path, pico_base: Path) -> None:
