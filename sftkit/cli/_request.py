@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sftkit.cli._arguments import parse_weighted, split_weight
+from sftkit.cli._arguments import parse_weighted, split_pattern, split_weight
 from sftkit.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Request:
         """The files, on this machine or not, from which scores are made."""
         from sftkit.evaluation.patterns import marks, matching
 
-        names = [*self.data, *(split_weight(text)[0] for text in [*self._added, *self.against])]
+        names = [*self.data, *map(_file, [*self._added, *self.against])]
         found = [matching(name) if self._many and marks(name) else [name] for name in names]
         return [Path(name) for several in found for name in several]
 
@@ -132,11 +132,11 @@ class Request:
         """What to score for every language, system and seed, and notes. A file is opened once."""
         from sftkit.evaluation.grid import Case
         from sftkit.evaluation.patterns import Cell, cells_of, filled
-        from sftkit.evaluation.report import AGAINST
+        from sftkit.evaluation.report import AGAINST, AVERAGE
         from sftkit.evaluation.run import opposing
 
         texts = [*self._added, *self.against]
-        cells, notes = cells_of([*self.data, *(split_weight(text)[0] for text in texts)])
+        cells, notes = cells_of([*self.data, *map(_file, texts)])
         _allow_open_files(len(cells) * len(texts))
         opened: dict[str, Weighted] = {}
 
@@ -152,6 +152,10 @@ class Request:
             systems.setdefault(cell.system, {})[cell.seed] = own
             if self.against:
                 systems.setdefault(AGAINST, {})[cell.seed] = opposing(own, weighted(self.against, cell))
+        if AVERAGE in runs:
+            raise SettingsError(
+                f"A language is called {AVERAGE}, as the row of the means is. Give its files another name."
+            )
         data = {name: tuple(filled(text, Cell(lang=name)) for text in self.data) for name in runs}
         return {name or ", ".join(data[name]): Case(data[name], systems) for name, systems in runs.items()}, notes
 
@@ -167,6 +171,11 @@ def _allow_open_files(count: int) -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         wanted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _file(text: str) -> str:
+    """An SFT argument without its weight and what is picked of it."""
+    return split_weight(split_pattern(text)[0])[0]
 
 
 def _opened(texts: list[str]) -> list[Weighted]:

@@ -11,7 +11,8 @@ import numpy as np
 
 from sftkit.evaluation.bootstrap import Interval
 from sftkit.evaluation.grid import Grid, System
-from sftkit.evaluation.picture import AVERAGE, Bars
+from sftkit.evaluation.picture import AVERAGE as AVERAGE
+from sftkit.evaluation.picture import Bars
 from sftkit.evaluation.run import Comparison, Evaluation
 from sftkit.format.atomic import atomic_file
 

@@ -220,6 +220,60 @@ def test_more_sfts_than_files_may_be_open_are_opened(pico_base: Path) -> None:
     assert done.stdout == "True\n", done.stderr
 
 
+def test_a_weight_and_a_pick_of_parameters_are_no_part_of_the_names(pico_base: Path) -> None:
+    weighted, picked = (
+        found(pico_base, "pos.sft", f"lottery/aa-{{seed}}.sft:{weight}", "--pos", "data/aa.conllu")
+        for weight in ("0.5", "0.5@encoder")
+    )
+    one = found(pico_base, "pos.sft", "lottery/aa-10.sft:0.5", "--pos", "data/aa.conllu")
+    assert weighted["seeds"]["data/aa.conllu"]["10"] == one["metrics"]
+    assert list(picked["seeds"]["average"]) == list(SEEDS)
+
+
+def test_without_draws_there_are_means_and_no_intervals(pico_base: Path) -> None:
+    grid = found(pico_base, *GRID, "--resamples", 0)
+    assert grid["systems"]["lottery"]["intervals"] == {"aa": {}, "bb": {}, "average": {}}
+    assert grid["comparisons"][0]["average"]["p"] == {}
+    printed = sftkit("evaluate", pico_base, *GRID, "--resamples", 0).stdout
+    assert "lottery − random" in printed
+    assert "bootstrap" not in printed
+
+
+def test_an_sft_of_another_objective_is_named(tmp_path: Path, pico_base: Path) -> None:
+    shutil.copy("pos.sft", tmp_path / "pos-1.sft")
+    save_sft(tmp_path / "pos-2.sft", pico_base, objective="classify", labels=("x", "y", "z"))
+    done = sftkit("evaluate", pico_base, tmp_path / "pos-{seed}.sft", "--pos", "data/aa.conllu")
+    assert (done.status, done.stdout) == (1, "")
+    assert "pos-2.sft: was trained with --classify, not --pos" in done.stderr
+
+
+def test_missing_cells_are_left_out_and_told(tmp_path: Path, pico_base: Path) -> None:
+    for name in ("a/aa-1", "a/aa-2", "a/bb-1", "b/aa-1", "b/bb-1", "b/cc-1"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy("lottery/aa-1.sft", tmp_path / f"{name}.sft")
+    done = sftkit(
+        "evaluate", pico_base, "pos.sft", "--each", tmp_path / "{system}/{lang}-{seed}.sft",
+        "--pos", "data/{lang}.conllu", "--json",
+    )  # fmt: skip
+    systems = json.loads(done.stdout)["systems"]
+    assert {name: list(one["seeds"]["average"]) for name, one in systems.items()} == {"a": ["1"], "b": ["1"]}
+    assert "a: left out in all languages, for bb lacks a file: seed 2" in done.stderr
+
+
+def test_data_without_a_sentence_are_refused(tmp_path: Path, pico_base: Path) -> None:
+    (tmp_path / "aa.conllu").write_text("# nothing\n\n")
+    done = sftkit("evaluate", pico_base, *SEEDED[:-1], tmp_path / "{lang}.conllu")
+    assert (done.status, done.stdout) == (1, "")
+    assert "aa.conllu: holds no sentence" in done.stderr
+
+
+def test_a_language_that_is_called_as_the_means_are_is_refused(tmp_path: Path, pico_base: Path) -> None:
+    shutil.copy("data/aa.conllu", tmp_path / "average.conllu")
+    done = sftkit("evaluate", pico_base, "pos.sft", "--pos", tmp_path / "{lang}.conllu")
+    assert done.status == 1
+    assert "A language is called average" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
