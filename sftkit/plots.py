@@ -64,14 +64,14 @@ def plot_summaries(summaries: Sequence[DiffSummary], path: Path, *, overwrite: b
     means = [
         _cells(summary, layers, kinds, lambda stats: stats.mean_abs if stats.nnz else np.nan) for summary in summaries
     ]
-    figure = _figure(2 * (0.62 * len(kinds) + 2.0), (0.26 * len(layers) + 1.6) * len(summaries))
+    figure = new_figure(2 * (0.62 * len(kinds) + 2.0), (0.26 * len(layers) + 1.6) * len(summaries))
     axes = figure.subplots(len(summaries), 2, squeeze=False, sharey=True)
     for row, summary, density, mean in zip(axes, summaries, densities, means, strict=True):
         _heat(figure, row[0], density, layers, kinds, _Look("Blues", "{:.2g}", 0.0, _largest(densities)))
         _heat(figure, row[1], mean, layers, kinds, _Look("Oranges", "{:.1e}", 0.0, _largest(means)))
         row[0].set_title(f"{Path(summary.label).name}: density, % (K = {summary.k:,})", loc="left", fontsize=9)
         row[1].set_title("mean |φ| of the entries", loc="left", fontsize=9)
-    _save(figure, path, overwrite)
+    save_figure(figure, path, overwrite)
 
 
 def plot_overlap(report: OverlapReport, path: Path, *, overwrite: bool = False) -> None:
@@ -85,14 +85,14 @@ def plot_overlap(report: OverlapReport, path: Path, *, overwrite: bool = False) 
     values = report.whole.matrix * (100 if percent else 1)
     np.fill_diagonal(values, np.nan)  # an SFT overlaps with itself entirely: that would only take the contrast away
     side = 0.42 * len(report.names) + 2.2
-    figure = _figure(max(side, 4.5), max(side, 4.0))
+    figure = new_figure(max(side, 4.5), max(side, 4.0))
     axes = figure.subplots()
     _heat(figure, axes, values, report.names, report.names, _overlap_look(report.metric, values))
     chances = report.whole.expected[~np.eye(len(report.names), dtype=bool)] * (100 if percent else 1)
     said = f"{report.metric}{', %' if percent else ''}: {METRICS[report.metric]}"
     title = f"{said}; at random within each parameter {_span(chances)}"
     figure.suptitle(textwrap.fill(title, int(12 * figure.get_figwidth())), x=0.02, ha="left", fontsize=8)
-    _save(figure, path, overwrite)
+    save_figure(figure, path, overwrite)
 
 
 def _span(values: Matrix) -> str:
@@ -142,7 +142,7 @@ def learning_curves(records: Mapping[str, Mapping[str, Any]], path: Path, *, ove
     drawn = {name: record for name, record in records.items() if curves(record, "history")}
     if not drawn:
         raise SettingsError(f"{', '.join(records)}: no learning curves are recorded.")
-    figure = _figure(9.0, 3.2 * len(drawn))
+    figure = new_figure(9.0, 3.2 * len(drawn))
     for row, (name, record) in zip(figure.subplots(len(drawn), 2, squeeze=False), drawn.items(), strict=True):
         step, value, metric = best(record) or (None, None, "score")
         _curves(row[0], curves(record, "history"))
@@ -152,7 +152,7 @@ def learning_curves(records: Mapping[str, Mapping[str, Any]], path: Path, *, ove
         row[0].legend(frameon=False, fontsize=8)
         _curves(row[1], curves(record, "losses"))
         row[1].set_title("training loss since the evaluation before", loc="left", fontsize=9)
-    _save(figure, path, overwrite)
+    save_figure(figure, path, overwrite)
 
 
 def _curves(axes: Axes, phases: Mapping[str, Curve]) -> None:
@@ -165,13 +165,19 @@ def _curves(axes: Axes, phases: Mapping[str, Curve]) -> None:
     axes.grid(alpha=0.3)
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, in inches."""
     from matplotlib.figure import Figure  # not pyplot, which looks for a display and keeps every figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _save(figure: Figure, path: Path, overwrite: bool) -> None:
+def save_figure(figure: Figure, path: Path, overwrite: bool) -> None:
+    """Write it in the format that its name's ending says.
+
+    Raises:
+        OutputExistsError: if it exists and may not be replaced.
+    """
     with atomic_file(path, overwrite=overwrite) as part:
         # no dates: the same numbers give the same picture
         metadata: dict[str, Any] = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}.get(path.suffix.lower(), {})

@@ -1,4 +1,4 @@
-"""``sftkit evaluate``: scores a model, or a base and SFTs composed in memory; one set of data, or many languages."""
+"""``sftkit evaluate``: scores a model, or a base and SFTs in memory; one set of data, or many languages and systems."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ def evaluate(
     each: Annotated[
         str | None,
         typer.Option(
-            "--each", metavar="'lang/{}.sft'", help="An SFT more for each language; the data's name has {} in it, too."
+            "--each",
+            metavar="'lang/{}.sft'",
+            help="An SFT more for each language; the data's name has {} in it, too. In the names of SFTs {seed} and "
+            "{system} stand for runs: their means and intervals are told.",
         ),
     ] = None,
     against: Annotated[
@@ -45,6 +48,10 @@ def evaluate(
         typer.Option("--predictions", metavar="FILE", help="Write what the model said, in the data's own format."),
     ] = None,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the scores as a table.")] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="FILE", help="Draw the scores by language and system (.png, .svg, .pdf)."),
+    ] = None,
     resamples: Annotated[
         int, typer.Option("--resamples", min=0, help="Draws of the bootstrap for intervals and p; 0: none.")
     ] = 1000,
@@ -84,6 +91,7 @@ def evaluate(
       sftkit evaluate model/ --pos test.conllu
       sftkit evaluate mmt-small/ mt.sft pos.sft --pos test.conllu --predictions said.conllu
       sftkit evaluate mmt-small/ pos.sft --each 'lang/{}.sft' --pos 'ud/{}/test.conllu'
+      sftkit evaluate mmt-small/ '{system}/pos-{seed}.sft' --each '{system}/{}.sft' --pos 'ud/{}.conllu' --plot x.pdf
       sftkit evaluate mmt-small/ mt.sft pos.sft --pos test.conllu --against mt-random.sft
     """
     objective, data = _options.one_objective(
@@ -96,9 +104,9 @@ def evaluate(
         language=language, objective=objective, data=data,
     )  # fmt: skip
     _options.check_device(device)
-    request = Request(objective, data, model, sfts or [], each, against or [], predictions, csv)
+    request = Request(objective, data, model, sfts or [], each, against or [], predictions, csv, plot)
     request.check(overwrite=overwrite)
-    from sftkit.evaluation.report import as_document, write_csv
+    from sftkit.evaluation.report import as_document, bars_of, write_csv
     from sftkit.evaluation.run import Scoring
 
     length = max_length or RECIPES[objective].get("max_length", Settings.max_length)
@@ -108,6 +116,12 @@ def evaluate(
         _render.note(text)
     if csv is not None:
         write_csv(csv, found, overwrite=overwrite)
+    if plot is not None:
+        from sftkit.evaluation.picture import draw_scores
+        from sftkit.tasks.registry import objective_of
+
+        metric = objective_of(objective).best_metric
+        draw_scores(metric, bars_of(found, metric), plot, overwrite=overwrite)
     if json:
         _render.as_json(as_document(objective, found))
     else:

@@ -1,49 +1,166 @@
-"""File names with ``{}`` in the place of a name: which names there are, and the file of each."""
+"""File names with ``{lang}``, ``{system}`` and ``{seed}`` in them: which there are, and the files of each.
+
+``{}`` is short for ``{lang}``. A seed is a whole number; the other names hold no slash. Hub addresses cannot be listed
+and have no names.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 from sftkit.errors import DataError
 
-MARK = "{}"
+_MARK = re.compile(r"\{(lang|system|seed|)\}")
 
 
-def names_of(pattern: str) -> list[str]:
-    """What stands in the place of ``{}`` in the files that exist, sorted; several ``{}`` stand for the same name.
+class Cell(NamedTuple):
+    """What stands in the place of the marks; "" where there is no such mark."""
 
-    A name holds no slash. Hub addresses cannot be listed and have no names.
-    """
-    parts = [re.escape(part) for part in pattern.split(MARK)]
-    shape = re.compile(parts[0] + "([^/]+)" + parts[1] + "".join(rf"\1{part}" for part in parts[2:]))
-    glob = "*".join(re.sub(r"([*?[])", r"[\1]", part) for part in pattern.split(MARK))
+    system: str = ""
+    lang: str = ""
+    seed: str = ""
+
+
+def marks(*patterns: str) -> set[str]:
+    """The marks in some names: of "system", "lang" and "seed"."""
+    return {mark or "lang" for pattern in patterns for mark in _MARK.findall(pattern)}
+
+
+def has_named_marks(patterns: Iterable[str]) -> bool:
+    """Whether one of the marks stands there by its name; ``{}`` alone may be part of a file's name."""
+    return any(mark for pattern in patterns for mark in _MARK.findall(pattern))
+
+
+def filled(pattern: str, cell: Cell) -> str:
+    """The file of a cell."""
+    return _MARK.sub(lambda match: str(getattr(cell, match[1] or "lang")), pattern)
+
+
+def matching(pattern: str) -> list[str]:
+    """The files that exist whose names a pattern may stand for."""
+    glob = "*".join(re.sub(r"([*?[])", r"[\1]", part) for part in _MARK.sub("\0", pattern).split("\0"))
     root = Path("/") if pattern.startswith("/") else Path()
-    found = root.glob(glob.removeprefix("/"))
-    texts = [f"{'./' if pattern.startswith('./') else ''}{path}" for path in found]
-    return sorted(match[1] for text in texts if (match := shape.fullmatch(text)))
+    return [f"{'./' if pattern.startswith('./') else ''}{path}" for path in root.glob(glob.removeprefix("/"))]
 
 
-def filled(pattern: str, name: str) -> str:
-    """The file of a name."""
-    return pattern.replace(MARK, name)
+def cells_in(pattern: str, languages: Collection[str] = ()) -> set[Cell]:
+    """What stands in the place of the marks in the files that exist; a mark that is there twice stands for one name.
 
-
-def names_in_all(patterns: Sequence[str]) -> tuple[list[str], list[str]]:
-    """(names for which every pattern has a file, notes on those that some lack); patterns without ``{}`` say nothing.
+    Args:
+        pattern: a file's name with marks.
+        languages: those that there are, if that is known: it tells where a language's name begins.
 
     Raises:
-        DataError: if there is no such name.
+        DataError: if a file's name can be read in two ways.
     """
-    found = {pattern: set(names_of(pattern)) for pattern in dict.fromkeys(patterns) if MARK in pattern}
-    common = sorted(set.intersection(*found.values()))
-    if not common:
-        listed = "; ".join(f"{pattern}: {', '.join(sorted(names)) or 'none'}" for pattern, names in found.items())
+    found = set()
+    for text in matching(pattern):
+        readings = {each for lazy in ("", "?") if (each := _read(pattern, text, languages, lazy))}
+        if len(readings) > 1:
+            told = " or ".join(_told(cell) for cell in sorted(readings))
+            raise DataError(f"{text}: is it {told}? Both fit {pattern}; part the names by a slash or by other words.")
+        found |= readings
+    return found
+
+
+def _read(pattern: str, text: str, languages: Collection[str], lazy: str) -> Cell | None:
+    any_name = f"[^/]+{lazy}"
+    known = sorted(languages, key=len, reverse=not lazy)
+    shapes = {"lang": "|".join(map(re.escape, known)) or any_name, "system": any_name, "seed": "[0-9]+"}
+    parts, seen = [], set[str]()
+    for i, part in enumerate(_MARK.split(pattern)):
+        name = part or "lang"
+        again = i % 2 and name in seen
+        parts.append(re.escape(part) if i % 2 == 0 else f"(?P={name})" if again else f"(?P<{name}>{shapes[name]})")
+        seen |= {name} if i % 2 else set()
+    match = re.fullmatch("".join(parts), text)
+    return Cell(**match.groupdict()) if match else None
+
+
+def cells_of(patterns: Sequence[str]) -> tuple[list[Cell], list[str]]:
+    """(cells that have all files, notes on what was left out).
+
+    Every system has every language then, and each system the same seeds in all of them: means over other languages, or
+    over other seeds, could not be compared.
+
+    Raises:
+        DataError: if there is no such cell.
+    """
+    marked = [pattern for pattern in dict.fromkeys(patterns) if marks(pattern)]
+    alone = [{cell.lang for cell in cells_in(pattern)} for pattern in marked if marks(pattern) == {"lang"}]
+    languages = set.intersection(*alone) if alone else ()
+    found = {pattern: cells_in(pattern, languages if len(marks(pattern)) > 1 else ()) for pattern in marked}
+    names, notes = [], []
+    for mark in Cell._fields:
+        by = {p: {getattr(cell, mark) for cell in cells} for p, cells in found.items() if mark in marks(p)}
+        names.append(set.intersection(*by.values()) if by else {""})
+        lost = {pattern: set().union(*by.values()) - own for pattern, own in by.items()}
+        notes += [
+            f"left out, for {pattern} is missing: {', '.join(sorted(own))}" for pattern, own in lost.items() if own
+        ]
+    whole = {cell for each in product(*names) if _has_all(cell := Cell(*each), found)}
+    if not whole:
+        listed = "; ".join(f"{pattern}: {_listed(cells)}" for pattern, cells in found.items())
         raise DataError(f"No name has all the files that the patterns ask for ({listed}).")
-    notes = []
-    for pattern, names in found.items():
-        others = set().union(*found.values()) - names
-        if others:
-            notes.append(f"left out, for {pattern} is missing: {', '.join(sorted(others))}")
-    return common, notes
+    kept, more = _rectangle(whole)
+    return _sorted(kept), [*notes, *more]
+
+
+def _has_all(cell: Cell, found: dict[str, set[Cell]]) -> bool:
+    return all(_part(cell, marks(pattern)) in cells for pattern, cells in found.items())
+
+
+def _part(cell: Cell, kept: set[str]) -> Cell:
+    return Cell(*(value if mark in kept else "" for mark, value in zip(Cell._fields, cell, strict=True)))
+
+
+def _rectangle(cells: set[Cell]) -> tuple[set[Cell], list[str]]:
+    """The cells of languages that every system has, and of seeds that a system has in all of these; and notes."""
+    by_system = {
+        system: {cell.lang for cell in cells if cell.system == system} for system in sorted({c.system for c in cells})
+    }
+    languages = set.intersection(*by_system.values())
+    if not languages:
+        listed = "; ".join(f"{system}: {', '.join(sorted(own))}" for system, own in by_system.items())
+        raise DataError(f"No language is there for every system ({listed}).")
+    lost = {system: set().union(*by_system.values()) - own for system, own in by_system.items()}
+    notes = [f"left out, for {system} lacks a file: {', '.join(sorted(own))}" for system, own in lost.items() if own]
+    kept = set[Cell]()
+    for system in by_system:
+        seeds = {lang: {c.seed for c in cells if (c.system, c.lang) == (system, lang)} for lang in sorted(languages)}
+        common, more = _seeds_everywhere(f"{system}: " if system else "", seeds)
+        kept |= {Cell(system, lang, seed) for lang in languages for seed in common}
+        notes += more
+    return kept, notes
+
+
+def _seeds_everywhere(of: str, seeds: Mapping[str, set[str]]) -> tuple[set[str], list[str]]:
+    """The seeds of a system that are there for every language, and notes on the others."""
+    common, every = set.intersection(*seeds.values()), set[str]().union(*seeds.values())
+    listed = {lang: ", ".join(sorted(own, key=int)) for lang, own in seeds.items() if own != {""}}
+    if not common:
+        told = "; ".join(f"{lang}: {own}" for lang, own in listed.items())
+        raise DataError(f"{of}no seed is there for every language ({told}).")
+    lost = {lang: sorted(every - own, key=int) for lang, own in seeds.items()}
+    return common, [
+        f"{of}left out in all languages, for {lang} lacks a file: seed {', '.join(own)}"
+        for lang, own in lost.items()
+        if own
+    ]
+
+
+def _sorted(cells: Iterable[Cell]) -> list[Cell]:
+    return sorted(cells, key=lambda cell: (cell.system, cell.lang, int(cell.seed or 0), cell.seed))
+
+
+def _listed(cells: Iterable[Cell]) -> str:
+    """All of them in a few words."""
+    return ", ".join("/".join(part for part in cell if part) for cell in _sorted(cells)) or "none"
+
+
+def _told(cell: Cell) -> str:
+    return ", ".join(f"{mark} {value}" for mark, value in cell._asdict().items() if value)

@@ -1,23 +1,42 @@
-"""What an evaluation says, as the JSON document of ``--json`` and the rows of ``--csv``."""
+"""What an evaluation says, as the JSON document of ``--json``, the rows of ``--csv`` and the bars of ``--plot``."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sftkit.evaluation.bootstrap import Interval
-from sftkit.evaluation.grid import Grid
+from sftkit.evaluation.grid import Grid, System
+from sftkit.evaluation.picture import AVERAGE as AVERAGE
+from sftkit.evaluation.picture import Bars
 from sftkit.evaluation.run import Comparison, Evaluation
 from sftkit.format.atomic import atomic_file
 
-AVERAGE = "average"
+#: The two systems of a grid without {system}: the user's, and that of --against.
+OWN, AGAINST = "", "against"
+Row = dict[str, str | int | float]
 
 
 def as_document(objective: str, found: Evaluation | Grid) -> dict[str, Any]:
     """The document that ``evaluate --json`` prints."""
     return _grid(objective, found) if isinstance(found, Grid) else _one(objective, found)
+
+
+def compared(grid: Grid) -> dict[str, Comparison]:
+    """The comparison with the system of --against, by language and on the average; none if there is none."""
+    if OWN not in grid.systems or not grid.pairs:
+        return {}
+    return {**grid.pairs[0].languages, AVERAGE: grid.pairs[0].average}
+
+
+def deviations(seeds: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """The standard deviation of each metric over runs with different seeds (n - 1 in the denominator)."""
+    runs = list(seeds.values())
+    return {name: float(np.std([run[name] for run in runs], ddof=1)) for name in runs[0]} if len(runs) > 1 else {}
 
 
 def _one(objective: str, found: Evaluation) -> dict[str, Any]:
@@ -34,19 +53,40 @@ def _one(objective: str, found: Evaluation) -> dict[str, Any]:
 
 
 def _grid(objective: str, grid: Grid) -> dict[str, Any]:
-    each = grid.languages
+    first = next(iter(grid.systems.values()))
     made: dict[str, Any] = {
         "objective": objective,
-        "data": {name: list(one.data) for name, one in each.items()},
-        "examples": {name: one.examples for name, one in each.items()},
-        "languages": {name: one.metrics for name, one in each.items()},
-        "average": grid.average,
-        "intervals": {name: _intervals(one.intervals) for name, one in each.items()}
-        | {AVERAGE: _intervals(grid.intervals)},
+        "data": {name: list(one.data) for name, one in first.languages.items()},
+        "examples": {name: one.examples for name, one in first.languages.items()},
     }
-    if grid.against is not None:
-        compared = {name: one.against for name, one in each.items()} | {AVERAGE: grid.against}
-        made["against"] = {name: _comparison(one) for name, one in compared.items() if one is not None}
+    if OWN in grid.systems:
+        against = {name: _comparison(one) for name, one in compared(grid).items()}
+        return made | _system(grid.systems[OWN]) | ({"against": against} if against else {})
+    made["systems"] = {name: _system(system) for name, system in grid.systems.items()}
+    made["comparisons"] = [
+        {
+            "first": pair.first,
+            "second": pair.second,
+            "languages": {name: _difference(one) for name, one in pair.languages.items()},
+            "average": _difference(pair.average),
+        }
+        for pair in grid.pairs
+    ]
+    return made
+
+
+def _system(system: System) -> dict[str, Any]:
+    each = system.languages
+    made: dict[str, Any] = {
+        "languages": {name: one.metrics for name, one in each.items()},
+        "average": system.average,
+        "intervals": {name: _intervals(one.intervals) for name, one in each.items()}
+        | {AVERAGE: _intervals(system.intervals)},
+    }
+    if system.seeds:
+        seeds = {name: one.seeds for name, one in each.items()} | {AVERAGE: system.seeds}
+        made["seeds"] = seeds
+        made["deviations"] = {name: deviations(runs) for name, runs in seeds.items()}
     details = {name: one.details for name, one in each.items() if one.details}
     return made | ({"details": details} if details else {})
 
@@ -55,43 +95,74 @@ def _intervals(found: Mapping[str, Interval]) -> dict[str, list[float]]:
     return {name: list(interval) for name, interval in found.items()}
 
 
+def _difference(found: Comparison) -> dict[str, Any]:
+    return {"difference": found.difference, "intervals": _intervals(found.intervals), "p": found.p}
+
+
 def _comparison(found: Comparison) -> dict[str, Any]:
-    return {"metrics": found.metrics, "difference": found.difference, "p": found.p}
+    return {"metrics": found.metrics} | _difference(found)
+
+
+def bars_of(found: Evaluation | Grid, metric: str) -> list[Bars]:
+    """What there is to draw of one metric, a system after the other."""
+    if isinstance(found, Evaluation):
+        name = ", ".join(Path(data).name for data in found.data)
+        against = [Bars(AGAINST, {name: found.against.metrics[metric]}, {})] if found.against else []
+        return [Bars("as given", {name: found.metrics[metric]}, _pick({name: found.intervals}, metric)), *against]
+    return [
+        Bars(
+            name or "as given",
+            {language: one.metrics[metric] for language, one in system.languages.items()}
+            | {AVERAGE: system.average[metric]},
+            _pick(
+                {language: one.intervals for language, one in system.languages.items()} | {AVERAGE: system.intervals},
+                metric,
+            ),
+        )
+        for name, system in found.systems.items()
+    ]
+
+
+def _pick(found: Mapping[str, Mapping[str, Interval]], metric: str) -> dict[str, Interval]:
+    return {name: intervals[metric] for name, intervals in found.items() if metric in intervals}
 
 
 def write_csv(path: Path, found: Evaluation | Grid, *, overwrite: bool = False) -> None:
-    """A row a language (or the one evaluation), with its metrics, their intervals, and the comparison.
+    """A row a language and system (or the one evaluation): metrics, their intervals, and the comparison.
 
     Raises:
         OutputExistsError: if ``path`` exists and ``overwrite`` is false.
     """
-    if isinstance(found, Grid):
-        rows = [
-            _row(name, one.examples, one.metrics, one.intervals, one.against) for name, one in found.languages.items()
-        ]
-        examples = sum(one.examples for one in found.languages.values())
-        rows.append(_row(AVERAGE, examples, found.average, found.intervals, found.against))
-    else:
-        name = " ".join(found.data)
-        rows = [_row(name, found.examples, found.metrics, found.intervals, found.against)]
+    rows = list(_rows(found)) if isinstance(found, Grid) else [_row(" ".join(found.data), found, found.against)]
     with atomic_file(path, overwrite=overwrite) as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
 
-def _row(
-    name: str,
-    examples: int,
-    metrics: Mapping[str, float],
-    intervals: Mapping[str, Interval],
-    against: Comparison | None,
-) -> dict[str, str | int | float]:
-    row: dict[str, str | int | float] = {"data": name, "examples": examples}
-    for metric, value in metrics.items():
+def _rows(grid: Grid) -> Iterator[Row]:
+    against = compared(grid)
+    for name, system in grid.systems.items():
+        if name == AGAINST and against:
+            continue
+        own: Row = {} if name == OWN else {"system": name}
+        for language, one in system.languages.items():
+            yield own | _row(language, one, against.get(language))
+        examples = sum(one.examples for one in system.languages.values())
+        average = Evaluation((), examples, system.average, system.intervals, system.seeds)
+        yield own | _row(AVERAGE, average, against.get(AVERAGE))
+
+
+def _row(name: str, found: Evaluation, against: Comparison | None) -> Row:
+    row: Row = {"data": name, "examples": found.examples}
+    row |= {"seeds": len(found.seeds)} if found.seeds else {}
+    spread = deviations(found.seeds) if found.seeds else {}
+    for metric, value in found.metrics.items():
         row[metric] = value
-        if metric in intervals:
-            row[f"{metric}_low"], row[f"{metric}_high"] = intervals[metric]
+        if metric in found.intervals:
+            row[f"{metric}_low"], row[f"{metric}_high"] = found.intervals[metric]
+        if found.seeds:
+            row[f"{metric}_sd"] = spread.get(metric, "")
         if against is not None:
             row[f"{metric}_against"] = against.metrics[metric]
             row |= {f"{metric}_p": against.p[metric]} if metric in against.p else {}

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sftkit.errors import SettingsError
-from sftkit.evaluation.bootstrap import Draws, Interval, draws, intervals, p_values
+from sftkit.evaluation.bootstrap import Draws, Interval, draws, intervals, p_values, percentiles
 from sftkit.evaluation.stage import Stage
 from sftkit.format.atomic import atomic_file, check_output
 from sftkit.modeling.load import fit_tokenizer, load_tokenizer, longest
@@ -64,13 +64,13 @@ class Comparison:
         metrics: its own.
         difference: the first system's less its.
         p: of each difference, by a paired bootstrap.
-        drawn: the other system's metrics in every draw.
+        intervals: the 95 % bootstrap interval of each difference.
     """
 
     metrics: dict[str, float]
     difference: dict[str, float]
     p: dict[str, float]
-    drawn: Draws = field(default_factory=dict)
+    intervals: dict[str, Interval] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,8 @@ class Evaluation:
     Attributes:
         data: the sources.
         examples: how many sentences, windows of text, pairs or questions.
-        metrics: by name, in lower case; shares are between 0 and 1.
+        metrics: by name, in lower case; shares are between 0 and 1. Of several runs, their mean.
+        seeds: the metrics of each run, by its seed, if there may be several.
         intervals: the 95 % bootstrap interval of each metric.
         details: more that the objective has to say, such as a confusion matrix.
         against: the other system, if there is one.
@@ -92,6 +93,7 @@ class Evaluation:
     examples: int
     metrics: dict[str, float]
     intervals: dict[str, Interval] = field(default_factory=dict)
+    seeds: dict[str, dict[str, float]] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
     against: Comparison | None = None
     drawn: Draws = field(default_factory=dict)
@@ -133,11 +135,12 @@ def evaluate(
     rows = objective.read(data)
     judge = Judge(scoring, base)
     notes = dict.fromkeys((*check_belongs(base, [*sfts, *against], force=scoring.force), *objective.reading_notes()))
-    scored, predicted = judge.score(objective, rows, data, sfts, watch)
+    exam = judge.exam(objective, rows, data)
+    scored, predicted = exam.score(sfts, watch)
     if predictions is not None:
         with atomic_file(predictions, overwrite=overwrite) as part:
             objective.write_predictions(data[0], predicted, part)
-    other = judge.score(objective, rows, data, opposing(sfts, against), watch)[0] if against else None
+    other = exam.score(opposing(sfts, against), watch)[0] if against else None
     return judged(scoring, data, scored, other, tuple(notes))
 
 
@@ -162,44 +165,71 @@ class Judge:
         self.stage = Stage(objective, base, scoring.device)
         self._tokenizer = load_tokenizer(base, words=objective.takes_words)
 
-    def score(
+    def exam(self, objective: Objective, rows: Dataset, data: Sequence[str]) -> Exam:
+        """What scores sets of SFTs on these rows."""
+        return Exam(self._scoring, self.stage, self._tokenizer, self._base, (objective, rows, tuple(data)))
+
+
+class Exam:
+    """One set of data; it is tokenised once for all sets of SFTs whose models have the same labels."""
+
+    def __init__(
         self,
-        objective: Objective,
-        rows: Dataset,
-        data: Sequence[str],
-        sfts: Sequence[Weighted],
-        watch: Watch | None = None,
-    ) -> tuple[Scores, list[Any]]:
+        scoring: Scoring,
+        stage: Stage,
+        tokenizer: PreTrainedTokenizerBase,
+        base: Path,
+        given: tuple[Objective, Dataset, tuple[str, ...]],
+    ) -> None:
+        self._scoring, self._stage, self._tokenizer, self._base, self._given = scoring, stage, tokenizer, base, given
+        self._evaluators: dict[tuple[tuple[str, ...], int], Evaluator] = {}
+
+    def score(self, sfts: Sequence[Weighted], watch: Watch | None = None) -> tuple[Scores, list[Any]]:
         """The scores of a set of SFTs, and its predictions."""
-        with self.stage.model(sfts) as model:
-            evaluator = self._evaluator(objective, rows, data, model)
+        with self._stage.model(sfts) as model:
+            evaluator = self._evaluator(model)
             evaluator.watch = watch
             predicted = evaluator.predict(model, self._scoring.batch_size)
         return evaluator.scores(predicted), predicted
 
-    def _evaluator(self, objective: Objective, rows: Dataset, data: Sequence[str], model: PreTrainedModel) -> Evaluator:
+    def _evaluator(self, model: PreTrainedModel) -> Evaluator:
         fit_tokenizer(self._tokenizer, model, self._base)
+        objective, rows, data = self._given
         objective = objective.for_model(model)
-        objective.check_labels(rows, data)
         length = min(self._scoring.max_length, longest(model, self._tokenizer))
-        return objective.evaluator(rows, self._tokenizer, length, self._scoring.seed)
+        key = objective.labels, length
+        if key not in self._evaluators:
+            objective.check_labels(rows, data)
+            self._evaluators[key] = objective.evaluator(rows, self._tokenizer, length, self._scoring.seed)
+        return self._evaluators[key]
 
 
 def judged(
     scoring: Scoring, data: Sequence[str], scores: Scores, other: Scores | None = None, notes: tuple[str, ...] = ()
 ) -> Evaluation:
     """Scores with their intervals and, if there is another system, the comparison with it."""
-    drawn = draws(scores.tally, scoring.resamples, scoring.seed) if scoring.resamples else {}
+    drawn = drawn_of(scores, scoring)
     compared = None
     if other is not None:
-        difference = {name: value - other.metrics[name] for name, value in scores.metrics.items()}
-        theirs = draws(other.tally, scoring.resamples, scoring.seed) if scoring.resamples else {}
-        p = p_values(drawn, theirs, difference) if drawn else {}
-        compared = Comparison(other.metrics, difference, p, theirs)
+        compared = comparison((scores.metrics, drawn), (other.metrics, drawn_of(other, scoring)))
     return Evaluation(
-        tuple(data), scores.examples, scores.metrics, intervals(drawn), scores.details, compared, drawn,
-        (*notes, *scores.notes),
+        tuple(data), scores.examples, scores.metrics, intervals(drawn), details=scores.details, against=compared,
+        drawn=drawn, notes=(*notes, *scores.notes),
     )  # fmt: skip
+
+
+def drawn_of(scores: Scores, scoring: Scoring) -> Draws:
+    """The metrics in every draw of the bootstrap; none if there are to be no draws."""
+    return draws(scores.tally, scoring.resamples, scoring.seed) if scoring.resamples else {}
+
+
+def comparison(first: tuple[dict[str, float], Draws], other: tuple[dict[str, float], Draws]) -> Comparison:
+    """Of two systems' metrics and what they are in the same draws."""
+    (own, drawn), (theirs, drawn_theirs) = first, other
+    difference = {name: value - theirs[name] for name, value in own.items()}
+    p = p_values(drawn, drawn_theirs, difference) if drawn else {}
+    spread = percentiles({name: values - drawn_theirs[name] for name, values in drawn.items()})
+    return Comparison(theirs, difference, p, spread)
 
 
 def _check_predictions(path: Path, data: Sequence[str], sfts: Sequence[Weighted], *, overwrite: bool) -> None:

@@ -55,7 +55,7 @@ def ours(folder: Path, data: str, batch_size: int) -> tuple[float, float]:
     with judge.stage.model(()):
         pass  # loads it
     begin, objective = time.perf_counter(), objective_of("pos")
-    scores, _ = judge.score(objective, objective.read([data]), [data], ())
+    scores, _ = judge.exam(objective, objective.read([data]), [data]).score(())
     return time.perf_counter() - begin, judged(scoring, [data], scores).metrics["accuracy"]
 
 

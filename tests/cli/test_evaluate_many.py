@@ -59,7 +59,10 @@ def test_each_language_scores_what_it_scores_alone_and_the_average_is_their_mean
 def test_switching_languages_does_not_load_the_model_again(pico_base: Path, folder: Path) -> None:
     task = Weighted(SftFile(folder / "pos.sft"), 1.0, "pos.sft")
     cases = {
-        name: Case((str(folder / f"data/{name}.conllu"),), (task, Weighted(SftFile(folder / f"lang/{name}.sft"))))
+        name: Case(
+            (str(folder / f"data/{name}.conllu"),),
+            {"": {"": (task, Weighted(SftFile(folder / f"lang/{name}.sft")))}},
+        )
         for name in ("aa", "bb")
     }
     assert evaluate_each(Scoring("pos", device="cpu"), pico_base, cases).loads == 1

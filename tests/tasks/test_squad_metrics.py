@@ -5,11 +5,19 @@ from __future__ import annotations
 import itertools
 import string
 import unicodedata
+from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from sftkit.tasks.base import Scores
+from sftkit.tasks.options import TaskOptions
+from sftkit.tasks.qa import QuestionAnswering
+from sftkit.tasks.squad_files import Answer
 from sftkit.tasks.squad_metrics import LANGUAGES, exact_match_and_f1, normalised
+from tests import pico, squad
 
 
 @pytest.mark.parametrize(
@@ -110,7 +118,8 @@ def _mlqa(predicted: str, gold: list[str], language: str) -> tuple[float, float]
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_scores_are_those_of_mlqas_rules_in_other_words(language: str) -> None:
     parts = ["the", "a", "der", "das", "la", "un", "của", "là", "ال", "بيت", "塔", "米", "洛", "ta", "90", " ", " ",
-             ", ", "。", "«", "-", "$", "The", "ß", "_"]  # fmt: skip
+             ", ", "。", "«", "-", "$", "The", "ß", "_", "घर", "ा", "।", "¿", "？", "é", "e\u0301", "Des", "LÀ", "٪",
+             "１", "\u00a0", "\u3000", "İ", "龥", "龦"]  # fmt: skip
     draw = np.random.default_rng(7)
     for _ in range(400):
         texts = ["".join(draw.choice(parts, draw.integers(0, 7))) for _ in range(3)]
@@ -145,3 +154,84 @@ def test_scores_are_those_of_squads_rules_in_other_words(version: str) -> None:
             same = sum(min(words.count(word), each.count(word)) for word in set(words))
             f1.append(2 * same / (len(words) + len(each)) if words and each else float(words == each))
         assert exact_match_and_f1(said, gold) == pytest.approx((float(words in right), max(f1))), (said, gold)
+
+
+ANSWERS = {
+    "": ("the Normans", "10th and 11th", "a", "France.", "U.S.A", "the", "$5", "in 1066"),
+    "en": ("the Normans", "«France»", "a–b", "the", "in 1066"),
+    "es": ("El Niño", "la señal", "¿las unas?", "en 1492", "un"),
+    "de": ("Der Große", "dem Haus", "eine Straße", "im Jahr 1648", "„das“"),
+    "ar": ("البيت الكبير", "في عام ١٩٩٠", "،الكتاب", "ال"),
+    "hi": ("घर में", "१९४७ में।", "दिल्ली", "।"),
+    "vi": ("của nhà", "những cái bàn", "năm 1975", "là"),
+    "zh": ("塔拉米洛", "1990年，在塔", "TA米", "。"),
+}
+
+
+def _file(draw: np.random.Generator, language: str, *, unanswered: bool) -> tuple[dict[str, Any], list[Answer]]:
+    """A file of questions with one to three answers, or none, and what was said to each."""
+    paragraphs, said = [], []
+    for i in range(60):
+        context = " . ".join(str(text) for text in draw.permutation(ANSWERS[language]))
+        known = [str(text) for text in draw.choice(ANSWERS[language], draw.integers(1, 4))]
+        known = [] if unanswered and draw.random() < 0.3 else known
+        answers = [{"text": text, "answer_start": context.index(text)} for text in known]
+        qa = {"id": str(i), "question": "?", "answers": answers} | ({"is_impossible": not known} if unanswered else {})
+        paragraphs.append((context, [qa]))
+        begin, end = sorted(int(place) for place in draw.integers(0, len(context), 2))
+        text = str(draw.choice([*known, context[begin:end], "" if unanswered else context[:9], *ANSWERS[language]]))
+        said.append(Answer(text, max(context.find(text), 0)))
+    return squad.document(*paragraphs, version="v2.0" if unanswered else "1.1"), said
+
+
+def _scored(folder: Path, made: dict[str, Any], said: list[Answer], language: str = "") -> Scores:
+    objective = QuestionAnswering(TaskOptions(language=language))
+    rows = objective.read([str(squad.save(folder / "x.json", made))])
+    return objective.evaluator(rows, pico.make_tokenizer(), 384, 0).scores(said)
+
+
+def _squad(said: str, gold: list[str]) -> tuple[float, float]:
+    """Exact match and F1 of one answer, by version 2.0's rules."""
+    right = [words for words in map(_squad_words, gold) if words] or [[]]
+    words, f1 = _squad_words(said), []
+    for each in right:
+        same = (Counter(each) & Counter(words)).total()
+        f1.append(2 * same / (len(each) + len(words)) if each and words else float(each == words))
+    return float(words in right), max(f1)
+
+
+def _mean(pairs: list[tuple[float, float]]) -> dict[str, float]:
+    return {"exact_match": sum(em for em, _ in pairs) / len(pairs), "f1": sum(f1 for _, f1 in pairs) / len(pairs)}
+
+
+def _questions(made: dict[str, Any]) -> list[list[str]]:
+    return [[each["text"] for each in qa["answers"]] for p in made["data"][0]["paragraphs"] for qa in p["qas"]]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_file_of_version_2_scores_as_in_squad_with_and_without_an_answer(seed: int, tmp_path: Path) -> None:
+    made, said = _file(np.random.default_rng(seed), "", unanswered=True)
+    found, gold = _scored(tmp_path, made, said), _questions(made)
+    pairs = [_squad(answer.text, texts) for answer, texts in zip(said, gold, strict=True)]
+    assert found.metrics == pytest.approx(_mean(pairs))
+    for row, answerable in zip(found.details["answerable"], (True, False), strict=True):
+        own = [pair for pair, texts in zip(pairs, gold, strict=True) if bool(texts) == answerable]
+        assert {key: row[key] for key in ("exact_match", "f1")} == pytest.approx(_mean(own))
+        assert row["questions"] == len(own)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_file_of_version_1_1_scores_as_in_squad(seed: int, tmp_path: Path) -> None:
+    made, said = _file(np.random.default_rng(seed), "", unanswered=False)
+    assert _scored(tmp_path, made, said).metrics == pytest.approx(
+        _mean([_squad(answer.text, texts) for answer, texts in zip(said, _questions(made), strict=True)])
+    )
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_file_scores_as_in_mlqa(language: str, tmp_path: Path) -> None:
+    made, said = _file(np.random.default_rng(1), language, unanswered=False)
+    found = _scored(tmp_path, made, said, language).metrics
+    pairs = zip(said, _questions(made), strict=True)
+    assert found == pytest.approx(_mean([_mlqa(answer.text, texts, language) for answer, texts in pairs]))
+    assert all(0.1 < value < 0.95 for value in found.values())

@@ -1,0 +1,292 @@
+"""``sftkit evaluate`` over systems and seeds: ``{system}`` and ``{seed}`` in the names of SFTs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sftkit.modeling.load import load_model
+from sftkit.tasks.pos import PartOfSpeech
+from tests import pico
+from tests.build import save_sft
+from tests.cli.run import sftkit
+from tests.conftest import treebank_text
+
+LANGUAGES, SYSTEMS, SEEDS = ("aa", "bb"), ("lottery", "random"), ("1", "2", "10")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, pico_base: Path, treebank: Path) -> Path:
+    """``pos.sft``, ``{lottery,random}/{aa,bb}-{1,2,10}.sft`` and ``data/{aa,bb}.conllu``."""
+    folder = tmp_path_factory.mktemp("grid")
+    quick = ("--base", pico_base, "--steps", 8, "--k", 400, "--lr", "1e-2", "--device", "cpu", "--quiet")
+    assert sftkit("train", "--pos", treebank, "-o", folder / "pos.sft", *quick).status == 0
+    for name in (*SYSTEMS, "data"):
+        (folder / name).mkdir()
+    number = 0
+    for system in SYSTEMS:
+        for language in LANGUAGES:
+            for seed in SEEDS:
+                number += 1
+                path = folder / f"{system}/{language}-{seed}.sft"
+                save_sft(path, pico_base, seed=number, k=900, scale=0.2 + 0.2 * (system == "random"))
+    for language, sentences in zip(LANGUAGES, (20, 31), strict=True):
+        (folder / f"data/{language}.conllu").write_text(treebank_text(sentences))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+
+
+GRID = ("pos.sft", "--each", "{system}/{lang}-{seed}.sft", "--pos", "data/{lang}.conllu")
+SEEDED = ("pos.sft", "--each", "lottery/{lang}-{seed}.sft", "--pos", "data/{lang}.conllu")
+
+
+def found(*arguments: object) -> dict[str, Any]:
+    done = sftkit("evaluate", *arguments, "--json")
+    assert done.status == 0, done.stderr
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
+def alone(base: Path, sft: str, language: str) -> float:
+    metrics = found(base, "pos.sft", sft, "--pos", f"data/{language}.conllu", "--resamples", 0)["metrics"]
+    return float(metrics["accuracy"])
+
+
+def test_every_run_scores_what_it_scores_alone_and_means_are_over_seeds_and_then_languages(pico_base: Path) -> None:
+    grid = found(pico_base, *GRID)
+    assert list(grid["systems"]) == list(SYSTEMS)
+    for system, one in grid["systems"].items():
+        for language in LANGUAGES:
+            runs = {seed: alone(pico_base, f"{system}/{language}-{seed}.sft", language) for seed in SEEDS}
+            assert {seed: run["accuracy"] for seed, run in one["seeds"][language].items()} == runs
+            assert one["languages"][language]["accuracy"] == pytest.approx(np.mean(list(runs.values())))
+            assert one["deviations"][language]["accuracy"] == pytest.approx(np.std(list(runs.values()), ddof=1))
+        means = [one["languages"][language]["accuracy"] for language in LANGUAGES]
+        assert one["average"]["accuracy"] == pytest.approx(np.mean(means))
+
+
+def test_systems_are_compared_in_each_language_and_on_the_average(pico_base: Path) -> None:
+    grid = found(pico_base, *GRID)
+    (pair,) = grid["comparisons"]
+    first, second = (grid["systems"][pair[which]] for which in ("first", "second"))
+    assert set(pair["languages"]) == set(LANGUAGES)
+    for one, own, other in (
+        (pair["average"], first["average"], second["average"]),
+        (pair["languages"]["aa"], first["languages"]["aa"], second["languages"]["aa"]),
+    ):
+        assert one["difference"]["accuracy"] == pytest.approx(own["accuracy"] - other["accuracy"])
+        low, high = one["intervals"]["accuracy"]
+        assert low <= one["difference"]["accuracy"] <= high
+        assert 0 < one["p"]["accuracy"] <= 1
+
+
+def test_one_system_has_the_keys_of_a_grid_without_seeds_and_those_of_seeds(pico_base: Path) -> None:
+    grid = found(pico_base, *SEEDED)
+    assert set(grid) == {"objective", "data", "examples", "languages", "average", "intervals", "seeds", "deviations"}
+    assert list(grid["seeds"]["average"]) == list(SEEDS)
+
+
+def test_seeds_need_neither_each_nor_several_languages(pico_base: Path) -> None:
+    grid = found(pico_base, "pos.sft", "lottery/aa-{seed}.sft", "--pos", "data/aa.conllu")
+    assert grid["languages"] == {"data/aa.conllu": found(pico_base, *SEEDED)["languages"]["aa"]}
+
+
+def test_languages_may_be_those_of_the_data_alone(pico_base: Path) -> None:
+    grid = found(pico_base, "pos.sft", "--pos", "data/{lang}.conllu")
+    assert set(grid["languages"]) == set(LANGUAGES)
+
+
+def test_another_system_is_compared_seed_by_seed(pico_base: Path) -> None:
+    grid = found(pico_base, *SEEDED, "--against", "random/{lang}-{seed}.sft")
+    both = found(pico_base, *GRID)
+    assert grid["against"]["bb"]["metrics"] == both["systems"]["random"]["languages"]["bb"]
+    for kind in ("difference", "p", "intervals"):
+        assert grid["against"]["average"][kind] == both["comparisons"][0]["average"][kind]
+
+
+def test_the_base_is_loaded_once_and_each_test_set_read_and_tokenised_once(
+    pico_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = Counter[str]()
+    read, evaluator = PartOfSpeech.read, PartOfSpeech.evaluator
+
+    def reading(self: PartOfSpeech, sources: Any) -> Any:
+        calls["read"] += 1
+        return read(self, sources)
+
+    def tokenising(self: PartOfSpeech, *arguments: Any) -> Any:
+        calls["tokenised"] += 1
+        return evaluator(self, *arguments)
+
+    def loading(*arguments: Any, **more: Any) -> Any:
+        calls["loaded"] += 1
+        return load_model(*arguments, **more)
+
+    monkeypatch.setattr(PartOfSpeech, "read", reading)
+    monkeypatch.setattr(PartOfSpeech, "evaluator", tokenising)
+    monkeypatch.setattr("sftkit.evaluation.stage.load_model", loading)
+    found(pico_base, *GRID)
+    assert calls == {"read": 2, "tokenised": 2, "loaded": 1}
+
+
+def test_tables_have_a_column_a_system_a_row_a_language_and_the_differences(pico_base: Path) -> None:
+    printed = sftkit("evaluate", pico_base, *GRID).stdout
+    assert "│ language │ examples │" in printed.replace("┃", "│")
+    assert all(text in printed for text in ("aa", "bb", "average", *SYSTEMS, "lottery − random", "means of 3 seeds"))
+
+
+def test_csv_has_a_row_a_system_and_language(tmp_path: Path, pico_base: Path) -> None:
+    grid = found(pico_base, *GRID, "--csv", tmp_path / "x.csv")
+    with (tmp_path / "x.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["system"], row["data"]) for row in rows] == [
+        (system, name) for system in SYSTEMS for name in (*LANGUAGES, "average")
+    ]
+    system = grid["systems"]["random"]
+    assert float(rows[4]["accuracy"]) == system["languages"]["bb"]["accuracy"]
+    assert float(rows[5]["accuracy_sd"]) == system["deviations"]["average"]["accuracy"]
+    assert {row["seeds"] for row in rows} == {"3"}
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_the_picture_is_drawn_in_the_format_of_its_name(ending: str, tmp_path: Path, pico_base: Path) -> None:
+    path = tmp_path / f"x.{ending}"
+    assert sftkit("evaluate", pico_base, *GRID, "--plot", path).status == 0
+    assert path.read_bytes().startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[ending])
+
+
+def test_the_picture_names_languages_systems_and_the_metric(tmp_path: Path, pico_base: Path) -> None:
+    path = tmp_path / "x.svg"
+    sftkit("evaluate", pico_base, *GRID, "--plot", path)
+    text = path.read_text()  # each text is in a comment beside its outlines
+    assert all(f"<!-- {name} -->" in text for name in (*LANGUAGES, "average", *SYSTEMS))
+    assert "<!-- accuracy; lines: 95 % bootstrap intervals -->" in text
+
+
+def test_one_set_of_data_has_a_picture_too(tmp_path: Path, pico_base: Path) -> None:
+    done = sftkit(
+        "evaluate", pico_base, "pos.sft", "--pos", "data/aa.conllu", "--against", "lottery/aa-1.sft",
+        "--plot", tmp_path / "x.png",
+    )  # fmt: skip
+    assert done.status == 0, done.stderr
+    assert (tmp_path / "x.png").is_file()
+
+
+def test_one_seed_is_told_to_say_nothing_of_others(pico_base: Path) -> None:
+    done = sftkit("evaluate", pico_base, "pos.sft", "lottery/aa-{seed}0.sft", "--pos", "data/aa.conllu")
+    assert "one seed only (1): the intervals say nothing of other seeds." in done.stderr
+
+
+def test_a_seed_that_is_a_copy_of_another_is_told(pico_base: Path, tmp_path: Path) -> None:
+    for seed in (1, 2):
+        shutil.copy("lottery/aa-1.sft", tmp_path / f"aa-{seed}.sft")
+    done = sftkit("evaluate", pico_base, "pos.sft", tmp_path / "aa-{seed}.sft", "--pos", "data/aa.conllu")
+    assert "seeds 1 and 2 score the same on every example. Is one a copy of the other?" in done.stderr
+
+
+def test_an_sft_of_another_base_is_refused_before_anything_is_scored(tmp_path: Path, pico_base: Path) -> None:
+    other = pico.save_base(tmp_path / "other", seed=9)
+    shutil.copy("lottery/aa-1.sft", tmp_path / "aa-1.sft")
+    save_sft(tmp_path / "aa-2.sft", other, seed=1, k=900)
+    done = sftkit("evaluate", pico_base, "pos.sft", tmp_path / "aa-{seed}.sft", "--pos", "data/aa.conllu")
+    assert (done.status, done.stdout) == (1, "")
+    assert "aa-2.sft" in done.stderr
+
+
+def test_more_sfts_than_files_may_be_open_are_opened(pico_base: Path) -> None:
+    if sys.platform == "win32":
+        pytest.skip("no such limit there")
+    script = (
+        "import resource\n"
+        "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
+        "from sftkit.cli import _request\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard)); _request._allow_open_files(300)\n"
+        "print(min(556, hard if hard > 0 else 556) <= resource.getrlimit(resource.RLIMIT_NOFILE)[0])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout == "True\n", done.stderr
+
+
+def test_a_weight_and_a_pick_of_parameters_are_no_part_of_the_names(pico_base: Path) -> None:
+    weighted, picked = (
+        found(pico_base, "pos.sft", f"lottery/aa-{{seed}}.sft:{weight}", "--pos", "data/aa.conllu")
+        for weight in ("0.5", "0.5@encoder")
+    )
+    one = found(pico_base, "pos.sft", "lottery/aa-10.sft:0.5", "--pos", "data/aa.conllu")
+    assert weighted["seeds"]["data/aa.conllu"]["10"] == one["metrics"]
+    assert list(picked["seeds"]["average"]) == list(SEEDS)
+
+
+def test_without_draws_there_are_means_and_no_intervals(pico_base: Path) -> None:
+    grid = found(pico_base, *GRID, "--resamples", 0)
+    assert grid["systems"]["lottery"]["intervals"] == {"aa": {}, "bb": {}, "average": {}}
+    assert grid["comparisons"][0]["average"]["p"] == {}
+    printed = sftkit("evaluate", pico_base, *GRID, "--resamples", 0).stdout
+    assert "lottery − random" in printed
+    assert "bootstrap" not in printed
+
+
+def test_an_sft_of_another_objective_is_named(tmp_path: Path, pico_base: Path) -> None:
+    shutil.copy("pos.sft", tmp_path / "pos-1.sft")
+    save_sft(tmp_path / "pos-2.sft", pico_base, objective="classify", labels=("x", "y", "z"))
+    done = sftkit("evaluate", pico_base, tmp_path / "pos-{seed}.sft", "--pos", "data/aa.conllu")
+    assert (done.status, done.stdout) == (1, "")
+    assert "pos-2.sft: was trained with --classify, not --pos" in done.stderr
+
+
+def test_missing_cells_are_left_out_and_told(tmp_path: Path, pico_base: Path) -> None:
+    for name in ("a/aa-1", "a/aa-2", "a/bb-1", "b/aa-1", "b/bb-1", "b/cc-1"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy("lottery/aa-1.sft", tmp_path / f"{name}.sft")
+    done = sftkit(
+        "evaluate", pico_base, "pos.sft", "--each", tmp_path / "{system}/{lang}-{seed}.sft",
+        "--pos", "data/{lang}.conllu", "--json",
+    )  # fmt: skip
+    systems = json.loads(done.stdout)["systems"]
+    assert {name: list(one["seeds"]["average"]) for name, one in systems.items()} == {"a": ["1"], "b": ["1"]}
+    assert "a: left out in all languages, for bb lacks a file: seed 2" in done.stderr
+
+
+def test_data_without_a_sentence_are_refused(tmp_path: Path, pico_base: Path) -> None:
+    (tmp_path / "aa.conllu").write_text("# nothing\n\n")
+    done = sftkit("evaluate", pico_base, *SEEDED[:-1], tmp_path / "{lang}.conllu")
+    assert (done.status, done.stdout) == (1, "")
+    assert "aa.conllu: holds no sentence" in done.stderr
+
+
+def test_a_language_that_is_called_as_the_means_are_is_refused(tmp_path: Path, pico_base: Path) -> None:
+    shutil.copy("data/aa.conllu", tmp_path / "average.conllu")
+    done = sftkit("evaluate", pico_base, "pos.sft", "--pos", tmp_path / "{lang}.conllu")
+    assert done.status == 1
+    assert "A language is called average" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--each", "lottery/{lang}-{seed}.sft", "--pos", "data/{lang}{seed}.conllu"), "all seeds and systems have"),
+        (("--each", "{system}/{lang}-1.sft", "--pos", "data/{}.conllu", "--against", "pos.sft"), "leave one of them"),
+        (("--each", "lottery/{lang}-{seed}.sft", "--pos", "data/aa.conllu"), "has no {} in the place"),
+        (("lottery/aa-{seed}.sft", "--pos", "data/aa.conllu", "--predictions", "x"), "one set of data at a time"),
+        (("lottery/aa-{seed}.sft", "--pos", "data/aa.conllu", "--plot", "x.jpg"), "ends in .png, .pdf, .svg"),
+        (("--pos", "data/{lang}.conllu", "--plot", "x.svg", "--csv", "x.svg"), "both name x.svg"),
+        (("none/{seed}.sft", "--pos", "data/aa.conllu"), "No name has all the files"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(arguments: tuple[str, ...], complaint: str, pico_base: Path) -> None:
+    done = sftkit("evaluate", pico_base, "pos.sft", *arguments)
+    assert done.status in (1, 2)
+    assert complaint in " ".join(done.stderr.replace("│", " ").split())
