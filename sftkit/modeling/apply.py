@@ -174,7 +174,7 @@ class DeviceMemory:
     """A tensor that is no memory of ours, read and written at positions as if it were a numpy array."""
 
     def __init__(self, tensor: torch.Tensor) -> None:
-        self._tensor = flat(tensor)
+        self._tensor = flat(tensor.data)  # versions are counted by who puts something on: identity.written
 
     def __getitem__(self, positions: NDArray[Any]) -> NDArray[Any]:
         return tensor_to_numpy(self._tensor.index_select(0, self._index(positions)).cpu(), "a parameter")
