@@ -105,7 +105,7 @@ class Untied:
     def __init__(self, model: PreTrainedModel) -> None:
         """Make it; the model stays tied."""
         self._config, self._inputs, self._output = model.config, model.get_input_embeddings(), embeddings_of(model)[1]
-        self.tied: nn.Parameter = self._inputs.weight  # type: ignore[assignment, union-attr]
+        self.tied: nn.Parameter = self._inputs.weight  # type: ignore[assignment]
         self.own = nn.Parameter(self.tied.detach().clone(), requires_grad=self.tied.requires_grad)
         self._made, self._said = version(self.own), self._config.tie_word_embeddings
 
@@ -122,7 +122,7 @@ class Untied:
             MismatchError: if the matrix was trained or loaded meanwhile, which is lost.
         """
         assert self._output is not None
-        self._output.weight = self._inputs.weight  # type: ignore[union-attr]
+        self._output.weight = self._inputs.weight
         self._config.tie_word_embeddings = self._said
         self.own.grad = None
         if version(self.own) != self._made:
