@@ -6,49 +6,23 @@ Errors are those of the commands, in the words of Python: they speak of argument
 
 from __future__ import annotations
 
-import functools
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from sftkit.errors import SettingsError, SftkitError
+from sftkit.errors import SettingsError
+from sftkit.given import all_weighted, as_sft, as_weighted, called, is_model, model_folder, sft_file
+from sftkit.wording import in_python, iterated
 
 if TYPE_CHECKING:
-    from sftkit.api import SFT
     from sftkit.evaluation.run import Evaluation
-    from sftkit.format.sft import Difference
+    from sftkit.given import OneSft, SftLike
     from sftkit.operations.arithmetic import Weighted
     from sftkit.operations.overlap import OverlapReport
     from sftkit.operations.report import ArithmeticReport
     from sftkit.operations.summary import DiffSummary
-
-    #: What stands for an SFT.
-    SftLike = str | PathLike[str] | Difference | tuple[str | PathLike[str] | Difference, float]
-
-P = ParamSpec("P")
-R = TypeVar("R")
-#: What options are called as arguments, where that is not their own name with underscores.
-_FLAGS = {"overwrite": "overwrite=True", "force": "force=True"}
-
-
-def in_python(function: Callable[P, R]) -> Callable[P, R]:
-    """Make the errors of a function speak of its arguments: ``overwrite=True`` for ``--overwrite``."""
-
-    @functools.wraps(function)
-    def told(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return function(*args, **kwargs)
-        except SftkitError as error:
-            error.args = tuple(_argued(part) if isinstance(part, str) else part for part in error.args)
-            raise
-
-    return told
-
-
-def _argued(text: str) -> str:
-    return re.sub(r"--([a-z][a-z-]*)", lambda m: _FLAGS.get(m[1], f"{m[1].replace('-', '_')}="), text)
+    from sftkit.tasks.options import TaskOptions
 
 
 @in_python
@@ -61,8 +35,10 @@ def compose(
     drop: float = 0.5,
     seed: int = 0,
     values: str = "f32",
-    head: str | None = None,
+    head: OneSft | None = None,
     no_head: bool = False,
+    only: str | None = None,
+    exclude: str | None = None,
     force: bool = False,
     overwrite: bool = False,
 ) -> ArithmeticReport:
@@ -77,8 +53,10 @@ def compose(
         drop: dare: the probability with which an entry is left out.
         seed: dare: which those are.
         values: of a sum of SFTs: "f32", "bf16" or "f16".
-        head: digest of the SFT whose head it is to be, where several bring one.
+        head: the SFT whose head it is to be, where several bring one: as it was given, or its digest.
         no_head: the backbone alone.
+        only: only parameters in whose names this regular expression is found.
+        exclude: and in whose names this one is not.
         force: even on another base than the SFTs'.
         overwrite: replace an existing output.
 
@@ -88,17 +66,35 @@ def compose(
     from sftkit.operations.add import add
     from sftkit.operations.arithmetic import Method
     from sftkit.operations.compose import compose as to_model
-    from sftkit.operations.heads import NO_HEAD
+    from sftkit.operations.selected import selected_all
 
     if output is None:
         raise SettingsError("Say where to: output='model/' or output='sum.sft'.")
-    chosen, given = Method(method, trim, drop, seed), [as_weighted(each) for each in sfts]  # type: ignore[arg-type]
+    chosen, whole = Method(method, trim, drop, seed), all_weighted(list(sfts))  # type: ignore[arg-type]
+    given = selected_all(whole, only, exclude)
     if base is None:
+        if head is not None or no_head:
+            raise SettingsError("head and no_head are about a model: give a base.")
         return add(given, Path(output), method=chosen, values=values, overwrite=overwrite)
     return to_model(
-        _model(base), given, Path(output), name=str(base), method=chosen,
-        head=NO_HEAD if no_head else head or "", force=force, overwrite=overwrite,
+        model_folder(base), given, Path(output), name=str(base), method=chosen,
+        head=_head(head, sfts, given, no_head=no_head), force=force, overwrite=overwrite,
     )  # fmt: skip
+
+
+def _head(head: Any, sfts: Sequence[Any], given: Sequence[Weighted], *, no_head: bool) -> str:
+    """What compose is told of the head: a digest, NO_HEAD or ""."""
+    from sftkit.operations.heads import NO_HEAD
+
+    if head is None or no_head:
+        if head is not None:
+            raise SettingsError("head and no_head contradict each other.")
+        return NO_HEAD if no_head else ""
+    named = [each[0] if isinstance(each, tuple) else each for each in sfts]
+    for one, item in zip(named, given, strict=True):
+        if head is one or str(head) in (str(one), item.sft.digest):
+            return item.sft.digest
+    raise SettingsError(f"head={head!r}: is not among the SFTs that are added.")
 
 
 @in_python
@@ -131,11 +127,11 @@ def subtract(
     from sftkit.operations.difference import difference
     from sftkit.operations.subtract import subtract_from_model
 
-    models = [_is_model(each) for each in (minuend, *subtrahends)]
+    models = [is_model(each) for each in (minuend, *subtrahends)]
     if not subtrahends or (models[0] and any(models[1:]) and len(subtrahends) > 1) or (not models[0] and any(models)):
         raise SettingsError("From a model one takes SFTs or one other model, from an SFT other SFTs.")
     if models[0] and models[1]:
-        tuned, base = _model(minuend), _model(subtrahends[0])
+        tuned, base = model_folder(minuend), model_folder(subtrahends[0])
         return difference(
             tuned,
             base,
@@ -146,18 +142,18 @@ def subtract(
             values=values,
             overwrite=overwrite,
         )
-    taken = [as_weighted(each) for each in subtrahends]
+    taken = all_weighted(list(subtrahends))
     if models[0]:
-        return subtract_from_model(_model(minuend), taken, Path(output), force=force, overwrite=overwrite)
+        return subtract_from_model(model_folder(minuend), taken, Path(output), force=force, overwrite=overwrite)
     return add([as_weighted(minuend), *negated(taken)], Path(output), values=values, overwrite=overwrite)
 
 
 @in_python
-def overlap(*sfts: str | PathLike[str], metric: str = "share", per_layer: bool = False) -> OverlapReport:
+def overlap(*sfts: OneSft, metric: str = "share", per_layer: bool = False) -> OverlapReport:
     """How much the supports of SFTs of one base overlap, for every pair; as ``sftkit overlap``.
 
     Args:
-        sfts: two or more files.
+        sfts: two or more.
         metric: "share", "jaccard", "lift", "sign" or "cosine".
         per_layer: for each layer as well.
 
@@ -166,11 +162,12 @@ def overlap(*sfts: str | PathLike[str], metric: str = "share", per_layer: bool =
     """
     from sftkit.operations.overlap import overlap as compare
 
-    return compare([_file(each) for each in sfts], metric, per_layer=per_layer, called=[str(each) for each in sfts])
+    opened = [sft_file(each) if isinstance(each, str | PathLike) else as_sft(each) for each in sfts]
+    return compare(opened, metric, per_layer=per_layer, called=[called(each, at) for at, each in enumerate(sfts, 1)])
 
 
 @in_python
-def inspect(sft: str | PathLike[str] | SFT) -> DiffSummary:
+def inspect(sft: OneSft) -> DiffSummary:
     """What is in an SFT; as ``sftkit inspect``.
 
     Raises:
@@ -179,19 +176,23 @@ def inspect(sft: str | PathLike[str] | SFT) -> DiffSummary:
     from sftkit.operations.summary import summarise, summarise_difference
 
     if isinstance(sft, str | PathLike):
-        return summarise(_file(sft), str(sft))
-    return summarise_difference(sft, sft.name)
+        return summarise(sft_file(sft), str(sft))
+    return summarise_difference(as_sft(sft), called(sft))
 
 
 @in_python
 def evaluate(
     objective: str,
-    data: str | PathLike[str] | Sequence[str],
+    data: str | PathLike[str] | Sequence[str | PathLike[str]],
     base: str | PathLike[str],
     *sfts: SftLike,
+    against: SftLike | Sequence[SftLike] = (),
     batch_size: int = 32,
+    max_length: int = 256,
+    seed: int = 42,
     device: str = "auto",
     force: bool = False,
+    **options: Any,
 ) -> Evaluation:
     """Score a model, or a base with SFTs on it in memory; as ``sftkit evaluate``.
 
@@ -200,70 +201,65 @@ def evaluate(
         data: a source of labelled data, or several.
         base: a model directory or hub id.
         sfts: what to add to it.
+        against: what to add instead, for another system to compare with.
         batch_size: windows a batch.
+        max_length: tokens a window, special ones included.
+        seed: of masks and of the bootstrap.
         device: "auto", "cpu", "cuda" or "mps".
         force: even on another base than the SFTs'.
+        options: what is said of the task's data, by the names of the command's options: ``columns=("form", "upos")``,
+            ``map_label={"DATE": "O"}``, ``scheme="conlleval"``.
 
     Raises:
         SftkitError: of the kind that fits.
     """
-    from sftkit.evaluation.run import Scoring
+    from sftkit.evaluation.run import Scoring, opposing
     from sftkit.evaluation.run import evaluate as score
 
     sources = [str(data)] if isinstance(data, str | PathLike) else [str(each) for each in data]
-    scoring = Scoring(objective, batch_size=batch_size, device=device, force=force)
-    return score(scoring, sources, _model(base), [as_weighted(each) for each in sfts])
+    said = _task_options(objective, options)
+    scoring = Scoring(objective, said, batch_size, max_length, seed, device, force)
+    added = all_weighted(list(sfts))
+    other = opposing(added, all_weighted(against)) if against else ()
+    return score(scoring, sources, model_folder(base), added, against=other)
 
 
-def as_weighted(given: SftLike) -> Weighted:
-    """An SFT, opened if it is a file, and its weight.
+def _task_options(objective: str, options: Mapping[str, Any]) -> TaskOptions:
+    from dataclasses import fields
 
-    Raises:
-        FormatError: if a file is no SFT.
-    """
-    from sftkit.format.files import SftFile
-    from sftkit.operations.arithmetic import Weighted
+    from sftkit.tasks.options import TaskOptions, check_options
+    from sftkit.tasks.registry import OBJECTIVES
 
-    one, weight = given if isinstance(given, tuple) else (given, 1.0)
-    if isinstance(one, str | PathLike):
-        return Weighted(SftFile(_file(one)), float(weight), str(one))
-    return Weighted(one, float(weight), str(getattr(one, "name", "") or "the SFT"))
-
-
-def _file(name: str | PathLike[str]) -> Path:
-    from sftkit.hub import PUBLISHED, resolve_sft
-    from sftkit.operations.convert import converted
-
-    path = resolve_sft(str(name))
-    return converted(path) if path.name == PUBLISHED or (path / PUBLISHED).is_file() else path
+    if objective not in OBJECTIVES:
+        raise SettingsError(f"There is no objective {objective!r}; known are {', '.join(OBJECTIVES)}.")
+    known = [field.name for field in fields(TaskOptions)]
+    for name in options:
+        if name not in known:
+            raise SettingsError(f"There is no option {name!r}; known are {', '.join(known)}.")
+    made = TaskOptions(**{name: _frozen(value) for name, value in options.items()})
+    check_options(made, objective)
+    return made
 
 
-def _model(name: Any) -> Path:
-    from sftkit.hub import resolve_model
-
-    return resolve_model(str(name))
-
-
-def _is_model(given: Any) -> bool:
-    from sftkit.hub import PUBLISHED, SCHEME
-
-    if not isinstance(given, str | PathLike):
-        return False
-    path, text = Path(given), str(given)
-    published = (path / PUBLISHED).is_file() and not (path / "config.json").is_file()
-    return not (text.startswith(SCHEME) or text.endswith(".sft") or path.is_file() or published)
+def _frozen(value: Any) -> Any:
+    """Mappings as pairs and lists as tuples, of strings: a column's number may be a number."""
+    if isinstance(value, Mapping):
+        return tuple((str(key), str(each)) for key, each in value.items())
+    return tuple(map(str, value)) if isinstance(value, list | tuple) else value
 
 
+@in_python
 def predict(
-    model: str | Path,
+    model: str | PathLike[str],
     texts: Iterable[Any],
     *,
     objective: str,
-    sfts: Sequence[str | Path | SFT] = (),
+    sfts: SftLike | Sequence[SftLike] = (),
     batch_size: int = 32,
     max_length: int = 256,
     stride: int = 128,
     device: str = "auto",
+    force: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Label texts that have no labels; as ``sftkit predict --jsonl``. Texts are taken as they are needed.
 
@@ -275,16 +271,20 @@ def predict(
         texts: strings, whose words are what white space parts, or lists of words, for "pos", "ner", "dep"; strings for
             "classify" and "mlm"; pairs of texts for "nli"; pairs of question and passage for "qa".
         objective: one of these.
-        sfts: files or SFTs in memory, added in memory.
+        sfts: one or several, added in memory.
         batch_size: windows a batch.
         max_length: tokens a window, special ones included.
         stride: tokens that two windows of one passage share.
         device: "auto", "cpu", "cuda" or "mps".
+        force: even on another base than the SFTs'.
 
     Raises:
         SftkitError: of the kind that fits, if model and SFTs do not go together.
     """
-    from sftkit.prediction.run import predict_texts  # torch comes in here
+    from sftkit.evaluation.run import Scoring
+    from sftkit.prediction.run import Predictor  # torch comes in here
 
-    settings = {"batch_size": batch_size, "max_length": max_length, "device": device}
-    return predict_texts(model, texts, objective, sfts, stride, settings)
+    said = _task_options(objective, {"stride": stride} if objective == "qa" else {})
+    scoring = Scoring(objective, said, batch_size, max_length, device=device, force=force)
+    predictor = Predictor(scoring, model_folder(model), all_weighted(sfts))
+    return iterated(predictor.objects(predictor.given(texts)))

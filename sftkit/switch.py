@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from sftkit.errors import SettingsError
-from sftkit.functions import as_weighted, in_python
+from sftkit.given import all_weighted
+from sftkit.wording import in_python
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from sftkit.functions import SftLike
+    from sftkit.given import SftLike
 
 
 class Switch:
@@ -35,7 +36,8 @@ class Switch:
 
         Args:
             model: any head on the backbone that they were learned on.
-            sfts: name -> an SFT, an (SFT, weight) pair, or a list of these, to be on together.
+            sfts: name -> an SFT (a path, an ``hf://`` name, one in memory), an (SFT, weight) pair, or a list of these,
+                to be on together.
             force: even on another base than theirs.
 
         Raises:
@@ -45,7 +47,7 @@ class Switch:
         from sftkit.modeling.switched import Wardrobe
 
         self.model, self._names = model, tuple(sfts)
-        sets = {name: [as_weighted(each) for each in _listed(given)] for name, given in sfts.items()}
+        sets = {name: all_weighted(given) for name, given in sfts.items()}
         self._wardrobe = Wardrobe(model, sets, force=force)
 
     @property
@@ -77,7 +79,3 @@ class Switch:
     def __reduce__(self) -> NoReturn:
         """A copy would write to the weights of the model that this one knows."""
         raise TypeError("A Switch is not copied or pickled: make one for the copy of the model.")
-
-
-def _listed(given: Any) -> Sequence[Any]:
-    return given if isinstance(given, list) else [given]

@@ -34,13 +34,18 @@ def sfts(pico_base: Path) -> dict[str, sftkit.SFT]:
     return {name: in_memory(make_sft(pico_base, seed=at, k=4000)) for at, name in enumerate(("a", "b"), 1)}
 
 
+def _as_on_a_device(*parts: Any) -> Any:
+    made: Any = swap._DeviceSwap
+    return made(*parts, torch.device("cpu"))
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("place", ["host", "device"])
 def test_a_set_that_is_on_is_what_apply_makes_of_it_and_off_it_is_gone(
     place: str, dtype: torch.dtype, sfts: dict[str, sftkit.SFT], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if place == "device":
-        monkeypatch.setattr(swap, "_HostSwap", lambda *parts: swap._DeviceSwap(*parts, torch.device("cpu")))
+        monkeypatch.setattr(swap, "_HostSwap", _as_on_a_device)
     model: Any = pico.make_model().to(dtype)  # type: ignore[arg-type]
     before, both = state(model), list(sfts.values())
     switch = sftkit.Switch(model, {**sfts, "both": [(both[0], 0.5), both[1]]})
@@ -78,7 +83,7 @@ def test_theta_is_exact_after_ten_thousand_switches(dtype: torch.dtype, sfts: di
 
 def _step(model: Any) -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    model(**{"input_ids": IDS, "labels": IDS}).loss.backward()
+    model(input_ids=IDS, labels=IDS).loss.backward()
     optimizer.step()
 
 
@@ -143,7 +148,8 @@ def test_a_model_that_was_changed_in_the_block_is_told_and_not_touched(
 
 def test_training_the_head_alone_is_no_change(pico_base: Path) -> None:
     model: Any = make_as("BertForTokenClassification", "bert")
-    model.bert.load_state_dict(pico.make_model().bert.state_dict(), strict=False)
+    base: Any = pico.make_model()
+    model.bert.load_state_dict(base.bert.state_dict(), strict=False)
     switch = sftkit.Switch(model, {"a": in_memory(make_sft(pico_base, objective="pos"))})
     with torch.no_grad():
         model.classifier.weight.add_(1.0)
@@ -219,7 +225,7 @@ def test_ctrl_c_while_values_are_written_leaves_theta_whole(
 ) -> None:
     model: Any = pico.make_model()
     before, switch = state(model), sftkit.Switch(model, sfts)
-    exchange = switched.exchange
+    exchange = swap.exchange
 
     def interrupted(*given: Any, on: bool) -> str:
         if on == (way == "on"):
@@ -333,7 +339,7 @@ def test_models_of_inference_mode_are_switched(sfts: dict[str, sftkit.SFT], monk
     with torch.inference_mode():
         model: Any = pico.make_model()
     before = state(model)
-    for maker in (swap._HostSwap, lambda *parts: swap._DeviceSwap(*parts, torch.device("cpu"))):
+    for maker in (swap._HostSwap, _as_on_a_device):
         monkeypatch.setattr(swap, "_HostSwap", maker)
         switch = sftkit.Switch(model, sfts)
         with switch("a"):
