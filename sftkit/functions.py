@@ -1,4 +1,4 @@
-"""The commands as functions: compose, subtract, overlap, inspect, evaluate.
+"""The commands as functions: compose, subtract, overlap, inspect; evaluate and predict are in ``scored``.
 
 Models are directories or hub ids; SFTs are paths, ``hf://`` names, SFTs in memory, or (any of these, weight) pairs.
 Errors are those of the commands, in the words of Python: they speak of arguments and not of options.
@@ -6,23 +6,21 @@ Errors are those of the commands, in the words of Python: they speak of argument
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sftkit.errors import SettingsError
+from sftkit.errors import SettingsError, about
 from sftkit.given import all_weighted, as_sft, as_weighted, called, is_model, model_folder, sft_file
-from sftkit.wording import in_python, iterated
+from sftkit.wording import in_python
 
 if TYPE_CHECKING:
-    from sftkit.evaluation.run import Evaluation
     from sftkit.given import OneSft, SftLike
-    from sftkit.operations.arithmetic import Weighted
+    from sftkit.operations.arithmetic import Method, Weighted
     from sftkit.operations.overlap import OverlapReport
     from sftkit.operations.report import ArithmeticReport
     from sftkit.operations.summary import DiffSummary
-    from sftkit.tasks.options import TaskOptions
 
 
 @in_python
@@ -31,10 +29,10 @@ def compose(
     *sfts: SftLike,
     output: str | PathLike[str] | None = None,
     method: str = "sum",
-    trim: float = 0.2,
-    drop: float = 0.5,
-    seed: int = 0,
-    values: str = "f32",
+    trim: float | None = None,
+    drop: float | None = None,
+    seed: int | None = None,
+    values: str | None = None,
     head: OneSft | None = None,
     no_head: bool = False,
     only: str | None = None,
@@ -49,10 +47,10 @@ def compose(
         sfts: what to add.
         output: the directory, or for SFTs alone the ``.sft`` file, to make.
         method: "sum", "ties" or "dare".
-        trim: ties: the share of each SFT's own entries that is left out.
-        drop: dare: the probability with which an entry is left out.
-        seed: dare: which those are.
-        values: of a sum of SFTs: "f32", "bf16" or "f16".
+        trim: ties: the share of each SFT's own entries that is left out, 0.2 if not given.
+        drop: dare: the probability with which an entry is left out, 0.5 if not given.
+        seed: dare: which those are, 0 if not given.
+        values: of a sum of SFTs: "f32" (if not given), "bf16" or "f16".
         head: the SFT whose head it is to be, where several bring one: as it was given, or its digest.
         no_head: the backbone alone.
         only: only parameters in whose names this regular expression is found.
@@ -64,22 +62,48 @@ def compose(
         SftkitError: of the kind that fits.
     """
     from sftkit.operations.add import add
-    from sftkit.operations.arithmetic import Method
     from sftkit.operations.compose import compose as to_model
     from sftkit.operations.selected import selected_all
 
-    if output is None:
-        raise SettingsError("Say where to: output='model/' or output='sum.sft'.")
-    chosen, whole = Method(method, trim, drop, seed), all_weighted(list(sfts))  # type: ignore[arg-type]
-    given = selected_all(whole, only, exclude)
+    if base is not None and not is_model(base):
+        raise SettingsError(f"{base!r:.100}: an SFT in the place of the base; compose(None, a, b) adds SFTs alone.")
+    to = _output(output, model=base is not None)
+    if not sfts:
+        raise SettingsError("There is nothing to add: give SFTs after the base.")
+    chosen, given = _method(method, trim=trim, drop=drop, seed=seed), all_weighted(list(sfts))
+    given = selected_all(given, only, exclude)
     if base is None:
         if head is not None or no_head:
             raise SettingsError("head and no_head are about a model: give a base.")
-        return add(given, Path(output), method=chosen, values=values, overwrite=overwrite)
+        return add(given, to, method=chosen, values=values or "f32", overwrite=overwrite)
+    if values is not None:
+        raise SettingsError("values is about SFTs alone: a model keeps its base's dtype.")
     return to_model(
-        model_folder(base), given, Path(output), name=str(base), method=chosen,
+        model_folder(base), given, to, name=str(base), method=chosen,
         head=_head(head, sfts, given, no_head=no_head), force=force, overwrite=overwrite,
     )  # fmt: skip
+
+
+def _output(output: Any, *, model: bool) -> Path:
+    """Where to, which is named as what it is to be."""
+    if output is None:
+        raise SettingsError("Say where to: output='model/' or output='sum.sft'.")
+    path = Path(output)
+    if model == (path.suffix == ".sft"):
+        kind = "a model, a directory" if model else "an SFT, a file named *.sft"
+        raise SettingsError(f"output={str(output)!r}: what is made is {kind}.")
+    return path
+
+
+def _method(name: str, **settings: float | None) -> Method:
+    from sftkit.operations.arithmetic import Method
+
+    given = {key: value for key, value in settings.items() if value is not None}
+    made = Method(name, **given)  # type: ignore[arg-type]
+    for key, of in (("trim", "ties"), ("drop", "dare"), ("seed", "dare")):
+        if key in given and name != of:
+            raise SettingsError(f"{key} is about method={of!r}; this is {name!r}.")
+    return made
 
 
 def _head(head: Any, sfts: Sequence[Any], given: Sequence[Weighted], *, no_head: bool) -> str:
@@ -104,7 +128,9 @@ def subtract(
     output: str | PathLike[str],
     k: int | None = None,
     density: float | None = None,
-    values: str = "f32",
+    values: str | None = None,
+    only: str | None = None,
+    exclude: str | None = None,
     force: bool = False,
     overwrite: bool = False,
 ) -> ArithmeticReport:
@@ -116,7 +142,9 @@ def subtract(
         output: the ``.sft`` file or the directory to make.
         k: of two models: keep so many of the largest differences.
         density: the same as a share of the parameters.
-        values: of an SFT: "f32", "bf16" or "f16".
+        values: of an SFT: "f32" (if not given), "bf16" or "f16".
+        only: only parameters in whose names this regular expression is found.
+        exclude: and in whose names this one is not.
         force: from a model: even SFTs of another base.
         overwrite: replace an existing output.
 
@@ -125,27 +153,30 @@ def subtract(
     """
     from sftkit.operations.add import add, negated
     from sftkit.operations.difference import difference
+    from sftkit.operations.selected import selected, selected_all
     from sftkit.operations.subtract import subtract_from_model
 
     models = [is_model(each) for each in (minuend, *subtrahends)]
     if not subtrahends or (models[0] and any(models[1:]) and len(subtrahends) > 1) or (not models[0] and any(models)):
         raise SettingsError("From a model one takes SFTs or one other model, from an SFT other SFTs.")
-    if models[0] and models[1]:
-        tuned, base = model_folder(minuend), model_folder(subtrahends[0])
+    two, one = models[0] and models[1], models[0] and not models[1]
+    to = _output(output, model=one)
+    if k is not None and density is not None:
+        raise SettingsError("k and density say the same thing: give one.")
+    if not two and (k is not None or density is not None):
+        raise SettingsError("k and density choose among the differences of two models.")
+    if one and values is not None:
+        raise SettingsError("values is about SFTs: a model keeps its dtype.")
+    if two:
         return difference(
-            tuned,
-            base,
-            Path(output),
-            name=str(subtrahends[0]),
-            k=k,
-            density=density,
-            values=values,
-            overwrite=overwrite,
-        )
-    taken = all_weighted(list(subtrahends))
-    if models[0]:
-        return subtract_from_model(model_folder(minuend), taken, Path(output), force=force, overwrite=overwrite)
-    return add([as_weighted(minuend), *negated(taken)], Path(output), values=values, overwrite=overwrite)
+            model_folder(minuend), model_folder(subtrahends[0]), to, name=str(subtrahends[0]), k=k, density=density,
+            only=only, exclude=exclude, values=values or "f32", overwrite=overwrite,
+        )  # fmt: skip
+    taken = selected_all(all_weighted(list(subtrahends)), only, exclude)
+    if one:
+        return subtract_from_model(model_folder(minuend), taken, to, force=force, overwrite=overwrite)
+    whole = selected(as_weighted(minuend), only, exclude)
+    return add([whole, *negated(taken)], to, values=values or "f32", overwrite=overwrite)
 
 
 @in_python
@@ -162,7 +193,9 @@ def overlap(*sfts: OneSft, metric: str = "share", per_layer: bool = False) -> Ov
     """
     from sftkit.operations.overlap import overlap as compare
 
-    opened = [sft_file(each) if isinstance(each, str | PathLike) else as_sft(each) for each in sfts]
+    if any(isinstance(each, tuple) for each in sfts):
+        raise SettingsError("overlap compares SFTs as they are: leave the weights out.")
+    opened = [item.sft for item in all_weighted(list(sfts))]
     return compare(opened, metric, per_layer=per_layer, called=[called(each, at) for at, each in enumerate(sfts, 1)])
 
 
@@ -176,115 +209,6 @@ def inspect(sft: OneSft) -> DiffSummary:
     from sftkit.operations.summary import summarise, summarise_difference
 
     if isinstance(sft, str | PathLike):
-        return summarise(sft_file(sft), str(sft))
+        with about(sft):
+            return summarise(sft_file(sft), str(sft))
     return summarise_difference(as_sft(sft), called(sft))
-
-
-@in_python
-def evaluate(
-    objective: str,
-    data: str | PathLike[str] | Sequence[str | PathLike[str]],
-    base: str | PathLike[str],
-    *sfts: SftLike,
-    against: SftLike | Sequence[SftLike] = (),
-    batch_size: int = 32,
-    max_length: int = 256,
-    seed: int = 42,
-    device: str = "auto",
-    force: bool = False,
-    **options: Any,
-) -> Evaluation:
-    """Score a model, or a base with SFTs on it in memory; as ``sftkit evaluate``.
-
-    Args:
-        objective: "mlm", "clm", "pos", "ner", "dep", "nli", "classify" or "qa".
-        data: a source of labelled data, or several.
-        base: a model directory or hub id.
-        sfts: what to add to it.
-        against: what to add instead, for another system to compare with.
-        batch_size: windows a batch.
-        max_length: tokens a window, special ones included.
-        seed: of masks and of the bootstrap.
-        device: "auto", "cpu", "cuda" or "mps".
-        force: even on another base than the SFTs'.
-        options: what is said of the task's data, by the names of the command's options: ``columns=("form", "upos")``,
-            ``map_label={"DATE": "O"}``, ``scheme="conlleval"``.
-
-    Raises:
-        SftkitError: of the kind that fits.
-    """
-    from sftkit.evaluation.run import Scoring, opposing
-    from sftkit.evaluation.run import evaluate as score
-
-    sources = [str(data)] if isinstance(data, str | PathLike) else [str(each) for each in data]
-    said = _task_options(objective, options)
-    scoring = Scoring(objective, said, batch_size, max_length, seed, device, force)
-    added = all_weighted(list(sfts))
-    other = opposing(added, all_weighted(against)) if against else ()
-    return score(scoring, sources, model_folder(base), added, against=other)
-
-
-def _task_options(objective: str, options: Mapping[str, Any]) -> TaskOptions:
-    from dataclasses import fields
-
-    from sftkit.tasks.options import TaskOptions, check_options
-    from sftkit.tasks.registry import OBJECTIVES
-
-    if objective not in OBJECTIVES:
-        raise SettingsError(f"There is no objective {objective!r}; known are {', '.join(OBJECTIVES)}.")
-    known = [field.name for field in fields(TaskOptions)]
-    for name in options:
-        if name not in known:
-            raise SettingsError(f"There is no option {name!r}; known are {', '.join(known)}.")
-    made = TaskOptions(**{name: _frozen(value) for name, value in options.items()})
-    check_options(made, objective)
-    return made
-
-
-def _frozen(value: Any) -> Any:
-    """Mappings as pairs and lists as tuples, of strings: a column's number may be a number."""
-    if isinstance(value, Mapping):
-        return tuple((str(key), str(each)) for key, each in value.items())
-    return tuple(map(str, value)) if isinstance(value, list | tuple) else value
-
-
-@in_python
-def predict(
-    model: str | PathLike[str],
-    texts: Iterable[Any],
-    *,
-    objective: str,
-    sfts: SftLike | Sequence[SftLike] = (),
-    batch_size: int = 32,
-    max_length: int = 256,
-    stride: int = 128,
-    device: str = "auto",
-    force: bool = False,
-) -> Iterator[dict[str, Any]]:
-    """Label texts that have no labels; as ``sftkit predict --jsonl``. Texts are taken as they are needed.
-
-    >>> for each in predict("base/", ["ta mi lo"], objective="pos", sfts=["mt.sft", "pos.sft"]):  # doctest: +SKIP
-    ...     print(each["words"], each["labels"], each["scores"])
-
-    Args:
-        model: a directory or a hub id: a model, or the base that the SFTs are added to.
-        texts: strings, whose words are what white space parts, or lists of words, for "pos", "ner", "dep"; strings for
-            "classify" and "mlm"; pairs of texts for "nli"; pairs of question and passage for "qa".
-        objective: one of these.
-        sfts: one or several, added in memory.
-        batch_size: windows a batch.
-        max_length: tokens a window, special ones included.
-        stride: tokens that two windows of one passage share.
-        device: "auto", "cpu", "cuda" or "mps".
-        force: even on another base than the SFTs'.
-
-    Raises:
-        SftkitError: of the kind that fits, if model and SFTs do not go together.
-    """
-    from sftkit.evaluation.run import Scoring
-    from sftkit.prediction.run import Predictor  # torch comes in here
-
-    said = _task_options(objective, {"stride": stride} if objective == "qa" else {})
-    scoring = Scoring(objective, said, batch_size, max_length, device=device, force=force)
-    predictor = Predictor(scoring, model_folder(model), all_weighted(sfts))
-    return iterated(predictor.objects(predictor.given(texts)))

@@ -39,7 +39,8 @@ def as_weighted(given: SftLike, at: int = 1) -> Weighted:
 
     one, weight = given if _is_pair(given) else (given, 1.0)
     if isinstance(one, str | PathLike):
-        return Weighted(SftFile(sft_file(one)), float(weight), str(one))
+        with about(one):
+            return Weighted(SftFile(sft_file(one)), float(weight), str(one))
     return Weighted(as_sft(one), float(weight), called(one, at))
 
 

@@ -46,6 +46,8 @@ class Switch:
         """
         from sftkit.modeling.switched import Wardrobe
 
+        if not isinstance(sfts, Mapping):
+            raise SettingsError("A switch takes names and what they stand for: Switch(model, {'mt': 'mt.sft'}).")
         self.model, self._names = model, tuple(sfts)
         sets = {name: all_weighted(given) for name, given in sfts.items()}
         self._wardrobe = Wardrobe(model, sets, force=force)

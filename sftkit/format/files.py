@@ -215,7 +215,7 @@ def _tensors(sft: Difference, stored: str) -> tuple[dict[str, NDArray[Any]], Met
 
 
 def _check_head(name: str, array: Any) -> None:
-    if not isinstance(array, np.ndarray) or array.dtype not in CODES.values():
+    if not isinstance(name, str) or not isinstance(array, np.ndarray) or array.dtype not in CODES.values():
         kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
         raise FormatError(f"{name}: a tensor of the head is {kind}; known are numpy arrays of {', '.join(CODES)}.")
     if array.dtype in FLOATS and not np.isfinite(array).all():

@@ -113,6 +113,8 @@ class SFT:
             spec = self.metadata.parameters.get(name)
             if spec is None:
                 raise FormatError(f"{name} has entries, but is not among the metadata's parameters.", tensor=name)
+            if matrix.dtype.kind in "cOSU":
+                raise FormatError(f"{name}: entries of {matrix.dtype}; they are float32.", tensor=name)
             if tuple(matrix.shape) != tuple(spec.matrix_shape):
                 raise FormatError(
                     f"{name}: entries in a matrix of shape {list(matrix.shape)}; the parameter's is "
