@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, SupportsFloat, TypeVar
 
 from sftkit.errors import SettingsError, about
 from sftkit.format import files, sft
@@ -62,7 +62,7 @@ class SFT(sft.SFT):
         """For ``sum([a, b])``, which begins with 0."""
         return self if other == 0 else NotImplemented
 
-    def __truediv__(self, divisor: float) -> SFT:
+    def __truediv__(self, divisor: SupportsFloat) -> SFT:
         """Every entry over a number."""
         return self * (1 / float(divisor)) if hasattr(divisor, "__float__") else NotImplemented
 
@@ -77,7 +77,7 @@ class SFT(sft.SFT):
             return NotImplemented
         return _sum(_times(self, 1.0), _times(other, -1.0))
 
-    def __mul__(self, weight: float) -> SFT:
+    def __mul__(self, weight: SupportsFloat) -> SFT:
         """Every entry times a number; as ``a.sft:weight``."""
         return _sum(_times(self, float(weight))) if hasattr(weight, "__float__") else NotImplemented
 

@@ -86,7 +86,7 @@ def test_no_message_speaks_of_a_command_line(paths: tuple[Path, Path], pico_base
     a = sftkit.read(paths[0])
     (tmp_path / "text.txt").write_text("ta mi lo\n" * 30)
     other = pico.make_model(seed=3)
-    wrong: list[Callable[[], object]] = [
+    calls: list[Callable[[], object]] = [
         lambda: sftkit.Switch(other, {"a": a}),
         lambda: a.applied_to(other).__enter__(),
         lambda: sftkit.apply(other, paths),
@@ -95,7 +95,7 @@ def test_no_message_speaks_of_a_command_line(paths: tuple[Path, Path], pico_base
         lambda: sftkit.evaluate("mlm", tmp_path / "text.txt", pico_base, device="tpu"),
         lambda: next(sftkit.predict(pico_base, ["ta mi"], objective="pos", device="cpu")),
     ]
-    for call in wrong:
+    for call in calls:
         with pytest.raises(SftkitError) as error:
             call()
         assert "--" not in str(error.value)
@@ -110,26 +110,31 @@ def test_options_become_arguments() -> None:
     )
 
 
-REFUSED: dict[str, Callable[[Path, Path], object]] = {
-    "a weight is given as a pair": lambda base, a: sftkit.read(f"{a}:0.5"),
-    r"is no SFT; give": lambda base, a: sftkit.compose(base, (0.5, a), output="x"),
-    "in the place of the base": lambda base, a: sftkit.compose(a, a, output="x"),
+def wrong(value: object) -> Any:
+    """What a type checker would refuse."""
+    return value
+
+
+REFUSED: dict[str, Callable[[Any, Any], object]] = {
+    "a weight is given as a pair": lambda _, a: sftkit.read(f"{a}:0.5"),
+    r"is no SFT; give": lambda base, a: sftkit.compose(base, wrong((0.5, a)), output="x"),
+    "in the place of the base": lambda _, a: sftkit.compose(a, a, output="x"),
     "what is made is a model": lambda base, a: sftkit.compose(base, a, output="x.sft"),
-    "what is made is an SFT": lambda base, a: sftkit.subtract(a, a, output="x"),
-    "nothing to add": lambda base, a: sftkit.compose(base, output="x"),
+    "what is made is an SFT": lambda _, a: sftkit.subtract(a, a, output="x"),
+    "nothing to add": lambda base, _: sftkit.compose(base, output="x"),
     "trim is about method='ties'": lambda base, a: sftkit.compose(base, a, output="x", trim=0.1),
     "values is about SFTs": lambda base, a: sftkit.compose(base, a, output="x", values="bf16"),
-    "say the same thing": lambda base, a: sftkit.subtract(base, base, output="x.sft", k=1, density=0.1),
-    "among the differences of two models": lambda base, a: sftkit.subtract(a, a, output="x.sft", k=1),
+    "say the same thing": lambda base, _: sftkit.subtract(base, base, output="x.sft", k=1, density=0.1),
+    "among the differences of two models": lambda _, a: sftkit.subtract(a, a, output="x.sft", k=1),
     "head and no_head contradict": lambda base, a: sftkit.compose(base, a, output="x", head=a, no_head=True),
     "is not among the SFTs": lambda base, a: sftkit.compose(base, a, output="x", head="other.sft"),
-    "leave the weights out": lambda base, a: sftkit.overlap(a, (a, 0.5)),
-    "no objective 'tags'": lambda base, a: sftkit.evaluate("tags", "x.txt", base),
-    "no option 'colums'": lambda base, a: sftkit.evaluate("pos", "x.txt", base, colums=("a", "b")),
-    "texts is one text": lambda base, a: sftkit.predict(base, "ta mi", objective="mlm"),
-    "takes names": lambda base, a: sftkit.Switch(pico.make_model(), [a]),  # type: ignore[arg-type]
-    "no model in memory": lambda base, a: sftkit.apply(str(base), a),  # type: ignore[arg-type]
-    "1 weights for 2 SFTs": lambda base, a: sftkit.apply(pico.make_model(), [a, a], [1.0]),
+    "leave the weights out": lambda _, a: sftkit.overlap(a, wrong((a, 0.5))),
+    "no objective 'tags'": lambda base, _: sftkit.evaluate("tags", "x.txt", base),
+    "no option 'colums'": lambda base, _: sftkit.evaluate("pos", "x.txt", base, colums=("a", "b")),
+    "texts is one text": lambda base, _: sftkit.predict(base, "ta mi", objective="mlm"),
+    "takes names": lambda _, a: sftkit.Switch(pico.make_model(), wrong([a])),
+    "no model in memory": lambda base, a: sftkit.apply(wrong(base), a),
+    "1 weights for 2 SFTs": lambda _, a: sftkit.apply(pico.make_model(), [a, a], [1.0]),
 }
 
 
@@ -190,7 +195,8 @@ def test_an_sft_that_was_read_is_its_file_in_every_dtype(name: str, pico_base: P
 def test_whose_head_a_model_gets_is_said_by_the_sft(paths: tuple[Path, Path], pico_base: Path, tmp_path: Path) -> None:
     tasks = [save_sft(tmp_path / f"{name}.sft", pico_base, seed=5, objective=name) for name in ("pos", "ner")]
     read = [sftkit.read(path) for path in tasks]
-    for at, head in enumerate((tasks[0], str(tasks[0]), read[0].digest)):
+    heads: list[Any] = [tasks[0], str(tasks[0]), read[0].digest]
+    for at, head in enumerate(heads):
         sftkit.compose(pico_base, *tasks, output=tmp_path / str(at), head=head)
     sftkit.compose(pico_base, *read, output=tmp_path / "3", head=read[0])
     made = [(tmp_path / str(at) / "model.safetensors").read_bytes() for at in range(4)]
@@ -198,14 +204,16 @@ def test_whose_head_a_model_gets_is_said_by_the_sft(paths: tuple[Path, Path], pi
 
 
 def test_numbers_of_numpy_weigh_and_nothing_else_does(paths: tuple[Path, Path]) -> None:
-    a, b = map(sftkit.read, paths)
+    a: Any = sftkit.read(paths[0])
+    b: Any = sftkit.read(paths[1])
     assert np.float64(0.5) * a == a * np.float32(0.5) == a / 2 == a / np.int64(2)
-    for wrong in (lambda: a * "2", lambda: a * b, lambda: a / b, lambda: a + 1, lambda: a / "2"):
+    for call in (lambda: a * "2", lambda: a * b, lambda: a / b, lambda: a + 1, lambda: a / "2"):
         with pytest.raises(TypeError):
-            wrong()
-    for kind in (copy.deepcopy, lambda sft: pickle.loads(pickle.dumps(sft))):
-        assert kind(a + b) == a + b
-        assert kind(a).digest == a.digest
+            call()
+    for one in (a, a + b):
+        for again in (copy.deepcopy(one), pickle.loads(pickle.dumps(one))):
+            assert again == one
+            assert again.digest == one.digest
 
 
 def test_errors_have_fields(paths: tuple[Path, Path], pico_base: Path) -> None:
@@ -245,7 +253,7 @@ def test_what_reading_would_refuse_is_not_written(pico_base: Path, tmp_path: Pat
         "in a matrix of shape": replace(sft, parameters={name: sft.parameters[name].T}),
         "entries of complex128": replace(sft, parameters={name: sft.parameters[name].astype(complex)}),
         "of the head is complex128": replace(sft, head={"x": np.zeros(1, complex)}),
-        "of the head is Tensor": replace(sft, head={"x": torch.zeros(1)}),
+        "of the head is Tensor": replace(sft, head={"x": torch.zeros(1)}),  # type: ignore[dict-item]
     }
     for says, wrong in spoiled.items():
         with pytest.raises(FormatError, match=says), np.errstate(invalid="ignore"):
