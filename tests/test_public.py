@@ -209,7 +209,7 @@ def test_numbers_of_numpy_weigh_and_nothing_else_does(paths: tuple[Path, Path]) 
     assert np.float64(0.5) * a == a * np.float32(0.5) == a / 2 == a / np.int64(2)
     for call in (lambda: a * "2", lambda: a * b, lambda: a / b, lambda: a + 1, lambda: a / "2"):
         with pytest.raises(TypeError):
-            call()
+            wrong(call)()
     for one in (a, a + b):
         for again in (copy.deepcopy(one), pickle.loads(pickle.dumps(one))):
             assert again == one
