@@ -37,10 +37,10 @@ class Wardrobe:
             check(self.model, [item for items in sets.values() for item in items], force=force)
             self._parameters = movable_parameters(self.model)
             self._watched = {id(tensor): tensor for tensor in self._parameters.values()}
-            self._swaps: dict[str, list[Swap]] = {name: swaps(self._parameters, each) for name, each in sets.items()}
             self._unties = {name for name, items in sets.items() if unties(self.model, items)}
             self._stamps = self._look()
             self._make_untied()
+            self._swaps: dict[str, list[Swap]] = {name: swaps(self._parameters, each) for name, each in sets.items()}
 
     @contextmanager
     def wearing(self, name: str) -> Iterator[None]:
@@ -86,9 +86,13 @@ class Wardrobe:
             raise
 
     def _make_untied(self) -> None:
+        """An output matrix for the sets that want one: a parameter like others, for an SFT that moves it."""
         self._untied = Untied(self.model) if self._unties else None
-        if self._untied is not None:  # while it is on, it stands where the tied one stood
-            self._watched[id(self._untied.own)] = self._untied.tied
+        if self._untied is not None:
+            self._watched[id(self._untied.own)] = self._untied.tied  # while it is on, it stands where that one stood
+            self._untied.apart()
+            self._parameters |= movable_parameters(self.model)
+            self._untied.together()
 
     def _look(self) -> dict[str, _Stamp]:
         named = chain(

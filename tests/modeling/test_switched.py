@@ -9,6 +9,7 @@ import pickle
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,24 @@ def test_a_tied_language_model_says_what_the_composed_one_says(family: str, tmp_
             assert torch.equal(logits(model), expected)
         assert torch.equal(logits(model), bare)
         assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
+
+
+def test_an_output_matrix_that_phi_moves_is_moved_on_a_tied_model(tmp_path: Path) -> None:
+    class_name, _, output, _ = LANGUAGE["bert"]
+    make_as(class_name, "bert", tie_word_embeddings=True).save_pretrained(tmp_path / "base")
+    learned = language_sft(tmp_path / "base", "bert")
+    inputs = "embeddings.word_embeddings.weight"
+    specs = {**learned.metadata.parameters, output: learned.metadata.parameters[inputs]}
+    moved = {**learned.parameters, output: -learned.parameters[inputs]}
+    both = in_memory(replace(learned, parameters=moved, metadata=replace(learned.metadata, parameters=specs)))
+    model = getattr(transformers, class_name).from_pretrained(tmp_path / "base")
+    bare, switch = logits(model), sftkit.Switch(model, {"both": both, "inputs": in_memory(learned)})
+    with both.applied_to(model):
+        expected = logits(model)
+    for name in ("both", "inputs", "both"):
+        with switch(name):
+            assert torch.equal(logits(model), expected) == (name == "both")
+        assert torch.equal(logits(model), bare)
 
 
 def test_a_change_of_the_output_matrix_alone_is_told_and_the_next_use_is_right(
