@@ -7,8 +7,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ContextDecorator
 from typing import TYPE_CHECKING, NoReturn
 
 from sftkit.errors import SettingsError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sftkit.given import SftLike
+    from sftkit.modeling.switched import Wardrobe
 
 
 class Switch:
@@ -57,7 +58,7 @@ class Switch:
         """The names, as they were given."""
         return self._names
 
-    def __call__(self, name: str) -> AbstractContextManager[nn.Module]:
+    def __call__(self, name: str) -> Block:
         """The model with a set of SFTs for the length of a ``with`` block.
 
         Raises:
@@ -67,12 +68,7 @@ class Switch:
         """
         if name not in self._names:
             raise SettingsError(f"{name!r}: there is no such name; there are {', '.join(self._names) or 'none'}.")
-        return self._on(name)
-
-    @contextmanager
-    def _on(self, name: str) -> Iterator[nn.Module]:
-        with self._wardrobe.wearing(name):
-            yield self.model
+        return Block(self.model, self._wardrobe, name)
 
     def __repr__(self) -> str:
         """One line."""
@@ -81,3 +77,19 @@ class Switch:
     def __reduce__(self) -> NoReturn:
         """A copy would write to the weights of the model that this one knows."""
         raise TypeError("A Switch is not copied or pickled: make one for the copy of the model.")
+
+
+class Block(ContextDecorator):
+    """A set of SFTs, for the length of a ``with`` block or, as a decorator, of a function; any number of times."""
+
+    def __init__(self, model: nn.Module, wardrobe: Wardrobe, name: str) -> None:
+        self._model, self._wardrobe, self._name = model, wardrobe, name
+
+    def __enter__(self) -> nn.Module:
+        """Put it on; see :meth:`Switch.__call__`."""
+        self._layer = self._wardrobe.put_on(self._name)
+        return self._model
+
+    def __exit__(self, *_: object) -> None:
+        """Take it off."""
+        self._layer.take_off()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 import torch
@@ -42,15 +41,15 @@ class Wardrobe:
             self._make_untied()
             self._swaps: dict[str, list[Swap]] = {name: swaps(self._parameters, each) for name, each in sets.items()}
 
-    @contextmanager
-    def wearing(self, name: str) -> Iterator[None]:
-        """The model with a set on, for the length of a block."""
+    def put_on(self, name: str) -> Layer:
+        """Put a set on, until it is taken off.
+
+        Raises:
+            MismatchError: if something is on the model, or it is not what it was.
+        """
         layer = _Set(self, name)
         layer.put_on()
-        try:
-            yield
-        finally:
-            layer.take_off()
+        return layer
 
     def check(self) -> None:
         """Refuse a model that is not as it was when it was looked at.
@@ -59,7 +58,7 @@ class Wardrobe:
             MismatchError: naming the first parameter.
         """
         now = self._look()
-        for name in self._stamps.keys() | now.keys() if now != self._stamps else ():
+        for name in (self._stamps | now) if now != self._stamps else ():
             if now.get(name) != self._stamps.get(name):
                 raise _changed(name)
 

@@ -335,6 +335,35 @@ def test_nobody_waits_for_a_block_that_failed_or_whose_thread_ended(sfts: dict[s
         pass
 
 
+def test_a_block_is_used_again_and_again_and_as_a_decorator(sfts: dict[str, sftkit.SFT]) -> None:
+    model: Any = pico.make_model()
+    before, switch = state(model), sftkit.Switch(model, sfts)
+    block = switch("a")
+    for _ in range(2):
+        with block as on:
+            assert not same(on, before)
+        assert same(model, before)
+
+    @block
+    def is_bare() -> bool:
+        return same(model, before)
+
+    assert not is_bare()
+    assert not is_bare()
+    assert same(model, before)
+
+
+def test_parameters_that_are_two_in_one_place_are_refused(sfts: dict[str, sftkit.SFT]) -> None:
+    model: Any = pico.make_model()
+    own = model.get_submodule("bert.encoder.layer.0.attention.self")
+    own.key.weight.data = own.query.weight.data
+    before = state(model)
+    for put in (lambda: sftkit.apply(model, sfts["a"], force=True), lambda: sftkit.Switch(model, sfts, force=True)):
+        with pytest.raises(MismatchError, match="in one place"):
+            put()
+    assert same(model, before)
+
+
 def test_a_switch_is_not_copied_and_a_copy_of_a_model_that_has_one_on_is_a_model(
     sfts: dict[str, sftkit.SFT], tmp_path: Path
 ) -> None:
