@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -106,7 +107,8 @@ class Untied:
         """Make it; the model stays tied."""
         self._config, self._inputs, self._output = model.config, model.get_input_embeddings(), embeddings_of(model)[1]
         self.tied: nn.Parameter = self._inputs.weight  # type: ignore[assignment]
-        self.own = nn.Parameter(self.tied.detach().clone(), requires_grad=self.tied.requires_grad)
+        with torch.inference_mode(False):  # it may be trained on later
+            self.own = nn.Parameter(self.tied.detach().clone(), requires_grad=self.tied.requires_grad)
         self._made, self._said = version(self.own), self._config.tie_word_embeddings
 
     def apart(self) -> None:

@@ -138,7 +138,7 @@ def _hash(values: NDArray[Any]) -> int:
 
 
 def check_writable(parameters: Mapping[str, torch.Tensor]) -> None:
-    """Refuse a model with a parameter to which nothing can be added: quantised, sharded, elsewhere, or in another's place.
+    """Refuse a model with a parameter to which nothing can be added: quantised, sharded, elsewhere, or shared.
 
     Raises:
         MismatchError: naming the parameter.

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary, ref
 
+import torch
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -117,13 +118,17 @@ class Layer(ABC):
                 self._worn.turn.notify_all()
 
     def _write(self) -> None:
+        settle(self.model)
         self.write()
+        settle(self.model)
         self._worn.stack.append(self)
         self._on = True
 
     def _restore(self) -> None:
         try:
+            settle(self.model)
             self.restore()
+            settle(self.model)
         except BaseException as error:
             self._lost = str(error)  # it stays on: there is nothing left to wait for
             forget(self.model)
@@ -157,6 +162,13 @@ def _wait(worn: Worn, *, scoped: bool) -> None:
         if not scoped or not all(each.scoped and each.thread in alive for each in foreign):
             raise MismatchError("Another thread has SFTs on this model. Give each thread a model, or use with-blocks.")
         worn.turn.wait(_PATIENCE)
+
+
+def settle(model: nn.Module) -> None:
+    """Wait for what devices were told to do with a model: it may be on its way in another stream than ours."""
+    for device in {parameter.device for parameter in model.parameters()}:
+        if device.type not in ("cpu", "meta"):
+            torch.accelerator.synchronize(device)
 
 
 def unbroken(work: Callable[[], None]) -> None:

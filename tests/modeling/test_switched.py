@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ import transformers
 
 import sftkit
 from sftkit.errors import MismatchError
-from sftkit.modeling import swap, switched
+from sftkit.modeling import layers, swap, switched
 from tests import pico
 from tests.build import make_sft
 from tests.modeling.test_applied import QUERY, in_memory, same, state
@@ -398,6 +399,23 @@ def test_models_of_inference_mode_are_switched(sfts: dict[str, sftkit.SFT], monk
     with sfts["a"].applied_to(model):
         pass
     assert same(model, before)
+
+
+def test_a_switch_made_in_inference_mode_serves_training(sfts: dict[str, sftkit.SFT]) -> None:
+    model: Any = pico.make_model()
+    with torch.inference_mode():
+        switch = sftkit.Switch(model, sfts)
+    with switch("a"):
+        model(input_ids=IDS, labels=IDS).loss.backward()
+
+
+def test_what_a_device_has_yet_to_do_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[torch.device] = []
+    monkeypatch.setattr(torch.accelerator, "synchronize", waited.append)
+    places = [torch.device("cuda", 0), torch.device("cpu"), torch.device("cuda", 0), torch.device("cuda", 1)]
+    model: Any = SimpleNamespace(parameters=lambda: [SimpleNamespace(device=place) for place in places])
+    layers.settle(model)
+    assert sorted(map(str, waited)) == ["cuda:0", "cuda:1"]
 
 
 def test_a_gradient_of_what_was_computed_in_the_block_is_refused_outside(sfts: dict[str, sftkit.SFT]) -> None:
