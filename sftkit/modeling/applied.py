@@ -92,7 +92,7 @@ class Applied(Layer):
 
     def _tell(self) -> None:
         parameters = movable_parameters(self.model)
-        written(parameters[name] for name in self._kept)
+        written([parameters[name] for name in self._kept], parameters.values())
 
 
 class Untied:

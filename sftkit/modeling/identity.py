@@ -100,12 +100,19 @@ def version(parameter: torch.Tensor) -> int:
     return -1 if parameter.is_inference() else parameter._version - _OURS.get(parameter, 0)
 
 
-def written(parameters: Iterable[torch.Tensor]) -> None:
-    """Tell torch that we wrote to tensors: a gradient of what was computed before is then refused, not wrong."""
-    for parameter in parameters:
-        if not parameter.is_inference():
-            torch.autograd.graph.increment_version(parameter)
-            _OURS[parameter] = _OURS.get(parameter, 0) + 1
+def written(touched: Iterable[torch.Tensor], among: Iterable[torch.Tensor]) -> None:
+    """Tell torch that we wrote to tensors: a gradient of what was computed before is then refused, not wrong.
+
+    Args:
+        touched: what we wrote to.
+        among: all that is looked after, for some share a count: weights that loading split from one are views of it.
+    """
+    counting = [tensor for tensor in among if not tensor.is_inference()]
+    before = [tensor._version for tensor in counting]
+    torch.autograd.graph.increment_version([tensor for tensor in touched if not tensor.is_inference()])
+    for tensor, was in zip(counting, before, strict=True):
+        if tensor._version != was:
+            _OURS[tensor] = _OURS.get(tensor, 0) + tensor._version - was
 
 
 def forget(model: nn.Module) -> None:

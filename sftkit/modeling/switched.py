@@ -72,7 +72,7 @@ class Wardrobe:
         if wrong := exchange(self._parameters, chosen, on=on):
             forget(self.model)
             raise _changed(wrong)
-        written(self._parameters[each] for each in {swap.name for swap in chosen})
+        written([self._parameters[each] for each in {swap.name for swap in chosen}], self._parameters.values())
         if self._untied is None or name not in self._unties:
             return
         if on:

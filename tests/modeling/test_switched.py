@@ -430,6 +430,24 @@ def test_a_gradient_of_what_was_computed_in_the_block_is_refused_outside(sfts: d
         model(input_ids=IDS, labels=IDS).loss.backward()
 
 
+def test_weights_that_are_parts_of_one_tensor_are_switched(sfts: dict[str, sftkit.SFT]) -> None:
+    model: Any = pico.make_model()
+    own = model.get_submodule("bert.encoder.layer.0.attention.self")
+    fused = torch.cat([own.query.weight.detach(), own.key.weight.detach(), own.value.weight.detach()])
+    for part, weight in zip((own.query, own.key, own.value), fused.chunk(3), strict=True):
+        part.weight = torch.nn.Parameter(weight)  # as loading a fused matrix may leave them: one count of writes
+    before, one = state(model), sfts["a"]
+    alone = replace(one, parameters={QUERY: one.parameters[QUERY]})
+    switch = sftkit.Switch(model, {**sfts, "alone": alone})
+    for name in ("a", "alone", "b", "alone", "a"):
+        with switch(name):
+            assert not same(model, before)
+        assert same(model, before)
+    sfts["a"].apply_to(model).revert()
+    with switch("b"):
+        pass
+
+
 def test_what_is_never_taken_off_keeps_no_model_alive(sfts: dict[str, sftkit.SFT]) -> None:
     model: Any = pico.make_model()
     sfts["a"].apply_to(model)
