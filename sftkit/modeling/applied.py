@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
@@ -168,17 +167,3 @@ def check(model: nn.Module, weighted: Sequence[Weighted], *, force: bool = False
         check_fits(parameters, item)
     if not force:
         check_identity(own, weighted)
-
-
-@contextmanager
-def applied_to(model: nn.Module, weighted: Sequence[Weighted], *, force: bool = False) -> Iterator[nn.Module]:
-    """A model with SFTs on it for the length of a block; other threads wait for its end.
-
-    Raises:
-        MismatchError: as :class:`Applied`.
-    """
-    applied = Applied(model, weighted, force=force, scoped=True)
-    try:
-        yield model
-    finally:
-        applied.revert()
