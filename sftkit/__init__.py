@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sftkit.api import SFT, apply, read
     from sftkit.errors import SftkitError
-    from sftkit.functions import compose, evaluate, inspect, overlap, predict, subtract
+    from sftkit.functions import compose, inspect, overlap, subtract
+    from sftkit.scored import evaluate, predict
     from sftkit.switch import Switch
 
 __version__ = "0.1.0"
@@ -25,7 +26,8 @@ __all__ = [
 
 _PLACES = {
     "SFT": "api", "apply": "api", "read": "api", "SftkitError": "errors", "Switch": "switch",
-    **dict.fromkeys(("compose", "evaluate", "inspect", "overlap", "predict", "subtract"), "functions"),
+    "evaluate": "scored", "predict": "scored",
+    **dict.fromkeys(("compose", "inspect", "overlap", "subtract"), "functions"),
 }  # fmt: skip
 
 

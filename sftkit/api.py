@@ -15,17 +15,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, SupportsFloat, TypeVar
 
+from sftkit.errors import SettingsError, about
 from sftkit.format import files, sft
-from sftkit.functions import in_python
+from sftkit.given import all_weighted, called, sft_file
 from sftkit.operations.add import Sum
 from sftkit.operations.arithmetic import Weighted
+from sftkit.wording import in_python
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from sftkit.given import SftLike
     from sftkit.modeling.applied import Applied
 
 Model = TypeVar("Model", bound="nn.Module")
@@ -58,14 +62,14 @@ class SFT(sft.SFT):
         """For ``sum([a, b])``, which begins with 0."""
         return self if other == 0 else NotImplemented
 
-    def __truediv__(self, divisor: float) -> SFT:
+    def __truediv__(self, divisor: SupportsFloat) -> SFT:
         """Every entry over a number."""
-        return self * (1 / float(divisor))
+        return self * (1 / float(divisor)) if hasattr(divisor, "__float__") else NotImplemented
 
     @property
-    def recorded_digest(self) -> str:
-        """What ``parents`` of a sum record: the digest of the file that it was read from, in whatever dtype it is."""
-        return self._file_digest or self.digest
+    def digest(self) -> str:
+        """128-bit hash of the file that it was read from, in whatever dtype that is, or of the f32 file to become."""
+        return self._file_digest or self.content
 
     def __sub__(self, other: sft.SFT) -> SFT:
         """φ - φ'; as ``sftkit subtract a.sft b.sft``."""
@@ -73,11 +77,12 @@ class SFT(sft.SFT):
             return NotImplemented
         return _sum(_times(self, 1.0), _times(other, -1.0))
 
-    def __mul__(self, weight: float) -> SFT:
+    def __mul__(self, weight: SupportsFloat) -> SFT:
         """Every entry times a number; as ``a.sft:weight``."""
-        return _sum(_times(self, float(weight)))
+        return _sum(_times(self, float(weight))) if hasattr(weight, "__float__") else NotImplemented
 
     __rmul__ = __mul__
+    __array_ufunc__ = None  # a number of numpy's leaves the multiplication to us
 
     def __repr__(self) -> str:
         """One line: what it is, and of which base."""
@@ -122,7 +127,7 @@ class SFT(sft.SFT):
         """
         from sftkit.modeling.applied import Applied
 
-        return Applied(model, [Weighted(self, weight, self.name or "the SFT")], force=force)
+        return Applied(model, [Weighted(self, weight, called(self))], force=force)
 
     @contextmanager
     def applied_to(self, model: Model, weight: float = 1.0, *, force: bool = False) -> Iterator[Model]:
@@ -131,22 +136,30 @@ class SFT(sft.SFT):
         Raises:
             MismatchError: as :meth:`apply_to`.
         """
-        from sftkit.modeling.applied import applied_to
+        from sftkit.modeling.applied import Applied
 
-        with applied_to(model, [Weighted(self, weight, self.name or "the SFT")], force=force):
+        applied = in_python(Applied)(model, [Weighted(self, weight, called(self))], force=force, scoped=True)
+        try:
             yield model
+        finally:
+            applied.revert()
 
 
 @in_python
 def apply(
-    model: nn.Module, sfts: Sequence[sft.SFT], weights: Sequence[float] | None = None, *, force: bool = False
+    model: nn.Module,
+    sfts: SftLike | Sequence[SftLike],
+    weights: Sequence[float] | None = None,
+    *,
+    force: bool = False,
 ) -> Applied:
-    """Add several SFTs to a model's backbone at once, summed in float64 and rounded once.
+    """Add SFTs to a model's backbone at once, summed in float64 and rounded once.
 
     Args:
         model: any model on the backbone that the SFTs were learned on.
-        sfts: the SFTs; their order does not matter.
-        weights: one for each; 1 if not given.
+        sfts: one or several: paths, ``hf://`` names, SFTs, or pairs of one of these and a weight. Their order does not
+            matter.
+        weights: what each is multiplied by besides; 1 if not given.
         force: even on other weights than those that they were learned on.
 
     Raises:
@@ -154,22 +167,29 @@ def apply(
     """
     from sftkit.modeling.applied import Applied
 
-    given = [1.0] * len(sfts) if weights is None else weights
-    pairs = zip(sfts, given, strict=True)
-    named = [Weighted(one, weight, getattr(one, "name", "") or f"SFT {i}") for i, (one, weight) in enumerate(pairs, 1)]
+    given = all_weighted(sfts)
+    if weights is not None and len(weights) != len(given):
+        raise SettingsError(f"{len(weights)} weights for {len(given)} SFTs.")
+    factors = [1.0] * len(given) if weights is None else weights
+    named = [replace(item, weight=item.weight * factor) for item, factor in zip(given, factors, strict=True)]
     return Applied(model, named, force=force)
 
 
 @in_python
-def read(path: str | Path) -> SFT:
+def read(path: str | PathLike[str]) -> SFT:
     """Read a whole ``.sft`` file into memory.
+
+    Args:
+        path: a file, ``hf://owner/name[@revision][/file.sft]``, or a directory in the ``pytorch_diff.bin`` layout.
 
     Raises:
         FormatError: if anything in it is not what the format asks for.
     """
-    stored = files.read(path)
+    file = sft_file(path)
+    with about(path):
+        stored = files.read(file)
     made = SFT(stored.parameters, stored.metadata, stored.head, Path(path).name)
-    object.__setattr__(made, "_file_digest", files.file_digest(Path(path)))  # no argument, as _terms is none
+    object.__setattr__(made, "_file_digest", files.file_digest(file))  # no argument, as _terms is none
     return made
 
 

@@ -7,6 +7,8 @@ the command line turns these into both.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -53,3 +55,13 @@ class HubError(SftkitError):
 
 class OutputExistsError(SftkitError):
     """The output is already there and replacing it was not asked for."""
+
+
+@contextmanager
+def about(path: object = "", tensor: str = "") -> Iterator[None]:
+    """Let errors that are raised in a block say by their fields what they are about, if they do not yet."""
+    try:
+        yield
+    except SftkitError as error:
+        error.path, error.tensor = error.path or str(path), error.tensor or tensor
+        raise

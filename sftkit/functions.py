@@ -1,4 +1,4 @@
-"""The commands as functions: compose, subtract, overlap, inspect, evaluate.
+"""The commands as functions: compose, subtract, overlap, inspect; evaluate and predict are in ``scored``.
 
 Models are directories or hub ids; SFTs are paths, ``hf://`` names, SFTs in memory, or (any of these, weight) pairs.
 Errors are those of the commands, in the words of Python: they speak of arguments and not of options.
@@ -6,49 +6,21 @@ Errors are those of the commands, in the words of Python: they speak of argument
 
 from __future__ import annotations
 
-import functools
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from sftkit.errors import SettingsError, SftkitError
+from sftkit.errors import SettingsError, about
+from sftkit.given import all_weighted, as_sft, as_weighted, called, is_model, model_folder, sft_file
+from sftkit.wording import in_python
 
 if TYPE_CHECKING:
-    from sftkit.api import SFT
-    from sftkit.evaluation.run import Evaluation
-    from sftkit.format.sft import Difference
-    from sftkit.operations.arithmetic import Weighted
+    from sftkit.given import OneSft, SftLike
+    from sftkit.operations.arithmetic import Method, Weighted
     from sftkit.operations.overlap import OverlapReport
     from sftkit.operations.report import ArithmeticReport
     from sftkit.operations.summary import DiffSummary
-
-    #: What stands for an SFT.
-    SftLike = str | PathLike[str] | Difference | tuple[str | PathLike[str] | Difference, float]
-
-P = ParamSpec("P")
-R = TypeVar("R")
-#: What options are called as arguments, where that is not their own name with underscores.
-_FLAGS = {"overwrite": "overwrite=True", "force": "force=True"}
-
-
-def in_python(function: Callable[P, R]) -> Callable[P, R]:
-    """Make the errors of a function speak of its arguments: ``overwrite=True`` for ``--overwrite``."""
-
-    @functools.wraps(function)
-    def told(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return function(*args, **kwargs)
-        except SftkitError as error:
-            error.args = tuple(_argued(part) if isinstance(part, str) else part for part in error.args)
-            raise
-
-    return told
-
-
-def _argued(text: str) -> str:
-    return re.sub(r"--([a-z][a-z-]*)", lambda m: _FLAGS.get(m[1], f"{m[1].replace('-', '_')}="), text)
 
 
 @in_python
@@ -57,12 +29,14 @@ def compose(
     *sfts: SftLike,
     output: str | PathLike[str] | None = None,
     method: str = "sum",
-    trim: float = 0.2,
-    drop: float = 0.5,
-    seed: int = 0,
-    values: str = "f32",
-    head: str | None = None,
+    trim: float | None = None,
+    drop: float | None = None,
+    seed: int | None = None,
+    values: str | None = None,
+    head: OneSft | None = None,
     no_head: bool = False,
+    only: str | None = None,
+    exclude: str | None = None,
     force: bool = False,
     overwrite: bool = False,
 ) -> ArithmeticReport:
@@ -73,12 +47,14 @@ def compose(
         sfts: what to add.
         output: the directory, or for SFTs alone the ``.sft`` file, to make.
         method: "sum", "ties" or "dare".
-        trim: ties: the share of each SFT's own entries that is left out.
-        drop: dare: the probability with which an entry is left out.
-        seed: dare: which those are.
-        values: of a sum of SFTs: "f32", "bf16" or "f16".
-        head: digest of the SFT whose head it is to be, where several bring one.
+        trim: ties: the share of each SFT's own entries that is left out, 0.2 if not given.
+        drop: dare: the probability with which an entry is left out, 0.5 if not given.
+        seed: dare: which those are, 0 if not given.
+        values: of a sum of SFTs: "f32" (if not given), "bf16" or "f16".
+        head: the SFT whose head it is to be, where several bring one: as it was given, or its digest.
         no_head: the backbone alone.
+        only: only parameters in whose names this regular expression is found.
+        exclude: and in whose names this one is not.
         force: even on another base than the SFTs'.
         overwrite: replace an existing output.
 
@@ -86,19 +62,63 @@ def compose(
         SftkitError: of the kind that fits.
     """
     from sftkit.operations.add import add
-    from sftkit.operations.arithmetic import Method
     from sftkit.operations.compose import compose as to_model
-    from sftkit.operations.heads import NO_HEAD
+    from sftkit.operations.selected import selected_all
 
+    if base is not None and not is_model(base):
+        raise SettingsError(f"{base!r:.100}: an SFT in the place of the base; compose(None, a, b) adds SFTs alone.")
+    to = _output(output, model=base is not None)
+    if not sfts:
+        raise SettingsError("There is nothing to add: give SFTs after the base.")
+    chosen, given = _method(method, trim=trim, drop=drop, seed=seed), all_weighted(list(sfts))
+    given = selected_all(given, only, exclude)
+    if base is None:
+        if head is not None or no_head:
+            raise SettingsError("head and no_head are about a model: give a base.")
+        return add(given, to, method=chosen, values=values or "f32", overwrite=overwrite)
+    if values is not None:
+        raise SettingsError("values is about SFTs alone: a model keeps its base's dtype.")
+    return to_model(
+        model_folder(base), given, to, name=str(base), method=chosen,
+        head=_head(head, sfts, given, no_head=no_head), force=force, overwrite=overwrite,
+    )  # fmt: skip
+
+
+def _output(output: Any, *, model: bool) -> Path:
+    """Where to, which is named as what it is to be."""
     if output is None:
         raise SettingsError("Say where to: output='model/' or output='sum.sft'.")
-    chosen, given = Method(method, trim, drop, seed), [as_weighted(each) for each in sfts]  # type: ignore[arg-type]
-    if base is None:
-        return add(given, Path(output), method=chosen, values=values, overwrite=overwrite)
-    return to_model(
-        _model(base), given, Path(output), name=str(base), method=chosen,
-        head=NO_HEAD if no_head else head or "", force=force, overwrite=overwrite,
-    )  # fmt: skip
+    path = Path(output)
+    if model == (path.suffix == ".sft"):
+        kind = "a model, a directory" if model else "an SFT, a file named *.sft"
+        raise SettingsError(f"output={str(output)!r}: what is made is {kind}.")
+    return path
+
+
+def _method(name: str, **settings: float | None) -> Method:
+    from sftkit.operations.arithmetic import Method
+
+    given = {key: value for key, value in settings.items() if value is not None}
+    made = Method(name, **given)  # type: ignore[arg-type]
+    for key, of in (("trim", "ties"), ("drop", "dare"), ("seed", "dare")):
+        if key in given and name != of:
+            raise SettingsError(f"{key} is about method={of!r}; this is {name!r}.")
+    return made
+
+
+def _head(head: Any, sfts: Sequence[Any], given: Sequence[Weighted], *, no_head: bool) -> str:
+    """What compose is told of the head: a digest, NO_HEAD or ""."""
+    from sftkit.operations.heads import NO_HEAD
+
+    if head is None or no_head:
+        if head is not None:
+            raise SettingsError("head and no_head contradict each other.")
+        return NO_HEAD if no_head else ""
+    named = [each[0] if isinstance(each, tuple) else each for each in sfts]
+    for one, item in zip(named, given, strict=True):
+        if head is one or str(head) in (str(one), item.sft.digest):
+            return item.sft.digest
+    raise SettingsError(f"head={head!r}: is not among the SFTs that are added.")
 
 
 @in_python
@@ -108,7 +128,9 @@ def subtract(
     output: str | PathLike[str],
     k: int | None = None,
     density: float | None = None,
-    values: str = "f32",
+    values: str | None = None,
+    only: str | None = None,
+    exclude: str | None = None,
     force: bool = False,
     overwrite: bool = False,
 ) -> ArithmeticReport:
@@ -120,7 +142,9 @@ def subtract(
         output: the ``.sft`` file or the directory to make.
         k: of two models: keep so many of the largest differences.
         density: the same as a share of the parameters.
-        values: of an SFT: "f32", "bf16" or "f16".
+        values: of an SFT: "f32" (if not given), "bf16" or "f16".
+        only: only parameters in whose names this regular expression is found.
+        exclude: and in whose names this one is not.
         force: from a model: even SFTs of another base.
         overwrite: replace an existing output.
 
@@ -129,35 +153,38 @@ def subtract(
     """
     from sftkit.operations.add import add, negated
     from sftkit.operations.difference import difference
+    from sftkit.operations.selected import selected, selected_all
     from sftkit.operations.subtract import subtract_from_model
 
-    models = [_is_model(each) for each in (minuend, *subtrahends)]
+    models = [is_model(each) for each in (minuend, *subtrahends)]
     if not subtrahends or (models[0] and any(models[1:]) and len(subtrahends) > 1) or (not models[0] and any(models)):
         raise SettingsError("From a model one takes SFTs or one other model, from an SFT other SFTs.")
-    if models[0] and models[1]:
-        tuned, base = _model(minuend), _model(subtrahends[0])
+    two, one = models[0] and models[1], models[0] and not models[1]
+    to = _output(output, model=one)
+    if k is not None and density is not None:
+        raise SettingsError("k and density say the same thing: give one.")
+    if not two and (k is not None or density is not None):
+        raise SettingsError("k and density choose among the differences of two models.")
+    if one and values is not None:
+        raise SettingsError("values is about SFTs: a model keeps its dtype.")
+    if two:
         return difference(
-            tuned,
-            base,
-            Path(output),
-            name=str(subtrahends[0]),
-            k=k,
-            density=density,
-            values=values,
-            overwrite=overwrite,
-        )
-    taken = [as_weighted(each) for each in subtrahends]
-    if models[0]:
-        return subtract_from_model(_model(minuend), taken, Path(output), force=force, overwrite=overwrite)
-    return add([as_weighted(minuend), *negated(taken)], Path(output), values=values, overwrite=overwrite)
+            model_folder(minuend), model_folder(subtrahends[0]), to, name=str(subtrahends[0]), k=k, density=density,
+            only=only, exclude=exclude, values=values or "f32", overwrite=overwrite,
+        )  # fmt: skip
+    taken = selected_all(all_weighted(list(subtrahends)), only, exclude)
+    if one:
+        return subtract_from_model(model_folder(minuend), taken, to, force=force, overwrite=overwrite)
+    whole = selected(as_weighted(minuend), only, exclude)
+    return add([whole, *negated(taken)], to, values=values or "f32", overwrite=overwrite)
 
 
 @in_python
-def overlap(*sfts: str | PathLike[str], metric: str = "share", per_layer: bool = False) -> OverlapReport:
+def overlap(*sfts: OneSft, metric: str = "share", per_layer: bool = False) -> OverlapReport:
     """How much the supports of SFTs of one base overlap, for every pair; as ``sftkit overlap``.
 
     Args:
-        sfts: two or more files.
+        sfts: two or more.
         metric: "share", "jaccard", "lift", "sign" or "cosine".
         per_layer: for each layer as well.
 
@@ -166,11 +193,14 @@ def overlap(*sfts: str | PathLike[str], metric: str = "share", per_layer: bool =
     """
     from sftkit.operations.overlap import overlap as compare
 
-    return compare([_file(each) for each in sfts], metric, per_layer=per_layer, called=[str(each) for each in sfts])
+    if any(isinstance(each, tuple) for each in sfts):
+        raise SettingsError("overlap compares SFTs as they are: leave the weights out.")
+    opened = [item.sft for item in all_weighted(list(sfts))]
+    return compare(opened, metric, per_layer=per_layer, called=[called(each, at) for at, each in enumerate(sfts, 1)])
 
 
 @in_python
-def inspect(sft: str | PathLike[str] | SFT) -> DiffSummary:
+def inspect(sft: OneSft) -> DiffSummary:
     """What is in an SFT; as ``sftkit inspect``.
 
     Raises:
@@ -179,112 +209,6 @@ def inspect(sft: str | PathLike[str] | SFT) -> DiffSummary:
     from sftkit.operations.summary import summarise, summarise_difference
 
     if isinstance(sft, str | PathLike):
-        return summarise(_file(sft), str(sft))
-    return summarise_difference(sft, sft.name)
-
-
-@in_python
-def evaluate(
-    objective: str,
-    data: str | PathLike[str] | Sequence[str],
-    base: str | PathLike[str],
-    *sfts: SftLike,
-    batch_size: int = 32,
-    device: str = "auto",
-    force: bool = False,
-) -> Evaluation:
-    """Score a model, or a base with SFTs on it in memory; as ``sftkit evaluate``.
-
-    Args:
-        objective: "mlm", "clm", "pos", "ner", "dep", "nli", "classify" or "qa".
-        data: a source of labelled data, or several.
-        base: a model directory or hub id.
-        sfts: what to add to it.
-        batch_size: windows a batch.
-        device: "auto", "cpu", "cuda" or "mps".
-        force: even on another base than the SFTs'.
-
-    Raises:
-        SftkitError: of the kind that fits.
-    """
-    from sftkit.evaluation.run import Scoring
-    from sftkit.evaluation.run import evaluate as score
-
-    sources = [str(data)] if isinstance(data, str | PathLike) else [str(each) for each in data]
-    scoring = Scoring(objective, batch_size=batch_size, device=device, force=force)
-    return score(scoring, sources, _model(base), [as_weighted(each) for each in sfts])
-
-
-def as_weighted(given: SftLike) -> Weighted:
-    """An SFT, opened if it is a file, and its weight.
-
-    Raises:
-        FormatError: if a file is no SFT.
-    """
-    from sftkit.format.files import SftFile
-    from sftkit.operations.arithmetic import Weighted
-
-    one, weight = given if isinstance(given, tuple) else (given, 1.0)
-    if isinstance(one, str | PathLike):
-        return Weighted(SftFile(_file(one)), float(weight), str(one))
-    return Weighted(one, float(weight), str(getattr(one, "name", "") or "the SFT"))
-
-
-def _file(name: str | PathLike[str]) -> Path:
-    from sftkit.hub import PUBLISHED, resolve_sft
-    from sftkit.operations.convert import converted
-
-    path = resolve_sft(str(name))
-    return converted(path) if path.name == PUBLISHED or (path / PUBLISHED).is_file() else path
-
-
-def _model(name: Any) -> Path:
-    from sftkit.hub import resolve_model
-
-    return resolve_model(str(name))
-
-
-def _is_model(given: Any) -> bool:
-    from sftkit.hub import PUBLISHED, SCHEME
-
-    if not isinstance(given, str | PathLike):
-        return False
-    path, text = Path(given), str(given)
-    published = (path / PUBLISHED).is_file() and not (path / "config.json").is_file()
-    return not (text.startswith(SCHEME) or text.endswith(".sft") or path.is_file() or published)
-
-
-def predict(
-    model: str | Path,
-    texts: Iterable[Any],
-    *,
-    objective: str,
-    sfts: Sequence[str | Path | SFT] = (),
-    batch_size: int = 32,
-    max_length: int = 256,
-    stride: int = 128,
-    device: str = "auto",
-) -> Iterator[dict[str, Any]]:
-    """Label texts that have no labels; as ``sftkit predict --jsonl``. Texts are taken as they are needed.
-
-    >>> for each in predict("base/", ["ta mi lo"], objective="pos", sfts=["mt.sft", "pos.sft"]):  # doctest: +SKIP
-    ...     print(each["words"], each["labels"], each["scores"])
-
-    Args:
-        model: a directory or a hub id: a model, or the base that the SFTs are added to.
-        texts: strings, whose words are what white space parts, or lists of words, for "pos", "ner", "dep"; strings for
-            "classify" and "mlm"; pairs of texts for "nli"; pairs of question and passage for "qa".
-        objective: one of these.
-        sfts: files or SFTs in memory, added in memory.
-        batch_size: windows a batch.
-        max_length: tokens a window, special ones included.
-        stride: tokens that two windows of one passage share.
-        device: "auto", "cpu", "cuda" or "mps".
-
-    Raises:
-        SftkitError: of the kind that fits, if model and SFTs do not go together.
-    """
-    from sftkit.prediction.run import predict_texts  # torch comes in here
-
-    settings = {"batch_size": batch_size, "max_length": max_length, "device": device}
-    return predict_texts(model, texts, objective, sfts, stride, settings)
+        with about(sft):
+            return summarise(sft_file(sft), str(sft))
+    return summarise_difference(as_sft(sft), called(sft))

@@ -7,17 +7,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from contextlib import ContextDecorator
+from typing import TYPE_CHECKING, NoReturn
 
 from sftkit.errors import SettingsError
+from sftkit.given import all_weighted
+from sftkit.wording import in_python
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from sftkit.functions import SftLike
-    from sftkit.operations.arithmetic import Weighted
+    from sftkit.given import SftLike
+    from sftkit.modeling.switched import Wardrobe
 
 
 class Switch:
@@ -27,6 +29,7 @@ class Switch:
     theirs. After each block the model is what it was, to the bit, after any number of them.
     """
 
+    @in_python
     def __init__(
         self, model: nn.Module, sfts: Mapping[str, SftLike | Sequence[SftLike]], *, force: bool = False
     ) -> None:
@@ -34,50 +37,59 @@ class Switch:
 
         Args:
             model: any head on the backbone that they were learned on.
-            sfts: name -> an SFT, an (SFT, weight) pair, or a list of these, to be on together.
+            sfts: name -> an SFT (a path, an ``hf://`` name, one in memory), an (SFT, weight) pair, or a list of these,
+                to be on together.
             force: even on another base than theirs.
 
         Raises:
             MismatchError: if one does not fit the model.
             FormatError: if a file is no SFT.
         """
-        from sftkit.modeling.applied import check
+        from sftkit.modeling.switched import Wardrobe
 
-        self.model = model
-        self._sets = {name: [_read(each) for each in _listed(given)] for name, given in sfts.items()}
-        check(model, [item for items in self._sets.values() for item in items], force=force)
+        if not isinstance(sfts, Mapping):
+            raise SettingsError("A switch takes names and what they stand for: Switch(model, {'mt': 'mt.sft'}).")
+        self.model, self._names = model, tuple(sfts)
+        sets = {name: all_weighted(given) for name, given in sfts.items()}
+        self._wardrobe = Wardrobe(model, sets, force=force)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names, as they were given."""
-        return tuple(self._sets)
+        return self._names
 
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[nn.Module]:
+    def __call__(self, name: str) -> Block:
         """The model with a set of SFTs for the length of a ``with`` block.
 
         Raises:
             SettingsError: if there is no such name.
-            MismatchError: if the model was changed since the switch was made.
+            MismatchError: on the way in, if SFTs are on the model already, or it was changed since the switch was made;
+                on the way out, if it was changed in the block. Nothing is written then.
         """
-        from sftkit.modeling.applied import applied_to
+        if name not in self._names:
+            raise SettingsError(f"{name!r}: there is no such name; there are {', '.join(self._names) or 'none'}.")
+        return Block(self.model, self._wardrobe, name)
 
-        if name not in self._sets:
-            raise SettingsError(f"{name!r}: there is no such name; there are {', '.join(self._sets) or 'none'}.")
-        with applied_to(self.model, self._sets[name], force=True):
-            yield self.model
+    def __repr__(self) -> str:
+        """One line."""
+        return f"<Switch of a {type(self.model).__name__}: {', '.join(self._names)}>"
+
+    def __reduce__(self) -> NoReturn:
+        """A copy would write to the weights of the model that this one knows."""
+        raise TypeError("A Switch is not copied or pickled: make one for the copy of the model.")
 
 
-def _listed(given: Any) -> Sequence[Any]:
-    return given if isinstance(given, list) else [given]
+class Block(ContextDecorator):
+    """A set of SFTs, for the length of a ``with`` block or, as a decorator, of a function; any number of times."""
 
+    def __init__(self, model: nn.Module, wardrobe: Wardrobe, name: str) -> None:
+        self._model, self._wardrobe, self._name = model, wardrobe, name
 
-def _read(given: SftLike) -> Weighted:
-    """An SFT in memory: a file would be decoded at every switch."""
-    from dataclasses import replace
+    def __enter__(self) -> nn.Module:
+        """Put it on; see :meth:`Switch.__call__`."""
+        self._layer = self._wardrobe.put_on(self._name)
+        return self._model
 
-    from sftkit.format.files import SftFile, read
-    from sftkit.functions import as_weighted
-
-    item = as_weighted(given)
-    return replace(item, sft=read(item.sft.path)) if isinstance(item.sft, SftFile) else item
+    def __exit__(self, *_: object) -> None:
+        """Take it off."""
+        self._layer.take_off()

@@ -48,11 +48,13 @@ def test_base_plus_the_difference_is_the_tuned_model_on_disk_and_in_memory(famil
     state = found.state_dict()
     assert [name for name in wanted if not torch.equal(state[name], wanted[name])] == []
     base: Any = model_class.from_pretrained(tmp_path / "base")
-    with sftkit.read(tmp_path / "d.sft").applied_to(base):
-        own = base.state_dict()
-        inside = {prefix_of(base) + name for name in sfts[0].sft.names}  # a head is not put on models in memory
-        assert [name for name in wanted if name in inside and not torch.equal(own[name], wanted[name])] == []
-    assert all(torch.equal(tensor, plain[name]) for name, tensor in base.state_dict().items())
+    switch = sftkit.Switch(base, {"d": tmp_path / "d.sft"})
+    for block in (sftkit.read(tmp_path / "d.sft").applied_to(base), switch("d"), switch("d")):
+        with block:
+            own = base.state_dict()
+            inside = {prefix_of(base) + name for name in sfts[0].sft.names}  # a head is not put on models in memory
+            assert [name for name in wanted if name in inside and not torch.equal(own[name], wanted[name])] == []
+        assert all(torch.equal(tensor, plain[name]) for name, tensor in base.state_dict().items())
 
 
 @pytest.mark.parametrize("family", [pytest.param(each, marks=pytest.mark.slow) for each in _OBJECTIVES])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +18,10 @@ import torch
 from safetensors.torch import load_file
 
 import sftkit
-from sftkit.errors import FormatError, MismatchError, OutputExistsError, SettingsError
+from sftkit import given
+from sftkit.errors import FormatError, MismatchError, OutputExistsError, SettingsError, SftkitError
 from sftkit.format.files import SftFile, write
+from sftkit.wording import as_arguments
 from tests import pico
 from tests.build import make_sft, save_sft
 from tests.operations.test_checkpoint_kinds import composed
@@ -77,6 +82,140 @@ def test_errors_speak_of_arguments(paths: tuple[Path, Path], pico_base: Path) ->
         sftkit.compose(pico_base, paths[0])
 
 
+def test_no_message_speaks_of_a_command_line(paths: tuple[Path, Path], pico_base: Path, tmp_path: Path) -> None:
+    a = sftkit.read(paths[0])
+    (tmp_path / "text.txt").write_text("ta mi lo\n" * 30)
+    other = pico.make_model(seed=3)
+    calls: list[Callable[[], object]] = [
+        lambda: sftkit.Switch(other, {"a": a}),
+        lambda: a.applied_to(other).__enter__(),
+        lambda: sftkit.apply(other, paths),
+        lambda: sftkit.compose(pico_base, a, output=tmp_path / "out", method="ties", trim=3),
+        lambda: sftkit.evaluate("mlm", tmp_path / "text.txt", pico_base, scheme="strict"),
+        lambda: sftkit.evaluate("mlm", tmp_path / "text.txt", pico_base, device="tpu"),
+        lambda: next(sftkit.predict(pico_base, ["ta mi"], objective="pos", device="cpu")),
+    ]
+    for call in calls:
+        with pytest.raises(SftkitError) as error:
+            call()
+        assert "--" not in str(error.value)
+
+
+def test_options_become_arguments() -> None:
+    assert as_arguments("--trim 3: a share is needed.") == "trim=3: a share is needed."
+    assert as_arguments("--method mean: unknown.") == 'method="mean": unknown.'
+    assert as_arguments("Was it trained with --pos?") == 'Was it trained with objective="pos"?'
+    assert as_arguments("Give a longer --max-length, or go on with --force.") == (
+        "Give a longer max_length, or go on with force=True."
+    )
+
+
+def wrong(value: object) -> Any:
+    """What a type checker would refuse."""
+    return value
+
+
+REFUSED: dict[str, Callable[[Any, Any], object]] = {
+    "a weight is given as a pair": lambda _, a: sftkit.read(f"{a}:0.5"),
+    r"is no SFT; give": lambda base, a: sftkit.compose(base, wrong((0.5, a)), output="x"),
+    "in the place of the base": lambda _, a: sftkit.compose(a, a, output="x"),
+    "what is made is a model": lambda base, a: sftkit.compose(base, a, output="x.sft"),
+    "what is made is an SFT": lambda _, a: sftkit.subtract(a, a, output="x"),
+    "nothing to add": lambda base, _: sftkit.compose(base, output="x"),
+    "trim is about method='ties'": lambda base, a: sftkit.compose(base, a, output="x", trim=0.1),
+    "values is about SFTs": lambda base, a: sftkit.compose(base, a, output="x", values="bf16"),
+    "say the same thing": lambda base, _: sftkit.subtract(base, base, output="x.sft", k=1, density=0.1),
+    "among the differences of two models": lambda _, a: sftkit.subtract(a, a, output="x.sft", k=1),
+    "head and no_head contradict": lambda base, a: sftkit.compose(base, a, output="x", head=a, no_head=True),
+    "is not among the SFTs": lambda base, a: sftkit.compose(base, a, output="x", head="other.sft"),
+    "leave the weights out": lambda _, a: sftkit.overlap(a, wrong((a, 0.5))),
+    "no objective 'tags'": lambda base, _: sftkit.evaluate("tags", "x.txt", base),
+    "no option 'colums'": lambda base, _: sftkit.evaluate("pos", "x.txt", base, colums=("a", "b")),
+    "texts is one text": lambda base, _: sftkit.predict(base, "ta mi", objective="mlm"),
+    "takes names": lambda _, a: sftkit.Switch(pico.make_model(), wrong([a])),
+    "no model in memory": lambda base, a: sftkit.apply(wrong(base), a),
+    "1 weights for 2 SFTs": lambda _, a: sftkit.apply(pico.make_model(), [a, a], [1.0]),
+}
+
+
+@pytest.mark.parametrize("says", REFUSED)
+def test_what_makes_no_sense_is_refused_in_a_line(says: str, paths: tuple[Path, Path], pico_base: Path) -> None:
+    with pytest.raises(SftkitError, match=says):
+        REFUSED[says](pico_base, paths[0])
+
+
+def test_whatever_stands_for_an_sft_is_taken_wherever_one_is_meant(
+    paths: tuple[Path, Path], pico_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = map(sftkit.read, paths)
+    monkeypatch.setattr(given, "resolve_sft", lambda name: paths[0] if name.startswith("hf://") else Path(name))
+    forms: list[Any] = [paths[0], str(paths[0]), a, "hf://owner/name", (paths[0], 1.0), (a, 1)]
+    model: Any = pico.make_model()
+    with a.applied_to(model):
+        expected = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    (tmp_path / "text.txt").write_text("ta mi lo\n" * 30)
+    for at, form in enumerate(forms):
+        applied, switch = sftkit.apply(model, form), None
+        assert all(torch.equal(tensor, expected[name]) for name, tensor in model.state_dict().items())
+        applied.revert()
+        switch = sftkit.Switch(model, {"it": form, "list": [form], "tuple": (form, b)})
+        with switch("it"):
+            assert all(torch.equal(tensor, expected[name]) for name, tensor in model.state_dict().items())
+        sftkit.compose(None, form, b, output=tmp_path / f"{at}.sft")
+        assert sftkit.read(tmp_path / f"{at}.sft").k == (a + b).k
+        assert sftkit.subtract(form, b, output=tmp_path / f"{at}-b.sft").entries
+    for form in forms[:4]:
+        assert sftkit.inspect(form).k == a.k
+        assert sftkit.overlap(form, b).whole.matrix[0, 1] == sftkit.overlap(*paths).whole.matrix[0, 1]
+    scores = [
+        sftkit.evaluate("mlm", tmp_path / "text.txt", pico_base, form, device="cpu", max_lines=9).metrics["loss"]
+        for form in (paths[0], (a, 1.0))
+    ]
+    assert scores[0] == scores[1]
+    filled = [
+        list(sftkit.predict(pico_base, ["ta [MASK] lo"], objective="mlm", sfts=form, device="cpu"))
+        for form in (str(paths[0]), [(a, 1.0)], (a, b))
+    ]
+    assert filled[0] == filled[1] != filled[2]
+
+
+@pytest.mark.parametrize("name", ["compose", "dare"])
+def test_an_sft_that_was_read_is_its_file_in_every_dtype(name: str, pico_base: Path, tmp_path: Path) -> None:
+    files = [save_sft(tmp_path / f"{at}.sft", pico_base, seed=at, values="bf16", head=False) for at in (0, 1)]
+    method = "dare" if name == "dare" else "sum"
+    sftkit.compose(pico_base, *files, output=tmp_path / "files", method=method)
+    sftkit.compose(pico_base, *map(sftkit.read, files), output=tmp_path / "sfts", method=method)
+    one, two = ((tmp_path / folder / "model.safetensors").read_bytes() for folder in ("files", "sfts"))
+    assert one == two
+    said = sftkit.compose(pico_base, files[0], sftkit.read(files[0]), output=tmp_path / "twice").notes
+    assert "twice" in said[0]
+    assert sftkit.read(files[0]).digest == SftFile(files[0]).digest
+
+
+def test_whose_head_a_model_gets_is_said_by_the_sft(paths: tuple[Path, Path], pico_base: Path, tmp_path: Path) -> None:
+    tasks = [save_sft(tmp_path / f"{name}.sft", pico_base, seed=5, objective=name) for name in ("pos", "ner")]
+    read = [sftkit.read(path) for path in tasks]
+    heads: list[Any] = [tasks[0], str(tasks[0]), read[0].digest]
+    for at, head in enumerate(heads):
+        sftkit.compose(pico_base, *tasks, output=tmp_path / str(at), head=head)
+    sftkit.compose(pico_base, *read, output=tmp_path / "3", head=read[0])
+    made = [(tmp_path / str(at) / "model.safetensors").read_bytes() for at in range(4)]
+    assert len(set(made)) == 1
+
+
+def test_numbers_of_numpy_weigh_and_nothing_else_does(paths: tuple[Path, Path]) -> None:
+    a: Any = sftkit.read(paths[0])
+    b: Any = sftkit.read(paths[1])
+    assert np.float64(0.5) * a == a * np.float32(0.5) == a / 2 == a / np.int64(2)
+    for call in (lambda: a * "2", lambda: a * b, lambda: a / b, lambda: a + 1, lambda: a / "2"):
+        with pytest.raises(TypeError):
+            wrong(call)()
+    for one in (a, a + b):
+        for again in (copy.deepcopy(one), pickle.loads(pickle.dumps(one))):
+            assert again == one
+            assert again.digest == one.digest
+
+
 def test_errors_have_fields(paths: tuple[Path, Path], pico_base: Path) -> None:
     sft = sftkit.read(paths[0])
     with pytest.raises(MismatchError) as shape:
@@ -89,6 +228,12 @@ def test_errors_have_fields(paths: tuple[Path, Path], pico_base: Path) -> None:
     assert sft.metadata.base is not None
     assert weights.value.expected == sft.metadata.base.fingerprint
     assert len(weights.value.found) == 32
+    with pytest.raises(FormatError) as missing:
+        sftkit.compose(pico_base, "missing.sft", output="x")
+    assert missing.value.path == "missing.sft"
+    with pytest.raises(OutputExistsError) as there:
+        sft.save(paths[1])
+    assert there.value.path == str(paths[1])
 
 
 @pytest.mark.parametrize("values", ["f32", "bf16", "f16"])
@@ -105,6 +250,10 @@ def test_what_reading_would_refuse_is_not_written(pico_base: Path, tmp_path: Pat
         "not finite": replace(sft, parameters={name: sft.parameters[name] * np.float32("inf")}),
         "of the head is not finite": replace(sft, head={"x": np.array([np.nan], np.float32)}),
         "is not among": replace(sft, parameters={"novel": sft.parameters[name]}),
+        "in a matrix of shape": replace(sft, parameters={name: sft.parameters[name].T}),
+        "entries of complex128": replace(sft, parameters={name: sft.parameters[name].astype(complex)}),
+        "of the head is complex128": replace(sft, head={"x": np.zeros(1, complex)}),
+        "of the head is Tensor": replace(sft, head={"x": torch.zeros(1)}),  # type: ignore[dict-item]
     }
     for says, wrong in spoiled.items():
         with pytest.raises(FormatError, match=says), np.errstate(invalid="ignore"):

@@ -52,7 +52,9 @@ def check_output(path: Path, *, overwrite: bool, inputs: Sequence[Path] = (), di
     if directory is False and final.is_dir():
         raise OutputExistsError(f"{path} is a directory, and the output a file. Choose another name.")
     if not overwrite:
-        raise OutputExistsError(f"{path} exists already. Choose another name, or replace it with --overwrite.")
+        raise OutputExistsError(
+            f"{path} exists already. Choose another name, or replace it with --overwrite.", path=str(path)
+        )
     for source in inputs:
         real = source.resolve()
         if real == final or final in real.parents:

@@ -196,9 +196,10 @@ def _tensors(sft: Difference, stored: str) -> tuple[dict[str, NDArray[Any]], Met
         raise FormatError(f"values of {stored}: known are {', '.join(VALUE_DTYPES)}.")
     tensors: dict[str, NDArray[Any]] = {}
     k = 0
+    if isinstance(sft, SFT):
+        sft.check_shapes()
     for name, array in sft.head.items():
-        if array.dtype in FLOATS and not np.isfinite(array).all():
-            raise FormatError(f"{name}: a value of the head is not finite.")
+        _check_head(name, array)
     for name in sft.names:
         positions, values = sft.entries(name)
         _check(name, positions, values, sft)
@@ -213,15 +214,23 @@ def _tensors(sft: Difference, stored: str) -> tuple[dict[str, NDArray[Any]], Met
     return tensors, replace(sft.metadata, k=k, density=density(k, sft.metadata.parameters.values()))
 
 
+def _check_head(name: str, array: Any) -> None:
+    if not isinstance(name, str) or not isinstance(array, np.ndarray) or array.dtype not in CODES.values():
+        kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+        raise FormatError(f"{name}: a tensor of the head is {kind}; known are numpy arrays of {', '.join(CODES)}.")
+    if array.dtype in FLOATS and not np.isfinite(array).all():
+        raise FormatError(f"{name}: a value of the head is not finite.", tensor=name)
+
+
 def _check(name: str, positions: Positions, values: Values, sft: Difference) -> None:
     """Refuse what :func:`read` would refuse."""
     spec = sft.metadata.parameters.get(name)
     if spec is None:
-        raise FormatError(f"{name} has entries, but is not among the metadata's parameters.")
+        raise FormatError(f"{name} has entries, but is not among the metadata's parameters.", tensor=name)
     if len(positions) and int(positions[-1]) >= spec.size:
         raise FormatError(f"{name}: an entry at {int(positions[-1]):,}, of {spec.size:,} elements.")
     if not np.isfinite(values).all():
-        raise FormatError(f"{name}: a value is not finite.")
+        raise FormatError(f"{name}: a value is not finite.", tensor=name)
 
 
 def _round(values: Values, stored: str, name: str) -> NDArray[Any]:

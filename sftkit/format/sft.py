@@ -86,17 +86,41 @@ class SFT:
         return density(self.k, self.metadata.parameters.values())
 
     @cached_property
-    def digest(self) -> str:
+    def content(self) -> str:
         """128-bit hash of the f32 file that this SFT would become."""
         from sftkit.format.files import digest_of  # the file layer is above this one
 
         return digest_of(self)
 
+    @property
+    def digest(self) -> str:
+        """The same: what it is known by."""
+        return self.content
+
     def __eq__(self, other: object) -> bool:
-        return self is other or self.digest == other.digest if isinstance(other, SFT) else NotImplemented
+        return self is other or self.content == other.content if isinstance(other, SFT) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self.digest)
+        return hash(self.content)
+
+    def check_shapes(self) -> None:
+        """Refuse matrices that do not belong to the parameters that the metadata list.
+
+        Raises:
+            FormatError: naming the parameter and the two shapes.
+        """
+        for name, matrix in self.parameters.items():
+            spec = self.metadata.parameters.get(name)
+            if spec is None:
+                raise FormatError(f"{name} has entries, but is not among the metadata's parameters.", tensor=name)
+            if matrix.dtype.kind in "cOSU":
+                raise FormatError(f"{name}: entries of {matrix.dtype}; they are float32.", tensor=name)
+            if tuple(matrix.shape) != tuple(spec.matrix_shape):
+                raise FormatError(
+                    f"{name}: entries in a matrix of shape {list(matrix.shape)}; the parameter's is "
+                    f"{list(spec.matrix_shape)}.",
+                    tensor=name, expected=tuple(spec.matrix_shape), found=tuple(matrix.shape),
+                )  # fmt: skip
 
     def entries(self, name: str) -> tuple[Positions, Values]:
         """Flat row-major positions and values of one parameter."""

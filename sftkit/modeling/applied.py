@@ -1,19 +1,10 @@
-"""SFTs that are put on a model in memory and taken off again: checked before, exact after, one thread at a time.
-
-What is on a model is known for each model: what was put on last comes off first, and what was changed meanwhile is
-refused before anything is written. Threads take turns with ``with`` blocks; a thread that only *uses* a model while
-another has put something on it cannot be seen from here.
-"""
+"""SFTs that are put on a model in memory and taken off again: the same as ``compose`` while on, exact after."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
-from weakref import WeakKeyDictionary
+from collections.abc import Mapping, Sequence
 
+import torch
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -29,25 +20,14 @@ from sftkit.modeling.apply import (
     unchanged,
 )
 from sftkit.modeling.backbone import backbone_parameters, unwrapped
-from sftkit.modeling.identity import check_identity
+from sftkit.modeling.identity import check_identity, version, written
+from sftkit.modeling.layers import Layer, Worn
 from sftkit.operations.arithmetic import Weighted, collapse
 from sftkit.operations.heads import choose_head
 from sftkit.operations.lm_heads import is_lm_class, lm_head
 
 
-@dataclass
-class _Worn:
-    """What one model has on, from the first put on to the last."""
-
-    turn: threading.Condition = field(default_factory=threading.Condition)
-    stack: list[Applied] = field(default_factory=list)
-
-
-_WORN: WeakKeyDictionary[nn.Module, _Worn] = WeakKeyDictionary()
-_TABLE = threading.Lock()
-
-
-class Applied:
+class Applied(Layer):
     """SFTs on a torch model, and the values that were there before."""
 
     def __init__(
@@ -64,22 +44,12 @@ class Applied:
         Raises:
             MismatchError: if they do not fit, or another thread has SFTs on the model. Nothing was changed then.
         """
-        self._model: PreTrainedModel = unwrapped(model)
+        super().__init__(unwrapped(model), scoped=scoped)
+        self._weighted, self._force = list(weighted), force
         self._kept: Mapping[str, Kept] = {}
-        self._tied: tuple[nn.Module, nn.Module, Any] | None = None
-        self._thread, self._scoped, self._on = threading.get_ident(), scoped, False
-        worn = _worn(self._model)
-        with worn.turn:
-            self._wait(worn)
-            self._check(weighted, worn, force=force)
-            self._untie(weighted)
-            try:
-                self._kept = add_differences(self._model, weighted)
-            except BaseException:
-                self._tie()
-                raise
-            worn.stack.append(self)
-            self._on = True
+        self._untied: Untied | None = None
+        self.put_on()
+        self._weighted = []
 
     def revert(self) -> None:
         """Put θ back where it was touched, to the bit. A second call does nothing.
@@ -88,65 +58,100 @@ class Applied:
             MismatchError: if SFTs that were put on later are still on, or the weights were changed meanwhile. Nothing
                 is written then.
         """
-        worn = _worn(self._model)
-        with worn.turn:
-            if not self._on:
-                return
-            if worn.stack[-1] is not self:
-                raise MismatchError("SFTs that were put on this model later are still on it: take those off first.")
-            changed = unchanged(self._model, self._kept)
-            if changed:
-                raise MismatchError(
-                    f"{changed} was changed since the SFTs were put on (converted, loaded or trained): they cannot be "
-                    "taken off exactly. Load the model again."
-                )
-            put_back(self._model, self._kept)
-            self._tie()
-            self._kept, self._on = {}, False
-            worn.stack.pop()
-            worn.turn.notify_all()
+        self.take_off()
 
-    def _wait(self, worn: _Worn) -> None:
-        """Let other threads' blocks end; what others put on without a block stays on for who knows how long."""
+    def check(self, worn: Worn) -> None:
+        """Whether they fit; with others on it, a model was looked at when it was bare."""
+        check(self.model, self._weighted, force=self._force or bool(worn.stack))
 
-        def foreign() -> list[Applied]:
-            return [each for each in worn.stack if each._thread != self._thread]
+    def write(self) -> None:
+        """Add."""
+        model = self.model
+        self._untied = Untied(model) if unties(model, self._weighted) else None
+        if self._untied is not None:
+            self._untied.apart()
+        try:
+            self._kept = add_differences(model, self._weighted)
+        except BaseException:
+            if self._untied is not None:
+                self._untied.together()
+            raise
+        self._tell()
 
-        if self._scoped:
-            worn.turn.wait_for(lambda: not foreign() or not all(each._scoped for each in foreign()))
-        if foreign():
-            raise MismatchError("Another thread has SFTs on this model. Give each thread a model, or use with-blocks.")
+    def restore(self) -> None:
+        """Put back what was there."""
+        changed = unchanged(self.model, self._kept)
+        if changed:
+            raise changed_since(changed, "the SFTs were put on")
+        put_back(self.model, self._kept)
+        self._tell()
+        self._kept = {}
+        if self._untied is not None:
+            self._untied.together()
 
-    def _check(self, weighted: Sequence[Weighted], worn: _Worn, *, force: bool) -> None:
-        parameters = movable_parameters(self._model)
-        check_writable(parameters)
-        for item in weighted:
-            check_fits(parameters, item)
-        if not worn.stack and not force:  # with others on it, it was looked at when it was bare
-            check_identity(self._model, weighted)
+    def _tell(self) -> None:
+        parameters = movable_parameters(self.model)
+        written([parameters[name] for name in self._kept], parameters.values())
 
-    def _untie(self, weighted: Sequence[Weighted]) -> None:
-        """Give the output matrix values of its own where compose would."""
-        own, output = embeddings_of(self._model)
-        if output is None or own is not None:
-            return
-        inputs = self._model.get_input_embeddings()
-        if getattr(output, "weight", None) is None or inputs is None:
-            return
-        name, model_type = type(self._model).__name__, str(self._model.config.model_type)
-        known = lm_head(model_type, name, backbone_parameters(self._model))
-        choice = choose_head(collapse(weighted), name, known, base_has_lm_head=is_lm_class(name))
-        if choice.untie is not None:
-            self._tied = (inputs, output, self._model.config.tie_word_embeddings)
-            weight: Any = inputs.weight
-            output.weight = nn.Parameter(weight.detach().clone(), requires_grad=weight.requires_grad)
-            self._model.config.tie_word_embeddings = False
 
-    def _tie(self) -> None:
-        if self._tied is not None:
-            inputs, output, said = self._tied
-            output.weight, self._tied = inputs.weight, None
-            self._model.config.tie_word_embeddings = said
+class Untied:
+    """An output matrix of its own, with the values of the input embedding, for a model that ties the two.
+
+    Attributes:
+        tied: the input embedding.
+        own: the output matrix.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        """Make it; the model stays tied."""
+        self._config, self._inputs, self._output = model.config, model.get_input_embeddings(), embeddings_of(model)[1]
+        self.tied: nn.Parameter = self._inputs.weight  # type: ignore[assignment]
+        with torch.inference_mode(False):  # it may be trained on later
+            self.own = nn.Parameter(self.tied.detach().clone(), requires_grad=self.tied.requires_grad)
+        self._made, self._said = version(self.own), self._config.tie_word_embeddings
+
+    def apart(self) -> None:
+        """Give it to the model."""
+        assert self._output is not None
+        self._output.weight = self.own
+        self._config.tie_word_embeddings = False
+
+    def together(self) -> None:
+        """Tie the model again.
+
+        Raises:
+            MismatchError: if the matrix was trained or loaded meanwhile, which is lost.
+        """
+        assert self._output is not None
+        self._output.weight = self._inputs.weight
+        self._config.tie_word_embeddings = self._said
+        self.own.grad = None
+        if version(self.own) != self._made:
+            raise MismatchError(
+                "The output matrix, which the model had for itself meanwhile, was changed: that is lost. The model is "
+                "as it was before."
+            )
+
+
+def unties(model: PreTrainedModel, weighted: Sequence[Weighted]) -> bool:
+    """Whether a model ties its output matrix, and ``compose`` would untie it."""
+    own, output = embeddings_of(model)
+    if output is None or own is not None:
+        return False
+    if getattr(output, "weight", None) is None or model.get_input_embeddings() is None:
+        return False
+    name, model_type = type(model).__name__, str(model.config.model_type)
+    known = lm_head(model_type, name, backbone_parameters(model))
+    return choose_head(collapse(weighted), name, known, base_has_lm_head=is_lm_class(name)).untie is not None
+
+
+def changed_since(name: str, when: str) -> MismatchError:
+    """What to say of a parameter that has other values than it should."""
+    return MismatchError(
+        f"{name} was changed since {when} (converted, loaded or trained): they cannot be taken off exactly. "
+        "Load the model again.",
+        tensor=name,
+    )
 
 
 def check(model: nn.Module, weighted: Sequence[Weighted], *, force: bool = False) -> None:
@@ -162,22 +167,3 @@ def check(model: nn.Module, weighted: Sequence[Weighted], *, force: bool = False
         check_fits(parameters, item)
     if not force:
         check_identity(own, weighted)
-
-
-@contextmanager
-def applied_to(model: nn.Module, weighted: Sequence[Weighted], *, force: bool = False) -> Iterator[nn.Module]:
-    """A model with SFTs on it for the length of a block; other threads wait for its end.
-
-    Raises:
-        MismatchError: as :class:`Applied`.
-    """
-    applied = Applied(model, weighted, force=force, scoped=True)
-    try:
-        yield model
-    finally:
-        applied.revert()
-
-
-def _worn(model: nn.Module) -> _Worn:
-    with _TABLE:
-        return _WORN.setdefault(model, _Worn())

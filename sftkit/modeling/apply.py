@@ -138,18 +138,27 @@ def _hash(values: NDArray[Any]) -> int:
 
 
 def check_writable(parameters: Mapping[str, torch.Tensor]) -> None:
-    """Refuse a model that has a parameter to which nothing can be added: quantised, sharded, or not in memory.
+    """Refuse a model with a parameter to which nothing can be added: quantised, sharded, elsewhere, or shared.
 
     Raises:
         MismatchError: naming the parameter.
     """
+    places: dict[tuple[torch.device, int], str] = {}
     for name, parameter in parameters.items():
         if not _is_writable(parameter):
             kind = type(parameter.data).__name__ if type(parameter.data) is not torch.Tensor else ""
             what = f"a {kind or str(parameter.dtype).removeprefix('torch.')} on {parameter.device}"
             raise MismatchError(
                 f"{name} is {what}{'' if parameter.is_contiguous() else ', not contiguous'}: differences can only be "
-                "added to whole float32, bfloat16, float16 and float64 weights in memory."
+                "added to whole float32, bfloat16, float16 and float64 weights in memory.",
+                tensor=name,
+            )
+        there = places.setdefault((parameter.device, parameter.data_ptr()), name) if parameter.numel() else name
+        if there != name:
+            raise MismatchError(
+                f"{there} and {name} have their values in one place, and are two parameters. Tie them (make them one), "
+                "or give each a copy.",
+                tensor=name,
             )
 
 
@@ -174,7 +183,7 @@ class DeviceMemory:
     """A tensor that is no memory of ours, read and written at positions as if it were a numpy array."""
 
     def __init__(self, tensor: torch.Tensor) -> None:
-        self._tensor = flat(tensor)
+        self._tensor = flat(tensor.data)  # versions are counted by who puts something on: identity.written
 
     def __getitem__(self, positions: NDArray[Any]) -> NDArray[Any]:
         return tensor_to_numpy(self._tensor.index_select(0, self._index(positions)).cpu(), "a parameter")

@@ -32,6 +32,8 @@ def unwrapped(model: nn.Module) -> PreTrainedModel:
         else:
             break
     kind = type(model).__name__
+    if not isinstance(model, nn.Module):
+        raise MismatchError(f"A {kind} is no model in memory: load it with transformers first.")
     if any(type(module).__name__ in ("FullyShardedDataParallel", "FSDPModule") for module in model.modules()):
         raise MismatchError("The model is sharded (FSDP): put the SFT on before it is, or on a whole copy.")
     if hasattr(model, "peft_config") or any(hasattr(module, "base_layer") for module in model.modules()):

@@ -5,7 +5,7 @@ A model is hashed once, and again when torch says that its weights were written 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import xxhash
 from torch import nn
+from torch.utils.weak import WeakIdKeyDictionary
 from transformers import PreTrainedModel
 
 from sftkit.errors import SftkitError
@@ -34,6 +35,8 @@ _DTYPES = {"float32": np.dtype(np.float32), "float16": np.dtype(np.float16), "bf
 _BLOCK = 1 << 20
 _Known = tuple[tuple[Any, ...], dict[str, str]]
 _KNOWN: WeakKeyDictionary[nn.Module, _Known] = WeakKeyDictionary()
+#: Tensor -> how often we wrote to it and told torch: what we put on comes off again to the bit.
+_OURS: Any = WeakIdKeyDictionary()
 
 
 def check_identity(model: PreTrainedModel, weighted: Sequence[Weighted]) -> None:
@@ -76,7 +79,7 @@ def _origin(model: PreTrainedModel, found: str) -> str:
 def _print(model: PreTrainedModel, rounding: str, *, stored: bool = False) -> str:
     """The fingerprint of a model's weights, rounded to another dtype first, under the names that saving gives them."""
     parameters = _tensors(model)
-    state = tuple((each.data_ptr(), _version(each), each.dtype) for each in parameters.values())
+    state = tuple((each.data_ptr(), version(each), each.dtype) for each in parameters.values())
     known = _KNOWN.get(model)
     if known is None or known[0] != state:
         known = _KNOWN[model] = (state, {})
@@ -92,8 +95,29 @@ def _tensors(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     return dict(sorted({**backbone_parameters(model), **stored_buffers(model)}.items()))
 
 
-def _version(parameter: torch.Tensor) -> int:
-    return -1 if parameter.is_inference() else parameter._version  # those of inference mode count no writes
+def version(parameter: torch.Tensor) -> int:
+    """How often others than we wrote to a tensor, as far as torch knows; -1 if it does not count."""
+    return -1 if parameter.is_inference() else parameter._version - _OURS.get(parameter, 0)
+
+
+def written(touched: Iterable[torch.Tensor], among: Iterable[torch.Tensor]) -> None:
+    """Tell torch that we wrote to tensors: a gradient of what was computed before is then refused, not wrong.
+
+    Args:
+        touched: what we wrote to.
+        among: all that is looked after, for some share a count: weights that loading split from one are views of it.
+    """
+    counting = [tensor for tensor in among if not tensor.is_inference()]
+    before = [tensor._version for tensor in counting]
+    torch.autograd.graph.increment_version([tensor for tensor in touched if not tensor.is_inference()])
+    for tensor, was in zip(counting, before, strict=True):
+        if tensor._version != was:
+            _OURS[tensor] = _OURS.get(tensor, 0) + tensor._version - was
+
+
+def forget(model: nn.Module) -> None:
+    """Hash a model anew when it is next asked for: it was written to behind torch's back."""
+    _KNOWN.pop(model, None)
 
 
 def _as_stored(model: PreTrainedModel) -> dict[str, torch.Tensor]:

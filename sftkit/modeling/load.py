@@ -161,7 +161,7 @@ def device_of(name: str) -> str:
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         return next(device for device in ("cuda", "mps", "cpu") if there[device])
-    if not there[name]:
+    if not there.get(name, False):
         raise SettingsError(f"--device {name}: torch finds no such device here. Leave --device out, or say cpu.")
     return name
 

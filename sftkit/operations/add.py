@@ -135,7 +135,7 @@ def _metadata(given: Sequence[Weighted], parents: Sequence[Weighted], method: Me
         parents=tuple(
             {
                 "name": Path(i.path).name,
-                "digest": getattr(i.sft, "recorded_digest", i.sft.digest),
+                "digest": i.sft.digest,
                 "weight": i.weight,
                 "k": i.sft.metadata.k,
             }

@@ -91,6 +91,9 @@ class Merger:
 
     def __init__(self, weighted: Sequence[Weighted], method: Method = SUM) -> None:
         """Sort the SFTs into their canonical order and, for TIES, find what is trimmed (reads every entry once)."""
+        for item in weighted:
+            if isinstance(item.sft, SFT):
+                item.sft.check_shapes()
         self.weighted = collapse(weighted)
         self.method = method
         self._names = [frozenset(item.sft.names) for item in self.weighted]
@@ -158,20 +161,22 @@ class Merger:
         if complete and self._thinners[at] is None and isinstance(sft, SftFile):
             sft.check_count(self._given[at])
 
-    def _cursor(self, at: int, name: str) -> tuple[_Cursor, float]:
+    def _cursor(self, at: int, name: str) -> tuple[Cursor, float]:
         """A walk through one SFT's entries on one parameter, and the factor that they get."""
         sft, thin = self.weighted[at].sft, self._thinners[at]
         scale = 1 / (1 - self.method.drop) if self.method.name == "dare" else 1.0
         weight = self.weighted[at].weight * scale
-        if thin is None and isinstance(sft, SftFile):
-            return EntryStream(sft, name), weight  # memory does not grow with the file
-        if thin is None and isinstance(sft, SFT):
-            return RowStream(sft.parameters[name]), weight
-        positions, values = sft.entries(name)
-        return _Whole(positions, values) if thin is None else _Whole(*thin(name, positions, values)), weight
+        return (cursor(sft, name) if thin is None else _Whole(*thin(name, *sft.entries(name)))), weight
 
 
-class _Cursor(Protocol):
+def cursor(sft: Difference, name: str) -> Cursor:
+    """A walk through an SFT's entries on one parameter; memory does not grow with a file."""
+    if isinstance(sft, SftFile):
+        return EntryStream(sft, name)
+    return RowStream(sft.parameters[name]) if isinstance(sft, SFT) else _Whole(*sft.entries(name))
+
+
+class Cursor(Protocol):
     """Entries of one parameter, given piece by piece."""
 
     def below(self, stop: int) -> tuple[Positions, Values]:
@@ -243,7 +248,9 @@ def added(theta: NDArray[Any], sums: NDArray[np.float64], name: str) -> NDArray[
     with np.errstate(over="ignore", invalid="ignore"):
         moved = narrowed(theta.astype(np.float64) + sums, theta.dtype)
     if not np.isfinite(moved).all() and np.isfinite(theta).all():
-        raise MismatchError(f"{name}: a sum does not fit {theta.dtype.name}. Give the SFTs smaller weights.")
+        raise MismatchError(
+            f"{name}: a sum does not fit {theta.dtype.name}. Give the SFTs smaller weights.", tensor=name
+        )
     return moved
 
 

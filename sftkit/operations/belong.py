@@ -136,8 +136,9 @@ def same_base(weighted: Sequence[Weighted]) -> Base | None:
             assert second is not None
             raise MismatchError(
                 f"{marked[0].path} and {item.path} were learned on different bases: "
-                f"{first.name or 'one'} ({first.fingerprint}) and {second.name or 'one'} ({second.fingerprint})."
-            )
+                f"{first.name or 'one'} ({first.fingerprint}) and {second.name or 'one'} ({second.fingerprint}).",
+                path=item.path, expected=first.fingerprint, found=second.fingerprint,
+            )  # fmt: skip
     return next((item.sft.metadata.base for item in marked or known), None)
 
 

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from sftkit.errors import MismatchError, SettingsError
 from sftkit.format.atomic import atomic_file
 from sftkit.format.files import SftFile
-from sftkit.format.stream import EntryStream
+from sftkit.format.sft import Difference
 from sftkit.operations._pairs import Counter, PairSums, block_size
+from sftkit.operations.arithmetic import cursor
 from sftkit.operations.kinds import in_model_order, layer_of
 
 if TYPE_CHECKING:
@@ -106,12 +107,16 @@ class OverlapReport:
 
 
 def overlap(
-    paths: Sequence[str | Path], metric: str = "share", *, per_layer: bool = False, called: Sequence[str] = ()
+    paths: Sequence[str | Path | Difference],
+    metric: str = "share",
+    *,
+    per_layer: bool = False,
+    called: Sequence[str] = (),
 ) -> OverlapReport:
     """Compare every pair of files.
 
     Args:
-        paths: at least two ``.sft`` files of the same base.
+        paths: at least two ``.sft`` files of the same base, or SFTs in memory.
         metric: one of :data:`METRICS`.
         per_layer: whether to report each layer as well.
         called: what the user called the files, if not by their paths.
@@ -125,8 +130,9 @@ def overlap(
         raise SettingsError(f"no metric {metric!r}; there are {', '.join(METRICS)}.")
     if len(paths) < 2:
         raise SettingsError("overlap compares SFTs with each other: give two or more .sft files.")
-    files = [SftFile(path) for path in paths]
-    sizes = _common_parameters(files)
+    names = list(called) or [str(path) if isinstance(path, str | Path) else "an SFT" for path in paths]
+    files = [SftFile(path) if isinstance(path, str | Path) else path for path in paths]
+    sizes = _common_parameters(files, names)
     layers = {layer: PairSums(len(files)) for layer in in_model_order(map(layer_of, sizes))}
     counter = Counter(len(files), metric)
     for name, size in sizes.items():
@@ -135,10 +141,11 @@ def overlap(
     for sums in layers.values():
         whole += sums
     for file, k in zip(files, whole.k, strict=True):
-        file.check_count(int(k))
+        if isinstance(file, SftFile):
+            file.check_count(int(k))
     return OverlapReport(
-        files=tuple(called or map(str, paths)),
-        names=unique_names([Path(path) for path in called or paths]),
+        files=tuple(names),
+        names=unique_names([Path(name) for name in names]),
         metric=metric,
         k=whole.k,
         shared=None if metric == "cosine" else whole.shared,
@@ -147,11 +154,11 @@ def overlap(
     )
 
 
-def _count(files: Sequence[SftFile], name: str, size: int, counter: Counter) -> PairSums:
+def _count(files: Sequence[Difference], name: str, size: int, counter: Counter) -> PairSums:
     """The sums of one parameter, taken block by block."""
     sums = PairSums(len(files))
     sums.size = size
-    streams = {at: EntryStream(file, name) for at, file in enumerate(files) if name in file.names}
+    streams = {at: cursor(file, name) for at, file in enumerate(files) if name in file.names}
     block = block_size(len(files))
     for begin in range(0, size if streams else 0, block):
         stop = min(begin + block, size)
@@ -164,34 +171,32 @@ def _count(files: Sequence[SftFile], name: str, size: int, counter: Counter) -> 
     return sums
 
 
-def _common_parameters(files: Sequence[SftFile]) -> dict[str, int]:
+def _common_parameters(files: Sequence[Difference], called: Sequence[str]) -> dict[str, int]:
     """Name -> size of every parameter that any file lists, if the files are of the same base."""
     first = files[0]
     shapes = dict(first.metadata.parameters)
-    for file in files[1:]:
-        _check_base(first, file)
+    for file, what in zip(files[1:], called[1:], strict=True):
+        _check_base(first, file, called[0], what)
         for name, spec in file.metadata.parameters.items():
             known = shapes.setdefault(name, spec)
             if known.shape != spec.shape:
                 raise MismatchError(
-                    f"{file.path}: {name} has shape {list(spec.shape)}, in the files before it {list(known.shape)}. "
+                    f"{what}: {name} has shape {list(spec.shape)}, in the files before it {list(known.shape)}. "
                     "Overlap compares SFTs of the same base."
                 )
         if not file.metadata.parameters.keys() & first.metadata.parameters.keys():
-            raise MismatchError(
-                f"{file.path} and {first.path} have no parameter in common: they are of different bases."
-            )
+            raise MismatchError(f"{what} and {called[0]} have no parameter in common: they are of different bases.")
     return {name: shapes[name].size for name in sorted(shapes)}
 
 
-def _check_base(first: SftFile, other: SftFile) -> None:
+def _check_base(first: Difference, other: Difference, what_first: str, what: str) -> None:
     ours, theirs = first.metadata.base, other.metadata.base
     if ours is None or theirs is None or not ours.fingerprint or not theirs.fingerprint:
         return
     # a half-precision copy of the same base has another fingerprint, which the float32 base's SFTs know
     if {ours.fingerprint, *ours.rounded.values()}.isdisjoint({theirs.fingerprint, *theirs.rounded.values()}):
         raise MismatchError(
-            f"{other.path} was learned on another base ({theirs.name or '?'}, {theirs.fingerprint}) than {first.path} "
+            f"{what} was learned on another base ({theirs.name or '?'}, {theirs.fingerprint}) than {what_first} "
             f"({ours.name or '?'}, {ours.fingerprint}). Overlap compares SFTs of the same base."
         )
 

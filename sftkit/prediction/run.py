@@ -17,9 +17,6 @@ from datasets import Dataset
 from sftkit.errors import SettingsError
 from sftkit.evaluation.run import Scoring
 from sftkit.evaluation.stage import Stage
-from sftkit.format.files import SftFile
-from sftkit.format.sft import SFT
-from sftkit.hub import resolve_model, resolve_sft
 from sftkit.modeling.load import fit_tokenizer, load_tokenizer, longest
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.bases import check_belongs
@@ -28,9 +25,8 @@ from sftkit.prediction.questions import Questions
 from sftkit.prediction.texts import Row, Texts, texts_of
 from sftkit.prediction.unlabelled import STANDARD_INPUT, Labeller, Unlabelled, lines_of
 from sftkit.prediction.words import Sentence, Words, sentences_of
-from sftkit.tasks.options import TaskOptions
 from sftkit.tasks.qa import QuestionAnswering
-from sftkit.tasks.registry import OBJECTIVES, objective_of
+from sftkit.tasks.registry import objective_of
 from sftkit.tasks.sequences import SequenceLabels
 from sftkit.tasks.sources import Reading, nobody
 from sftkit.tasks.squad_files import FEATURES
@@ -121,27 +117,6 @@ class Predictor:
         fit_tokenizer(self._tokenizer, model, self._base)
         length = min(self._scoring.max_length, longest(model, self._tokenizer))
         return Labeller(self._objective.for_model(model), model, self._tokenizer, length, self._scoring.batch_size)
-
-
-def predict_texts(
-    model: str | Path,
-    texts: Iterable[Any],
-    objective: str,
-    sfts: Sequence[str | Path | SFT],
-    stride: int,
-    settings: dict[str, Any],
-) -> Iterator[dict[str, Any]]:
-    """:func:`sftkit.predict`; ``settings`` are those of :class:`Scoring`."""
-    if objective not in OBJECTIVES:
-        raise SettingsError(f"There is no objective {objective!r}; known are {', '.join(OBJECTIVES)}.")
-    opened = [
-        Weighted(SftFile(resolve_sft(str(one))), 1.0, str(one))
-        if isinstance(one, str | Path)
-        else Weighted(one, 1.0, one.metadata.objective or "SFT")
-        for one in sfts
-    ]
-    predictor = Predictor(Scoring(objective, TaskOptions(stride=stride), **settings), resolve_model(str(model)), opened)
-    yield from predictor.objects(predictor.given(texts))
 
 
 def _told(found: Iterator[tuple[Any, Any, Any]], reading: Reading) -> Iterator[tuple[Any, Any, Any]]:

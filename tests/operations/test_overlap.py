@@ -206,8 +206,11 @@ def test_a_half_precision_copy_of_the_base_is_the_same_base(tmp_path: Path) -> N
 
 def test_shapes_that_disagree_are_refused(tmp_path: Path) -> None:
     sft = sft_of(vectors(1)[0])
-    specs = {**sft.metadata.parameters, "encoder.layer.1.b.bias": ParameterSpec((9,), "float32")}
-    other = write(tmp_path / "other.sft", replace(sft, metadata=replace(sft.metadata, parameters=specs)))
+    name = "encoder.layer.1.b.bias"
+    specs = {**sft.metadata.parameters, name: ParameterSpec((9,), "float32")}
+    entries = {other: matrix for other, matrix in sft.parameters.items() if other != name}
+    wide = replace(sft, parameters=entries, metadata=replace(sft.metadata, parameters=specs))
+    other = write(tmp_path / "other.sft", wide)
     with pytest.raises(MismatchError, match=r"encoder\.layer\.1\.b\.bias has shape \[9\].*\[7\]"):
         overlap([*written(tmp_path, vectors(1)), other])
 

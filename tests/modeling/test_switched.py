@@ -1,0 +1,457 @@
+"""A switch of SFTs: θ exact after any number of uses, and whatever happens in between is refused or harmless."""
+
+from __future__ import annotations
+
+import _thread
+import copy
+import gc
+import pickle
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+import sftkit
+from sftkit.errors import MismatchError
+from sftkit.modeling import layers, swap, switched
+from tests import pico
+from tests.build import make_sft
+from tests.modeling.test_applied import QUERY, in_memory, same, state
+from tests.operations.test_checkpoint_kinds import composed
+from tests.operations.test_ties import IDS, LANGUAGE, language_sft, logits
+from tests.pico import make_as
+
+NAME = f"bert.{QUERY}"
+
+
+@pytest.fixture(scope="module")
+def sfts(pico_base: Path) -> dict[str, sftkit.SFT]:
+    return {name: in_memory(make_sft(pico_base, seed=at, k=4000)) for at, name in enumerate(("a", "b"), 1)}
+
+
+def _as_on_a_device(*parts: Any) -> Any:
+    made: Any = swap._DeviceSwap
+    return made(*parts, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("place", ["host", "device"])
+def test_a_set_that_is_on_is_what_apply_makes_of_it_and_off_it_is_gone(
+    place: str, dtype: torch.dtype, sfts: dict[str, sftkit.SFT], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if place == "device":
+        monkeypatch.setattr(swap, "_HostSwap", _as_on_a_device)
+    model: Any = pico.make_model().to(dtype)  # type: ignore[arg-type]
+    before, both = state(model), list(sfts.values())
+    switch = sftkit.Switch(model, {**sfts, "both": [(both[0], 0.5), both[1]]})
+    with sftkit.SFT.applied_to(both[0], model):
+        one = state(model)
+    applied = sftkit.apply(model, both, [0.5, 1.0])
+    expected = {"a": one, "both": state(model)}
+    applied.revert()
+    for name, wanted in expected.items():
+        with switch(name) as on:
+            assert same(on, wanted)
+            assert not same(on, before)
+        assert same(model, before)
+
+
+def _many(dtype: torch.dtype, times: int, sfts: dict[str, sftkit.SFT]) -> None:
+    model: Any = pico.make_model().to(dtype)  # type: ignore[arg-type]
+    before, switch = state(model), sftkit.Switch(model, sfts)
+    for at in range(times):
+        with switch("ab"[at % 2]):
+            pass
+    assert same(model, before)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_theta_is_exact_after_many_switches(dtype: torch.dtype, sfts: dict[str, sftkit.SFT]) -> None:
+    _many(dtype, 200, sfts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_theta_is_exact_after_ten_thousand_switches(dtype: torch.dtype, sfts: dict[str, sftkit.SFT]) -> None:
+    _many(dtype, 10_000, sfts)
+
+
+def _step(model: Any) -> None:
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model(input_ids=IDS, labels=IDS).loss.backward()
+    optimizer.step()
+
+
+def _replace(model: Any) -> None:
+    own = model.get_submodule(NAME.removesuffix(".weight"))
+    own.weight = torch.nn.Parameter(own.weight.detach().clone())
+
+
+def _untie(model: Any) -> None:
+    model.get_output_embeddings().weight = torch.nn.Parameter(model.get_input_embeddings().weight.detach().clone())
+
+
+CHANGES: dict[str, Callable[[Any], object]] = {
+    "half": lambda model: model.half(),
+    "float64": lambda model: model.to(torch.float64),
+    "a load": lambda model: model.load_state_dict(pico.make_model(seed=9).state_dict()),
+    "a step": _step,
+    "behind torch's back": lambda model: model.get_parameter(NAME).data.add_(1.0),
+    "of numpy": lambda model: model.get_parameter(NAME).detach().numpy().fill(0.5),
+    "another tensor": _replace,
+    "an output matrix of its own": _untie,
+    "resized": lambda model: model.resize_token_embeddings(pico.VOCABULARY + 8),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_model_that_was_changed_between_two_uses_is_refused_and_not_touched(
+    change: str, sfts: dict[str, sftkit.SFT]
+) -> None:
+    model: Any = pico.make_model()
+    switch = sftkit.Switch(model, sfts)
+    with switch("a"):
+        pass
+    CHANGES[change](model)
+    there = state(model)
+    for _ in range(2):
+        with pytest.raises(MismatchError, match="changed since the switch was made"), switch("b"):
+            pytest.fail("the block was entered")
+    assert same(model, there)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_model_that_was_changed_in_the_block_is_told_and_not_touched(
+    change: str, sfts: dict[str, sftkit.SFT]
+) -> None:
+    model: Any = pico.make_model()
+    switch = sftkit.Switch(model, sfts)
+    there: dict[str, torch.Tensor] = {}
+
+    def change_it() -> None:
+        with switch("a"):
+            CHANGES[change](model)
+            there.update(state(model))
+
+    with pytest.raises(MismatchError, match="changed"):
+        change_it()
+    if change != "an output matrix of its own":  # of which there is one while the SFT is on
+        assert same(model, there)
+        with pytest.raises(MismatchError):
+            sfts["a"].apply_to(model)  # nobody takes it for the base
+
+
+def test_training_the_head_alone_is_no_change(pico_base: Path) -> None:
+    model: Any = make_as("BertForTokenClassification", "bert")
+    base: Any = pico.make_model()
+    model.bert.load_state_dict(base.bert.state_dict(), strict=False)
+    switch = sftkit.Switch(model, {"a": in_memory(make_sft(pico_base, objective="pos"))})
+    with torch.no_grad():
+        model.classifier.weight.add_(1.0)
+    with switch("a"):
+        model.classifier.weight.data.add_(1.0)
+
+
+@pytest.mark.parametrize("family", LANGUAGE)
+def test_a_tied_language_model_says_what_the_composed_one_says(family: str, tmp_path: Path) -> None:
+    class_name = LANGUAGE[family][0]
+    make_as(class_name, family, tie_word_embeddings=True).save_pretrained(tmp_path / "base")
+    learned = language_sft(tmp_path / "base", family)
+    model_class = getattr(transformers, class_name)
+    expected = logits(model_class.from_pretrained(composed(tmp_path / "base", learned, tmp_path / "out")))
+    model = model_class.from_pretrained(tmp_path / "base")
+    bare, switch = logits(model), sftkit.Switch(model, {"mt": in_memory(learned)})
+    for _ in range(3):
+        with switch("mt"):
+            assert torch.equal(logits(model), expected)
+        assert torch.equal(logits(model), bare)
+        assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
+
+
+def test_an_output_matrix_that_phi_moves_is_moved_on_a_tied_model(tmp_path: Path) -> None:
+    class_name, _, output, _ = LANGUAGE["bert"]
+    make_as(class_name, "bert", tie_word_embeddings=True).save_pretrained(tmp_path / "base")
+    learned = language_sft(tmp_path / "base", "bert")
+    inputs = "embeddings.word_embeddings.weight"
+    specs = {**learned.metadata.parameters, output: learned.metadata.parameters[inputs]}
+    moved = {**learned.parameters, output: -learned.parameters[inputs]}
+    both = in_memory(replace(learned, parameters=moved, metadata=replace(learned.metadata, parameters=specs)))
+    model = getattr(transformers, class_name).from_pretrained(tmp_path / "base")
+    bare, switch = logits(model), sftkit.Switch(model, {"both": both, "inputs": in_memory(learned)})
+    with both.applied_to(model):
+        expected = logits(model)
+    for name in ("both", "inputs", "both"):
+        with switch(name):
+            assert torch.equal(logits(model), expected) == (name == "both")
+        assert torch.equal(logits(model), bare)
+
+
+def test_a_change_of_the_output_matrix_alone_is_told_and_the_next_use_is_right(
+    sfts: dict[str, sftkit.SFT], pico_base: Path
+) -> None:
+    model: Any = pico.make_model()
+    before, switch = state(model), sftkit.Switch(model, sfts)
+    with switch("a"):
+        expected = logits(model)
+
+    def change_it() -> None:
+        with switch("a"), torch.no_grad():
+            model.get_output_embeddings().weight.add_(1.0)
+
+    with pytest.raises(MismatchError, match="output matrix"):
+        change_it()
+    assert same(model, before)
+    with switch("a"):
+        assert torch.equal(logits(model), expected)
+
+
+def test_one_set_at_a_time(sfts: dict[str, sftkit.SFT]) -> None:
+    model: Any = pico.make_model()
+    before, switch = state(model), sftkit.Switch(model, sfts)
+    with switch("a"):
+        on = state(model)
+        with pytest.raises(MismatchError, match="already"), switch("b"):
+            pass
+        with sfts["b"].applied_to(model):  # this one says what it adds to
+            assert not same(model, on)
+        assert same(model, on)
+        with pytest.raises(MismatchError, match="take them off first"):
+            sftkit.Switch(model, sfts)
+    assert same(model, before)
+    with sfts["a"].applied_to(model), pytest.raises(MismatchError, match="already"), switch("b"):
+        pass
+    assert same(model, before)
+
+
+def test_whatever_is_raised_in_a_block_theta_is_back(sfts: dict[str, sftkit.SFT]) -> None:
+    model: Any = pico.make_model()
+    before, switch = state(model), sftkit.Switch(model, sfts)
+    for kind in (ValueError, KeyboardInterrupt, GeneratorExit, SystemExit):
+        with pytest.raises(kind), switch("a"):
+            raise kind
+        assert same(model, before)
+
+
+@pytest.mark.parametrize("way", ["on", "off"])
+def test_ctrl_c_while_values_are_written_leaves_theta_whole(
+    way: str, sfts: dict[str, sftkit.SFT], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model: Any = pico.make_model()
+    before, switch = state(model), sftkit.Switch(model, sfts)
+    exchange = swap.exchange
+
+    def interrupted(*given: Any, on: bool) -> str:
+        if on == (way == "on"):
+            monkeypatch.setattr(switched, "exchange", exchange)
+            _thread.interrupt_main()
+        return exchange(*given, on=on)
+
+    monkeypatch.setattr(switched, "exchange", interrupted)
+    with pytest.raises(KeyboardInterrupt), switch("a"):
+        pass
+    assert same(model, before)
+    with switch("b"):
+        pass
+    assert same(model, before)
+
+
+def test_one_parameter_that_cannot_be_written_leaves_all_others_as_they_were(
+    sfts: dict[str, sftkit.SFT], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model: Any = pico.make_model()
+    before, switch = state(model), sftkit.Switch(model, sfts)
+    call = swap._HostSwap.__call__
+
+    def failing(self: Any, tensor: torch.Tensor, *, on: bool) -> bool:
+        if self.name == QUERY and on:
+            raise MemoryError
+        return call(self, tensor, on=on)
+
+    monkeypatch.setattr(swap._HostSwap, "__call__", failing)
+    with pytest.raises(MemoryError), switch("a"):
+        pass
+    assert same(model, before)
+
+
+def _suspended(context: Any) -> Iterator[None]:
+    with context:
+        yield
+
+
+def test_blocks_that_end_out_of_order_are_told_and_leave_the_base(sfts: dict[str, sftkit.SFT]) -> None:
+    model: Any = pico.make_model()
+    before = state(model)
+    first, second = (_suspended(sfts[name].applied_to(model)) for name in "ab")
+    next(first)
+    next(second)
+    with pytest.raises(MismatchError, match="later"):
+        next(first)
+    assert list(second) == []
+    assert same(model, before)
+    with sfts["a"].applied_to(model):
+        pass
+
+
+def test_a_generator_that_is_dropped_takes_its_set_off(sfts: dict[str, sftkit.SFT]) -> None:
+    model: Any = pico.make_model()
+    before, switch = state(model), sftkit.Switch(model, sfts)
+    suspended = _suspended(switch("a"))
+    next(suspended)
+    assert not same(model, before)
+    del suspended
+    gc.collect()
+    assert same(model, before)
+
+
+def test_nobody_waits_for_a_block_that_failed_or_whose_thread_ended(sfts: dict[str, sftkit.SFT]) -> None:
+    model: Any = pico.make_model()
+    kept: list[Any] = []
+
+    def leave_open() -> None:
+        kept.append(_suspended(sfts["a"].applied_to(model)))
+        next(kept[0])
+
+    thread = threading.Thread(target=leave_open)
+    thread.start()
+    thread.join()
+    with pytest.raises(MismatchError, match="Another thread"), sfts["b"].applied_to(model):
+        pass
+    assert list(kept[0]) == []
+
+    def fail() -> None:
+        with pytest.raises(MismatchError), sfts["a"].applied_to(model):
+            model.get_parameter(NAME).data.add_(1.0)
+
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    with pytest.raises(MismatchError, match="another base"), sfts["b"].applied_to(model):
+        pass
+
+
+def test_a_block_is_used_again_and_again_and_as_a_decorator(sfts: dict[str, sftkit.SFT]) -> None:
+    model: Any = pico.make_model()
+    before, switch = state(model), sftkit.Switch(model, sfts)
+    block = switch("a")
+    for _ in range(2):
+        with block as on:
+            assert not same(on, before)
+        assert same(model, before)
+
+    @block
+    def is_bare() -> bool:
+        return same(model, before)
+
+    assert not is_bare()
+    assert not is_bare()
+    assert same(model, before)
+
+
+def test_parameters_that_are_two_in_one_place_are_refused(sfts: dict[str, sftkit.SFT]) -> None:
+    model: Any = pico.make_model()
+    own = model.get_submodule("bert.encoder.layer.0.attention.self")
+    own.key.weight.data = own.query.weight.data
+    before = state(model)
+    for put in (lambda: sftkit.apply(model, sfts["a"], force=True), lambda: sftkit.Switch(model, sfts, force=True)):
+        with pytest.raises(MismatchError, match="in one place"):
+            put()
+    assert same(model, before)
+
+
+def test_a_switch_is_not_copied_and_a_copy_of_a_model_that_has_one_on_is_a_model(
+    sfts: dict[str, sftkit.SFT], tmp_path: Path
+) -> None:
+    model: Any = pico.make_model()
+    before, switch = state(model), sftkit.Switch(model, sfts)
+    for copying in (copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="make one for the copy"):
+            copying(switch)
+    with switch("a"):
+        on, copies = state(model), [copy.deepcopy(model), pickle.loads(pickle.dumps(model))]
+        model.save_pretrained(tmp_path)
+    assert same(model, before)
+    assert all(same(each, on) for each in copies)
+    saved = transformers.AutoModelForMaskedLM.from_pretrained(tmp_path)
+    assert torch.equal(logits(saved), logits(copies[0]))
+    with pytest.raises(MismatchError, match="another base"):
+        sftkit.Switch(copies[0], sfts)
+
+
+def test_models_of_inference_mode_are_switched(sfts: dict[str, sftkit.SFT], monkeypatch: pytest.MonkeyPatch) -> None:
+    with torch.inference_mode():
+        model: Any = pico.make_model()
+    before = state(model)
+    for maker in (swap._HostSwap, _as_on_a_device):
+        monkeypatch.setattr(swap, "_HostSwap", maker)
+        switch = sftkit.Switch(model, sfts)
+        with switch("a"):
+            assert not same(model, before)
+        with torch.inference_mode(), switch("a"):
+            pass
+        assert same(model, before)
+    with sfts["a"].applied_to(model):
+        pass
+    assert same(model, before)
+
+
+def test_a_switch_made_in_inference_mode_serves_training(sfts: dict[str, sftkit.SFT]) -> None:
+    model: Any = pico.make_model()
+    with torch.inference_mode():
+        switch = sftkit.Switch(model, sfts)
+    with switch("a"):
+        model(input_ids=IDS, labels=IDS).loss.backward()
+
+
+def test_what_a_device_has_yet_to_do_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[torch.device] = []
+    monkeypatch.setattr(torch.accelerator, "synchronize", waited.append)
+    places = [torch.device("cuda", 0), torch.device("cpu"), torch.device("cuda", 0), torch.device("cuda", 1)]
+    model: Any = SimpleNamespace(parameters=lambda: [SimpleNamespace(device=place) for place in places])
+    layers.settle(model)
+    assert sorted(map(str, waited)) == ["cuda:0", "cuda:1"]
+
+
+def test_a_gradient_of_what_was_computed_in_the_block_is_refused_outside(sfts: dict[str, sftkit.SFT]) -> None:
+    model: Any = pico.make_model()
+    switch = sftkit.Switch(model, sfts)
+    for block in (switch("a"), sfts["a"].applied_to(model)):
+        with block:
+            loss = model(input_ids=IDS, labels=IDS).loss
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            loss.backward()
+    with switch("a"):
+        model(input_ids=IDS, labels=IDS).loss.backward()
+
+
+def test_weights_that_are_parts_of_one_tensor_are_switched(sfts: dict[str, sftkit.SFT]) -> None:
+    model: Any = pico.make_model()
+    own = model.get_submodule("bert.encoder.layer.0.attention.self")
+    fused = torch.cat([own.query.weight.detach(), own.key.weight.detach(), own.value.weight.detach()])
+    for part, weight in zip((own.query, own.key, own.value), fused.chunk(3), strict=True):
+        part.weight = torch.nn.Parameter(weight)  # as loading a fused matrix may leave them: one count of writes
+    before, one = state(model), sfts["a"]
+    alone = replace(one, parameters={QUERY: one.parameters[QUERY]})
+    switch = sftkit.Switch(model, {**sfts, "alone": alone})
+    for name in ("a", "alone", "b", "alone", "a"):
+        with switch(name):
+            assert not same(model, before)
+        assert same(model, before)
+    sfts["a"].apply_to(model).revert()
+    with switch("b"):
+        pass
+
+
+def test_what_is_never_taken_off_keeps_no_model_alive(sfts: dict[str, sftkit.SFT]) -> None:
+    model: Any = pico.make_model()
+    sfts["a"].apply_to(model)
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None
