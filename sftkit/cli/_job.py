@@ -120,7 +120,8 @@ class Job:
         _check_names([named, self.base, files, self.outputs, self.run_dir])
         for output in self.outputs if writing else ():
             # what a run that is gone on with has written already is seen to once it is there again
-            check_output(output, overwrite=overwrite or begun, inputs=[*local, *files], directory=False)
+            inputs = [*local, *files, Path(self.base)]
+            check_output(output, overwrite=overwrite or begun, inputs=inputs, directory=False)
         source = local_sft(with_) if with_ else None
         sources = tuple(Source(name, local_sft(sft), data) for name, sft, data in self.sources)
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sftkit.cli._arguments import parse_weighted, split_weight
+from sftkit.cli._arguments import check_apart, parse_weighted, split_weight
 from sftkit.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ class Request:
 
         if self.csv is not None:
             check_output(self.csv, overwrite=overwrite, inputs=self._inputs(), directory=False)
-            if self.predictions is not None and self.csv.resolve() == self.predictions.resolve():
-                raise typer.BadParameter(f"--csv and --predictions both name {self.csv}; each is a file of its own.")
+            check_apart({"--csv": self.csv, "--predictions": self.predictions})
         if self.each is None:
             check_local(self.data)
             return
@@ -61,7 +60,7 @@ class Request:
         found = [
             [filled(name, each) for each in names_of(name)] if self.each and MARK in name else [name] for name in names
         ]
-        return [Path(name) for several in found for name in several]
+        return [Path(self.model), *(Path(name) for several in found for name in several)]
 
     def run(self, scoring: Scoring, *, overwrite: bool, quiet: bool) -> tuple[Evaluation | Grid, tuple[str, ...]]:
         """Score; returns what was found, and notes."""

@@ -17,6 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from sftkit import __version__
 from sftkit.cli import _render
+from sftkit.cli._arguments import expanded
 from sftkit.cli._signals import Terminated, ended_in_order
 from sftkit.errors import SftkitError
 
@@ -47,6 +48,12 @@ class _Command(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         """The options and arguments."""
         return _typeless(super().get_params(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Options and arguments; a ~ in them is the home folder."""
+        rest = super().parse_args(ctx, args)
+        ctx.params.update({name: expanded(value) for name, value in ctx.params.items()})
+        return rest
 
 
 def _typeless(params: list[Any]) -> list[Any]:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sftkit.errors import OutputExistsError
 from sftkit.format.parts import part_of, prefix_of, spare_of, unheard_signals
-from sftkit.format.places import check_inputs, check_name, check_parent, check_replaceable
+from sftkit.format.places import at_home, check_inputs, check_name, check_parent, check_replaceable
 from sftkit.format.renames import put_new, put_over
 
 #: What only writing meets: no room, none left to this user, none in this file system, one that is for reading.
@@ -63,7 +63,7 @@ def check_folder(path: Path) -> None:
 
 def _final(path: Path) -> Path:
     """Where the output really goes: "..", "." and links resolved, so that renaming cannot lose the way."""
-    return Path(os.path.realpath(path.expanduser()))
+    return Path(os.path.realpath(at_home(path)))
 
 
 def _taken(path: Path) -> OutputExistsError:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import signal
 import threading
 from collections.abc import Iterator
@@ -74,7 +73,7 @@ def spare_of(part: Path) -> Path:
 
 def _reserved(final: Path) -> tuple[BaseFileLock, Path]:
     while True:
-        stem = final.parent / f"{prefix_of(final)}{secrets.token_hex(4)}"
+        stem = final.parent / f"{prefix_of(final)}{os.urandom(4).hex()}"
         lock = _lock(stem)
         if lock is not None and os.path.lexists(lock.lock_file):  # else somebody who clears up took it for a dead one's
             return lock, _with(stem, "part")

@@ -23,6 +23,14 @@ _LITTER_FILES = (".DS_Store", "._*", ".localized", "Thumbs.db", "desktop.ini", "
 _LITTER_FOLDERS = (".cache", "__pycache__", ".ipynb_checkpoints")
 
 
+def at_home(path: str | Path) -> Path:
+    """The path with the home folder in place of ``~``; where there is no such user, a name like any other."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def check_replaceable(path: Path, final: Path) -> None:
     """Refuse to replace a directory that is no model, or holds anything else.
 
@@ -63,7 +71,7 @@ def check_inputs(path: Path, final: Path, inputs: Iterable[Path]) -> None:
         OutputExistsError: naming that.
     """
     for source in inputs:
-        real = Path(os.path.realpath(source.expanduser()))
+        real = Path(os.path.realpath(at_home(source)))
         if not real.exists():
             continue
         if any(same(each, final) for each in ((real, *real.parents) if final.is_dir() else (real,))):
@@ -87,7 +95,7 @@ def check_name(path: Path) -> None:
     Raises:
         OutputExistsError: with what it says.
     """
-    whole = path.expanduser().absolute()
+    whole = at_home(path).absolute()
     there = Path(whole.anchor)
     for part in whole.parts[1:]:
         if reason := _why_no_name(there / part):
