@@ -204,7 +204,12 @@ def drop_checkpoints(folder: Path) -> None:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write a document, replacing what was there only once the new file is whole."""
+    """Write a document, replacing what was there only once the new file is whole.
+
+    Raises:
+        SettingsError: if the disk is full.
+    """
     part = path.with_suffix(PART)
-    part.write_text(json.dumps(document) + "\n", encoding="utf-8")
-    part.replace(path)
+    with writable(path):
+        part.write_text(json.dumps(document) + "\n", encoding="utf-8")
+        part.replace(path)
