@@ -22,7 +22,7 @@ from tests.faults import Faults
 
 #: What a folder is like: a file's bytes by its path below the folder; or a file's own under "".
 State = dict[str, bytes]
-_FOREIGN = "thesis.doc"
+_FOREIGN, _RUN = "thesis.doc", "run"
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,13 @@ class Trial:
         arguments: the command line, without ``-o`` and ``--overwrite``.
         output: the name.
         old: what is copied there first; "" for nothing.
+        run_dir: whether it is a training that goes on in a directory of its own.
     """
 
     arguments: Sequence[str]
     output: str
     old: str = ""
+    run_dir: bool = False
 
     def prepare(self, work: Path) -> Path:
         """An empty folder, but for the old output and somebody's file; gives the output's path."""
@@ -52,6 +54,7 @@ class Trial:
     def run(self, output: Path, *, again: bool = False) -> Outcome:
         """Run the command."""
         more = ["--overwrite"] if self.old or again else []
+        more += ["--run-dir", str(output.parent / _RUN)] if self.run_dir else []
         return sftkit(*self.arguments, "-o", output, *more)
 
     def wrong(self, work: Path, before: State, after: State, outcome: Outcome | None) -> list[str]:
@@ -73,7 +76,8 @@ class Trial:
             found.append(f"the next run: {again.status} {again.stderr}")
         if (work / _FOREIGN).read_text() != "five years":
             found.append("somebody's file is lost")
-        left = {path.name for path in work.iterdir()} - {_FOREIGN, self.output}
+        left = {path.name for path in work.iterdir()} - {_FOREIGN, self.output, *([_RUN] if self.run_dir else [])}
+        left |= {path.name for path in work.rglob("*") if path.suffix == ".part" or path.name.startswith("checkpoint-")}
         return [*found, *(f"{name} is left" for name in sorted(left))]
 
 

@@ -39,6 +39,15 @@ SUMMARIES = {
 }
 #: Seconds by which one of a launcher's processes may be slower than another.
 _PATIENCE = 10.0
+_ELSEWHERE = " Choose an --output elsewhere."
+#: What to do about an error of the system, by its number.
+_HINTS = {
+    errno.ENOSPC: " Make room, or choose an --output elsewhere.",
+    errno.EDQUOT: " Your share of this disk is used up: make room, or choose an --output elsewhere.",
+    errno.EROFS: _ELSEWHERE,
+    errno.EFBIG: _ELSEWHERE,
+    errno.EIO: " The disk, or the way to it, fails.",
+}
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
@@ -114,8 +123,7 @@ def _explained(error: Exception | KeyboardInterrupt) -> int:
         _render.error(str(error))
     elif isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        hint = " Make room, or choose an --output elsewhere." if error.errno == errno.ENOSPC else ""
-        _render.error(f"{where}{error.strerror or error}.{hint}")
+        _render.error(f"{where}{error.strerror or error}.{_HINTS.get(error.errno or 0, '')}")
     else:
         _render.error(
             f"internal error: {type(error).__name__}: {' '.join(str(error).split())[:300]}\n"

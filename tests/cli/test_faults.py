@@ -97,3 +97,24 @@ def test_whenever_a_command_is_killed_the_old_or_the_new_output_is_there(
     said = kills(list(trials.values()), tmp_path, 1)
     print(f"{said} kills")
     assert said.isdecimal()
+
+
+@pytest.fixture(scope="module")
+def training(pico_base: Path, corpus: Path) -> Trial:
+    options = ("--steps", "2", "--eval-every", "1", "--k", "50", "--device", "cpu", "--max-length", "32", "--quiet")
+    return Trial(("train", "--mlm", str(corpus), "--base", str(pico_base), *options, "--resume"), "x.sft", run_dir=True)
+
+
+def test_a_training_that_a_disk_fails_says_so_and_goes_on_to_the_same_bytes(training: Trial, tmp_path: Path) -> None:
+    found, count = failing(training, tmp_path / "work", errno.ENOSPC, step=46, first=28)
+    assert (found, count > 0) == ([], True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_wherever_a_disk_fails_a_training_it_goes_on_to_the_same_bytes(
+    number: int, training: Trial, tmp_path: Path
+) -> None:
+    found, count = failing(training, tmp_path / "work", number)
+    print(f"train: {count} faults")
+    assert found == []
