@@ -6,7 +6,6 @@ it runs. So ``--help`` and the light commands pay neither for each other nor for
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from importlib import import_module
@@ -18,6 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 from sftkit import __version__
 from sftkit.cli import _render
 from sftkit.cli._arguments import expanded
+from sftkit.cli._failures import line
 from sftkit.cli._signals import Terminated, ended_in_order
 from sftkit.errors import SftkitError
 
@@ -39,15 +39,6 @@ SUMMARIES = {
 }
 #: Seconds by which one of a launcher's processes may be slower than another.
 _PATIENCE = 10.0
-_ELSEWHERE = " Choose an --output elsewhere."
-#: What to do about an error of the system, by its number.
-_HINTS = {
-    errno.ENOSPC: " Make room, or choose an --output elsewhere.",
-    errno.EDQUOT: " Your share of this disk is used up: make room, or choose an --output elsewhere.",
-    errno.EROFS: _ELSEWHERE,
-    errno.EFBIG: _ELSEWHERE,
-    errno.EIO: " The disk, or the way to it, fails.",
-}
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
@@ -107,10 +98,10 @@ class _Group(TyperGroup):
         except (Exception, KeyboardInterrupt) as error:
             if isinstance(error, Exception) and os.environ.get("SFTKIT_DEBUG") == "1":
                 raise
-            raise typer.Exit(_explained(error)) from None
+            raise typer.Exit(_explained(error, ctx.invoked_subcommand or "")) from None
 
 
-def _explained(error: Exception | KeyboardInterrupt) -> int:
+def _explained(error: Exception | KeyboardInterrupt, command: str) -> int:
     """Say what went wrong on standard error; returns the exit status."""
     if isinstance(error, KeyboardInterrupt):
         _render.error(str(error) or "interrupted")
@@ -121,14 +112,8 @@ def _explained(error: Exception | KeyboardInterrupt) -> int:
     if isinstance(error, SftkitError):
         _let_the_first_say_it()
         _render.error(str(error))
-    elif isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        _render.error(f"{where}{error.strerror or error}.{_HINTS.get(error.errno or 0, '')}")
     else:
-        _render.error(
-            f"internal error: {type(error).__name__}: {' '.join(str(error).split())[:300]}\n"
-            "This is a bug in sftkit. SFTKIT_DEBUG=1 shows where; please report it."
-        )
+        _render.error(line(error, command))
     return 1
 
 

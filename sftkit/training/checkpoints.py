@@ -27,6 +27,7 @@ from sftkit.format.files import file_digest
 from sftkit.format.fingerprint import fingerprint
 from sftkit.tasks.options import options_about
 from sftkit.tasks.sources import digest
+from sftkit.training.memory import ran_out
 from sftkit.training.ranks import is_first, world
 from sftkit.training.settings import PART, RUN, Settings
 
@@ -116,6 +117,8 @@ def readable(path: Path, advice: str = "Take another --run-dir.") -> Iterator[No
     try:
         yield
     except _UNREADABLE as error:
+        if ran_out(error):
+            raise
         reason = " ".join(str(error).split())[:200]
         raise SettingsError(f"{path} is damaged or gone ({reason}). {advice}") from error
 
