@@ -89,9 +89,10 @@ def _unclear(outcome: Outcome, work: Path) -> list[str]:
 
 
 def state(path: Path) -> State:
-    """What stands under a name."""
+    """What stands under a name, but for locks."""
     if path.is_dir():
-        return {str(each.relative_to(path)): each.read_bytes() for each in sorted(path.rglob("*")) if each.is_file()}
+        files = (each for each in sorted(path.rglob("*")) if each.is_file() and each.suffix != ".lock")
+        return {str(each.relative_to(path)): each.read_bytes() for each in files}
     return {"": path.read_bytes()} if path.exists() else {}
 
 
