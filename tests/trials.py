@@ -89,9 +89,9 @@ def _unclear(outcome: Outcome, work: Path) -> list[str]:
 
 
 def state(path: Path) -> State:
-    """What stands under a name, but for locks."""
+    """What stands under a name, but for what is hidden until it is whole."""
     if path.is_dir():
-        files = (each for each in sorted(path.rglob("*")) if each.is_file() and each.suffix != ".lock")
+        files = (each for each in sorted(path.rglob("*")) if each.is_file() and ".sftkit-" not in str(each))
         return {str(each.relative_to(path)): each.read_bytes() for each in files}
     return {"": path.read_bytes()} if path.exists() else {}
 

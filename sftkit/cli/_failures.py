@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sftkit.errors import SettingsError
@@ -43,7 +45,10 @@ def line(error: Exception, command: str = "") -> str:
         return f"out of memory{_asked(error)}. {_LOWER.get(command, 'Another program may hold much of it.')}"
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror or error}.{_HINTS.get(error.errno or 0, '')}"
+        hint = _HINTS.get(error.errno or 0, "")
+        if hint and Path(tempfile.gettempdir()) in Path(str(error.filename or "")).parents:
+            hint = " Make room there, or set TMPDIR to another folder."
+        return f"{where}{error.strerror or error}.{hint}"
     if isinstance(error, ImportError) and (package := _missing(error)):
         return f"{package} is needed for this, and not installed here: pip install {package}"
     return (

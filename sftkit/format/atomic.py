@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from safetensors import SafetensorError
 
 from sftkit.errors import OutputExistsError
 from sftkit.format.parts import part_of, prefix_of, spare_of, unheard_signals
 from sftkit.format.places import at_home, check_inputs, check_name, check_parent, check_replaceable
 from sftkit.format.renames import put_new, put_over
 
-#: What only writing meets: no room, none left to this user, none in this file system, one that is for reading.
-_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+#: What writing meets: no room, none left to this user, none for so large a file, a disk for reading or that fails.
+_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
 def check_output(path: Path, *, overwrite: bool, inputs: Sequence[Path] = (), directory: bool | None = None) -> None:
@@ -124,6 +128,22 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
                     _put_new(path, part, final)
 
 
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Yield a folder that is removed afterwards, where the system keeps such ones (``TMPDIR``).
+
+    Raises:
+        OSError: if there is no room, with the folder's name; safetensors' library tells it as an error of its own.
+    """
+    with tempfile.TemporaryDirectory(prefix="sftkit-") as name, _named(folder := Path(name), folder):
+        try:
+            yield folder
+        except SafetensorError as error:
+            if (number := re.search(r"\(os error (\d+)\)", str(error))) is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), name) from error
+
+
 def _put_new(path: Path, part: Path, final: Path) -> None:
     try:
         put_new(part, final)
@@ -144,7 +164,7 @@ def _named(path: Path, final: Path) -> Iterator[None]:
     except OSError as error:
         names = [name for name in (error.filename, error.filename2) if name is not None]
         shown = next((said for name in names if (said := _said(name, path, final)) is not None), None)
-        if shown is None and (error.errno in _WRITING or (error.errno == errno.EIO and not names)):
+        if not names and error.errno in _WRITING:
             shown = path
         if shown is not None:
             error.filename = str(shown)

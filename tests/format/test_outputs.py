@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
+from sftkit.cli._failures import line
 from sftkit.errors import OutputExistsError
 from sftkit.format import atomic, renames
-from sftkit.format.atomic import atomic_directory, atomic_file, check_output
+from sftkit.format.atomic import atomic_directory, atomic_file, check_output, temporary_folder
 from sftkit.format.parts import part_of
 from sftkit.format.places import check_replaceable
 
@@ -211,6 +213,23 @@ def test_an_input_in_the_home_folder_is_known_by_its_short_name(
     (tmp_path / "x.sft").write_text("old")
     with pytest.raises(OutputExistsError, match="from which it is made"):
         check_output(tmp_path / "x.sft", overwrite=True, inputs=[Path("~/x.sft")])
+
+
+def test_what_the_system_says_of_a_temporary_folder_names_it_and_of_an_output_in_it_that() -> None:
+    def fails(error: Exception) -> OSError:
+        with pytest.raises(OSError, match="No space") as told, temporary_folder():
+            raise error
+        assert told.value.filename is not None
+        return told.value
+
+    rust = "Error while serializing: I/O error: No space left on device (os error 28)"
+    for error in (OSError(errno.ENOSPC, "No space left on device"), SafetensorError(rust)):
+        found = fails(error)
+        assert (found.errno, Path(found.filename).exists()) == (errno.ENOSPC, False)
+        assert "TMPDIR" in line(found)
+    assert fails(OSError(errno.ENOSPC, "No space left on device", "output")).filename == "output"
+    with pytest.raises(SafetensorError), temporary_folder():
+        raise SafetensorError("something else")
 
 
 def test_what_the_system_says_of_a_part_is_said_of_the_output(tmp_path: Path) -> None:
