@@ -86,7 +86,7 @@ def atomic_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """
     check_output(path, overwrite=overwrite, directory=False)
     final = _final(path)
-    with _named(path, final):
+    with named(path, final):
         final.parent.mkdir(parents=True, exist_ok=True)
         with part_of(final) as part:
             mode = _mode(final) if overwrite else None
@@ -112,7 +112,7 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """
     check_output(path, overwrite=overwrite, directory=True)
     final = _final(path)
-    with _named(path, final):
+    with named(path, final):
         final.parent.mkdir(parents=True, exist_ok=True)
         with part_of(final) as part:  # which may give an old output its name back
             check_output(path, overwrite=overwrite, directory=True)
@@ -133,15 +133,10 @@ def temporary_folder() -> Iterator[Path]:
     """Yield a folder that is removed afterwards, where the system keeps such ones (``TMPDIR``).
 
     Raises:
-        OSError: if there is no room, with the folder's name; safetensors' library tells it as an error of its own.
+        OSError: of the system, with the folder's name.
     """
-    with tempfile.TemporaryDirectory(prefix="sftkit-") as name, _named(folder := Path(name), folder):
-        try:
-            yield folder
-        except SafetensorError as error:
-            if (number := re.search(r"\(os error (\d+)\)", str(error))) is None:
-                raise
-            raise OSError(int(number[1]), os.strerror(int(number[1])), name) from error
+    with tempfile.TemporaryDirectory(prefix="sftkit-") as name, named(Path(name), Path(name)):
+        yield Path(name)
 
 
 def _put_new(path: Path, part: Path, final: Path) -> None:
@@ -157,10 +152,19 @@ def _mode(final: Path) -> int | None:
 
 
 @contextmanager
-def _named(path: Path, final: Path) -> Iterator[None]:
-    """What the system says of a part, or of no file by name while one was full, is said of the output."""
+def named(path: Path, final: Path) -> Iterator[None]:
+    """What the system says of a part, or of no file by name while something is written, is said of the output.
+
+    Args:
+        path: the output, as the user called it.
+        final: where it is.
+
+    Raises:
+        OSError: in the place of any; safetensors' library has an error of its own for it.
+    """
     try:
-        yield
+        with _as_the_system_says():
+            yield
     except OSError as error:
         names = [name for name in (error.filename, error.filename2) if name is not None]
         shown = next((said for name in names if (said := _said(name, path, final)) is not None), None)
@@ -170,6 +174,16 @@ def _named(path: Path, final: Path) -> Iterator[None]:
             error.filename = str(shown)
             del error.filename2  # None would be shown
         raise
+
+
+@contextmanager
+def _as_the_system_says() -> Iterator[None]:
+    try:
+        yield
+    except SafetensorError as error:
+        if (number := re.search(r"\(os error (\d+)\)", str(error))) is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
 
 def _said(name: object, path: Path, final: Path) -> Path | None:

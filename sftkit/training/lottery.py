@@ -24,13 +24,13 @@ from sftkit.format.sft import SFT
 from sftkit.operations.gain import no_gain
 from sftkit.operations.topk import PASSES
 from sftkit.training.artifact import Trained, make_sft
-from sftkit.training.checkpoints import DONE, claim
+from sftkit.training.checkpoints import DONE
 from sftkit.training.clock import Clock
 from sftkit.training.criteria import Criterion, criterion_of
 from sftkit.training.diffpruning import tune_relaxed
 from sftkit.training.judge import Outcome
 from sftkit.training.observer import Observer
-from sftkit.training.owner import owned
+from sftkit.training.owner import claimed
 from sftkit.training.prepared import Prepared
 from sftkit.training.ranks import world
 from sftkit.training.regularisers import both, l1_towards
@@ -118,7 +118,7 @@ class Run:
             )
         join(self.settings.device)
         if self.lasting:
-            first_alone(self._claim)
+            first_alone(lambda: self.held.enter_context(claimed(self.folder, self.each)))
         self.ready = Prepared(self.settings, self.observer)
         self._told_of_other_devices()
         self.tuner = Tuner(self.ready, self.folder, lasting=self.lasting)
@@ -129,10 +129,6 @@ class Run:
             raise SettingsError(f"--rewind-to {self.settings.rewind_to}: phase 1 has {plan.steps1:,} steps.")
         self.observer.planned(plan)
         return sizes
-
-    def _claim(self) -> None:
-        self.held.enter_context(owned(self.folder))
-        claim(self.folder, self.each)
 
     def learn(self) -> Iterator[Result]:
         """Each SFT, as soon as it is there."""

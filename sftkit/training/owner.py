@@ -11,15 +11,15 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from sftkit.errors import SettingsError
-from sftkit.training.checkpoints import writable
-from sftkit.training.settings import LOCK, OWNER
+from sftkit.training.checkpoints import claim, writable
+from sftkit.training.settings import LOCK, OWNER, Settings
 
 #: Seconds between signs of life, and after how many without one a run on another machine is taken to be dead.
 _BEAT, _DEAD = 30.0, 300.0
@@ -55,6 +55,18 @@ def owned(folder: Path) -> Iterator[None]:
                 owner.unlink()
     finally:
         lock.release(force=True)
+
+
+@contextmanager
+def claimed(folder: Path, each: Sequence[Settings]) -> Iterator[None]:
+    """Have a run's directory, and say in it what run it holds; see :func:`sftkit.training.checkpoints.claim`.
+
+    Raises:
+        SettingsError: if another run has it, or it holds another one.
+    """
+    with owned(folder):
+        claim(folder, each)
+        yield
 
 
 def _check_elsewhere(folder: Path, owner: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from sftkit.operations import publish
 from tests.build import save_sft
 from tests.cli.run import sftkit
 from tests.trials import Trial, failing
@@ -60,6 +61,17 @@ def test_a_request_that_fails_leaves_the_old_or_the_new_output(
 ) -> None:
     found, count = failing(trials[name], tmp_path / "work", errno.ENOSPC, step=7, first=NAMES.index(name) % 7)
     assert (found, count > 0) == ([], True)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_whichever_request_fails_a_pulled_sft_is_whole_or_not_there(
+    number: int, trials: dict[str, Trial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "resolve_sft", lambda _: Path(trials["add, new"].arguments[1]))
+    for old in ("", trials["add, over"].old):
+        found, count = failing(Trial(("pull", "owner/name"), "x.sft", old), tmp_path / "work", number)
+        print(f"pull: {count} faults")
+        assert found == []
 
 
 @pytest.mark.slow
