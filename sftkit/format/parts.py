@@ -8,6 +8,7 @@ it.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -18,6 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sftkit.format.renames import put_new, remove
+
+#: How a file system says that it has no locks.
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -71,10 +75,16 @@ def spare_of(part: Path) -> Path:
     return part.with_name(part.name.removesuffix(".part") + ".old")
 
 
-def _reserved(final: Path) -> tuple[BaseFileLock, Path]:
+def _reserved(final: Path) -> tuple[BaseFileLock | None, Path]:
     while True:
         stem = final.parent / f"{prefix_of(final)}{os.urandom(4).hex()}"
-        lock = _lock(stem)
+        try:
+            lock = _lock(stem)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            remove(_with(stem, "lock"))
+            return None, _with(stem, "part")  # nobody gets a lock there, so nobody takes it for a dead one's
         if lock is not None and os.path.lexists(lock.lock_file):  # else somebody who clears up took it for a dead one's
             return lock, _with(stem, "part")
 
@@ -91,7 +101,9 @@ def _lock(stem: Path) -> BaseFileLock | None:
     return lock
 
 
-def _give_back(lock: BaseFileLock, *, left: bool) -> None:
+def _give_back(lock: BaseFileLock | None, *, left: bool) -> None:
+    if lock is None:
+        return
     with suppress(OSError):
         if not left and os.name == "posix":
             Path(lock.lock_file).unlink()  # while it is held: who waits for it finds that it is gone

@@ -2,7 +2,7 @@
 
 The first process holds a lock that ends with it, however it ends, and says in a file beside it who it is. Some file
 systems that several machines share do not carry a lock from one to the other. So the file is touched now and then as a
-sign of life, and one of another machine that is fresh counts as much as the lock.
+sign of life, and one of another machine that is fresh counts as much as the lock; where there are no locks, any is.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sftkit.errors import SettingsError
+from sftkit.format.parts import NO_LOCKS
 from sftkit.training.checkpoints import claim, writable
 from sftkit.training.settings import LOCK, OWNER, Settings
 
@@ -42,8 +43,11 @@ def owned(folder: Path) -> Iterator[None]:
                 f"{folder} is in use by {_named(owner)}. Wait for its end, or take another --run-dir. "
                 f"(If there is no such process any more, delete {folder / LOCK}.)"
             ) from None
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
     try:
-        _check_elsewhere(folder, owner)
+        _check_alive(folder, owner, here=lock.is_locked)
         try:
             with writable(owner):
                 said = {"host": socket.gethostname(), "process": os.getpid()}
@@ -69,12 +73,13 @@ def claimed(folder: Path, each: Sequence[Settings]) -> Iterator[None]:
         yield
 
 
-def _check_elsewhere(folder: Path, owner: Path) -> None:
+def _check_alive(folder: Path, owner: Path, *, here: bool) -> None:
+    """Refuse a directory whose owner gave a sign of life; ``here``: none on this machine can live, the lock is ours."""
     host, _ = _said(owner)
-    if host in ("", socket.gethostname()):
-        return  # with the lock in our hands, whoever said so is gone
+    if host == "" or (here and host == socket.gethostname()):
+        return
     with suppress(OSError):
-        os.utime(folder / LOCK)  # both times by the file system's clock
+        (folder / LOCK).touch()  # both times by the file system's clock
         age = (folder / LOCK).stat().st_mtime - owner.stat().st_mtime
         if age < _DEAD:
             raise SettingsError(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from safetensors import SafetensorError
 
 from sftkit.cli._failures import line
@@ -100,6 +101,18 @@ def test_where_files_cannot_be_linked_they_are_renamed_and_still_replace_nothing
     with pytest.raises(OutputExistsError):
         write_file(tmp_path / "y.sft", lambda: (tmp_path / "y.sft").write_text("foreign"))
     assert (tmp_path / "y.sft").read_text() == "foreign"
+
+
+def test_where_a_file_system_has_no_locks_outputs_are_written_and_those_of_others_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(FileLock, "_acquire", none)
+    write_file(tmp_path / "x.sft", lambda: write_file(tmp_path / "x.sft"), overwrite=True)
+    write_model(tmp_path / "m")
+    assert names_in(tmp_path) == ["m", "x.sft"]
 
 
 def test_a_directory_that_appeared_meanwhile_is_not_replaced_without_leave(tmp_path: Path, system: None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from sftkit.errors import SettingsError
 from sftkit.training import owner
@@ -68,6 +70,21 @@ def test_an_owner_on_another_machine_lives_as_long_as_it_gives_signs_of_life(tmp
     with pytest.raises(SettingsError, match=expected), owned(tmp_path):
         pass
     said_by(tmp_path, "elsewhere", ago=400)
+    with owned(tmp_path):
+        pass
+
+
+def test_where_a_file_system_has_no_locks_signs_of_life_are_what_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(FileLock, "_acquire", none)
+    with owned(tmp_path):
+        with pytest.raises(SettingsError, match=r"sign of life 0 s ago"), owned(tmp_path):
+            pass
+        assert (tmp_path / OWNER).exists()
     with owned(tmp_path):
         pass
 
