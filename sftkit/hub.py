@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sftkit.errors import CheckpointError, FormatError, HubError, OutputExistsError, SftkitError
+from sftkit.format.places import at_home
 
 SCHEME = "hf://"
 #: The file in which the reference implementation publishes an SFT.
@@ -62,7 +63,7 @@ def resolve_model(name: str) -> Path:
     Raises:
         CheckpointError: if it is neither a directory nor to be had from the hub.
     """
-    path = Path(name).expanduser()
+    path = at_home(name)
     if path.is_dir():
         return path
     if path.exists():
@@ -114,7 +115,7 @@ def resolve_sft(argument: str) -> Path:
         FormatError: if there is no such file, or the repo holds none or several.
     """
     if not argument.startswith(SCHEME):
-        return Path(argument).expanduser()
+        return at_home(argument)
     from huggingface_hub import hf_hub_download
 
     address = parse_address(argument)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from sftkit.errors import FormatError
+from sftkit.format.places import at_home
 from sftkit.hub import PUBLISHED, SCHEME, looks_like_hub_id, resolve_sft
 
 if TYPE_CHECKING:
     from sftkit.operations.arithmetic import Weighted
+
+#: Where a home folder's short name stands: at the beginning, or after NAME= or a colon.
+_HOME = re.compile(r"(?:^|(?<=[=:]))~[^/:=]*(?=/)|^~$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,35 @@ class Argument:
     only: str | None = None
 
 
+def expanded(value: Any) -> Any:
+    """A command's value with the home folder in place of ``~``, wherever a path may begin; done once, for all commands.
+
+    The shell does it for ``~/x`` alone, not for ``--output=~/x``, ``--source en=~/en.sft:~/en.txt`` or a quoted name.
+    """
+    if isinstance(value, Path):
+        return at_home(value)
+    if isinstance(value, list | tuple):
+        return type(value)(map(expanded, value))
+    return _HOME.sub(lambda found: str(at_home(found[0])), value) if type(value) is str else value
+
+
+def check_apart(outputs: Mapping[str, Path | None]) -> None:
+    """See that options that name outputs name one each.
+
+    Args:
+        outputs: option -> what it names.
+
+    Raises:
+        typer.BadParameter: if two name the same.
+    """
+    from sftkit.format.places import same
+
+    named = [(option, path) for option, path in outputs.items() if path is not None]
+    for (option, path), (other, another) in combinations(named, 2):
+        if same(path, another):
+            raise typer.BadParameter(f"{option} and {other} both name {path}; each is a file of its own.")
+
+
 def parse_argument(text: str) -> Argument:
     """See what an argument is. Touches the file system, not the network.
 
@@ -36,7 +71,7 @@ def parse_argument(text: str) -> Argument:
     """
     text, only = split_pattern(text)
     name, weight = split_weight(text)
-    path = Path(name).expanduser()
+    path = at_home(name)
     published = (path / PUBLISHED).is_file() and not (path / "config.json").is_file()
     if name.startswith(SCHEME) or path.is_file() or name.endswith(".sft") or published:
         return Argument(name, 1.0 if weight is None else weight, is_model=False, only=only)
@@ -133,7 +168,7 @@ def check_values(name: str) -> str:
 def split_pattern(text: str) -> tuple[str, str | None]:
     """``x.sft:0.5@REGEX`` without and with its pattern; an @ that follows no weight is part of the name."""
     match = re.fullmatch(r"(.+?:[-+0-9.eE]+)@(.+)", text)
-    if match is None or Path(text).expanduser().exists():
+    if match is None or at_home(text).exists():
         return text, None
     return match[1], match[2]
 
@@ -145,7 +180,7 @@ def split_weight(text: str) -> tuple[str, float | None]:
         typer.BadParameter: if what follows the colon is no finite number.
     """
     name, colon, number = text.rpartition(":")
-    if not colon or number.startswith("//") or Path(text).expanduser().exists():
+    if not colon or number.startswith("//") or at_home(text).exists():
         return text, None
     try:
         if re.search(r"[^0-9.eE+\-a-z]", number):  # float() takes 1_0 and other scripts' digits, too

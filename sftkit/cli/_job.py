@@ -13,6 +13,7 @@ import typer
 
 from sftkit.cli import _render, _signals
 from sftkit.cli._arguments import local_sft, split_weight
+from sftkit.cli._failures import memory_told
 from sftkit.errors import SettingsError, SftkitError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Job:
         places: list[Path] = []
         with TrainingDisplay(quiet=quiet or not is_first(), patient=self.run_dir is not None) as display:
             try:
-                with _signals.kept():
+                with _signals.kept(), memory_told(settings, lambda: display.plan):
                     for result in learn_each(settings, self.densities, display, run_dir=self.run_dir):
                         if is_first():
                             output = self.outputs[len(results)]
@@ -78,7 +79,8 @@ class Job:
         _quiet_torch()
         from sftkit.training.rehearsal import rehearse
 
-        with RehearsalDisplay(quiet=quiet, first=is_first(), json=json) as display, _signals.kept():
+        display = RehearsalDisplay(quiet=quiet, first=is_first(), json=json)
+        with display, _signals.kept(), memory_told(settings, lambda: display.rehearsed):
             found = rehearse(settings, self.densities, display)
         if not is_first():
             return
@@ -120,7 +122,8 @@ class Job:
         _check_names([named, self.base, files, self.outputs, self.run_dir])
         for output in self.outputs if writing else ():
             # what a run that is gone on with has written already is seen to once it is there again
-            check_output(output, overwrite=overwrite or begun, inputs=[*local, *files], directory=False)
+            inputs = [*local, *files, Path(self.base)]
+            check_output(output, overwrite=overwrite or begun, inputs=inputs, directory=False)
         source = local_sft(with_) if with_ else None
         sources = tuple(Source(name, local_sft(sft), data) for name, sft, data in self.sources)
         try:

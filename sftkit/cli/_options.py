@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from sftkit.errors import SettingsError
+from sftkit.format.places import at_home
 from sftkit.tasks.options import TaskOptions, check_options, check_streams, parse_map_label, parse_pairs
 
 if sys.version_info >= (3, 11):
@@ -189,6 +190,7 @@ def _read_config(ctx: typer.Context, path: Path | None) -> Path | None:
     """
     if path is None:
         return None
+    path = at_home(path)
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -22,7 +22,7 @@ def header(plan: Plan) -> list[str]:
         f"  frozen: {plan.frozen}; {_render.counted(plan.train, 'example')}, {plan.dev:,} to choose "
         f"the best step on; {_steps(plan)} of {plan.batch_size}{_tokens(plan)}, {_epochs(plan)}",
         f"  on {plan.device}{_processes(plan)}",
-        *(f"  memory, {phase}: {_memory(needed)}" for phase, needed in plan.memory.items()),
+        *(f"  memory, {phase}: {in_words(needed)}" for phase, needed in plan.memory.items()),
     ]
     if plan.bf16_faster:
         lines.append("  --precision bf16 would be faster: this device computes in it")
@@ -96,6 +96,7 @@ def _processes(plan: Plan) -> str:
     return f", {plan.processes} processes; gradients that they sum at a step: {reduced}"
 
 
-def _memory(needed: Mapping[str, int]) -> str:
+def in_words(needed: Mapping[str, int]) -> str:
+    """Memory: in all, and what for."""
     parts = ", ".join(f"{what} {_render.size(count)}" for what, count in needed.items() if count)
     return f"{_render.size(sum(needed.values()))} ({parts}) and activations"

@@ -27,10 +27,12 @@ class RehearsalDisplay(TrainingDisplay):
         """
         super().__init__(quiet=quiet or not first)
         self._shows = first and not json
+        self.rehearsed: Plan | None = None
 
     def planned(self, plan: Plan) -> None:
         """The header, at once: what follows takes a while."""
         self._stop()
+        self.rehearsed = plan
         if self._shows:
             _render.data("\n".join(header(plan)))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sftkit.cli._arguments import parse_weighted, split_pattern, split_weight
+from sftkit.cli._arguments import check_apart, parse_weighted, split_pattern, split_weight
 from sftkit.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -60,13 +60,7 @@ class Request:
     def _check_outputs(self, *, overwrite: bool) -> None:
         from sftkit.format.atomic import check_output
 
-        outputs = {"--csv": self.csv, "--plot": self.plot, "--predictions": self.predictions}
-        options: dict[Path, str] = {}
-        for option, path in outputs.items():
-            if path is not None and path.resolve() in options:
-                also = options[path.resolve()]
-                raise typer.BadParameter(f"{also} and {option} both name {path}; each is a file of its own.")
-            options |= {path.resolve(): option} if path is not None else {}
+        check_apart({"--csv": self.csv, "--plot": self.plot, "--predictions": self.predictions})
         if self.csv is not None:
             check_output(self.csv, overwrite=overwrite, inputs=self._inputs(), directory=False)
         if self.plot is not None:
@@ -104,7 +98,7 @@ class Request:
 
         names = [*self.data, *map(_file, [*self._added, *self.against])]
         found = [matching(name) if self._many and marks(name) else [name] for name in names]
-        return [Path(name) for several in found for name in several]
+        return [Path(self.model), *(Path(name) for several in found for name in several)]
 
     def run(self, scoring: Scoring, *, overwrite: bool, quiet: bool) -> tuple[Evaluation | Grid, tuple[str, ...]]:
         """Score; returns what was found, and notes."""

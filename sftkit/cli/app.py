@@ -6,7 +6,6 @@ it runs. So ``--help`` and the light commands pay neither for each other nor for
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from importlib import import_module
@@ -17,6 +16,8 @@ from typer.core import TyperCommand, TyperGroup
 
 from sftkit import __version__
 from sftkit.cli import _render
+from sftkit.cli._arguments import expanded
+from sftkit.cli._failures import line
 from sftkit.cli._signals import Terminated, ended_in_order
 from sftkit.errors import SftkitError
 
@@ -48,6 +49,12 @@ class _Command(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         """The options and arguments."""
         return _typeless(super().get_params(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Options and arguments; a ~ in them is the home folder."""
+        rest = super().parse_args(ctx, args)
+        ctx.params.update({name: expanded(value) for name, value in ctx.params.items()})
+        return rest
 
 
 def _typeless(params: list[Any]) -> list[Any]:
@@ -92,10 +99,10 @@ class _Group(TyperGroup):
         except (Exception, KeyboardInterrupt) as error:
             if isinstance(error, Exception) and os.environ.get("SFTKIT_DEBUG") == "1":
                 raise
-            raise typer.Exit(_explained(error)) from None
+            raise typer.Exit(_explained(error, ctx.invoked_subcommand or "")) from None
 
 
-def _explained(error: Exception | KeyboardInterrupt) -> int:
+def _explained(error: Exception | KeyboardInterrupt, command: str) -> int:
     """Say what went wrong on standard error; returns the exit status."""
     if isinstance(error, KeyboardInterrupt):
         _render.error(str(error) or "interrupted")
@@ -106,15 +113,8 @@ def _explained(error: Exception | KeyboardInterrupt) -> int:
     if isinstance(error, SftkitError):
         _let_the_first_say_it()
         _render.error(str(error))
-    elif isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        hint = " Make room, or choose an --output elsewhere." if error.errno == errno.ENOSPC else ""
-        _render.error(f"{where}{error.strerror or error}.{hint}")
     else:
-        _render.error(
-            f"internal error: {type(error).__name__}: {' '.join(str(error).split())[:300]}\n"
-            "This is a bug in sftkit. SFTKIT_DEBUG=1 shows where; please report it."
-        )
+        _render.error(line(error, command))
     return 1
 
 

@@ -9,6 +9,7 @@ import typer
 
 from sftkit.cli import _options, _render
 from sftkit.cli._arguments import check_values
+from sftkit.format.places import at_home
 from sftkit.hub import SCHEME, parse_address, resolve_model, resolve_sft
 
 if TYPE_CHECKING:
@@ -93,5 +94,5 @@ def _resolve(source: str) -> tuple[Path, bool]:
         address = parse_address(source)
         path = resolve_sft(source if address.file else f"{source}/pytorch_diff.bin")
         return path, (address.file or "").endswith(".sft")
-    path = Path(source).expanduser()
+    path = at_home(source)
     return path, path.suffix == ".sft" and not path.is_dir()

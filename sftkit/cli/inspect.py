@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sftkit.cli import _render
-from sftkit.cli._arguments import local_sft
+from sftkit.cli._arguments import check_apart, local_sft
 from sftkit.cli._render import Column
 from sftkit.cli._training import show_training
 from sftkit.operations.facts import brief_facts, facts, shown_shape
@@ -54,6 +54,7 @@ def inspect(
     from sftkit.operations.summary import summarise
     from sftkit.operations.tokens import top_tokens
 
+    check_apart({"--plot": plot, "--curves": curves})
     for picture in (picture for picture in (plot, curves) if picture):
         from sftkit.plots import check_picture
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sftkit.cli import _render
-from sftkit.cli._arguments import local_sft
+from sftkit.cli._arguments import check_apart, local_sft
 from sftkit.cli._render import Column
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def overlap(
     from sftkit.format.atomic import check_output
     from sftkit.operations import overlap as operation
 
+    check_apart({"--csv": csv, "--plot": plot})
     if csv:
         check_output(csv, overwrite=overwrite, inputs=[Path(file) for file in files], directory=False)
     if plot:

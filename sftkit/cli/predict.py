@@ -72,14 +72,15 @@ def predict(
         objective, data, columns=tuple(columns.split(",")) if columns else (), decode=decode, stride=stride
     )
     _options.check_device(device)
-    from sftkit.cli._arguments import parse_weighted
+    from sftkit.cli._arguments import parse_weighted, split_weight
     from sftkit.format.atomic import atomic_file, check_output
     from sftkit.hub import resolve_model
     from sftkit.tasks.local import check_local
 
     check_local(source for source in data if source != STANDARD_INPUT)
     if output is not None:
-        check_output(output, overwrite=overwrite, inputs=[Path(data[0])], directory=False)
+        inputs = [data[0], model, *(split_weight(text)[0] for text in sfts or ())]
+        check_output(output, overwrite=overwrite, inputs=[Path(name) for name in inputs], directory=False)
     from sftkit.cli._bar import counting_bar
     from sftkit.evaluation.run import Scoring
     from sftkit.prediction.run import Predictor
@@ -102,6 +103,4 @@ def predict(
 def _print(pieces: Iterator[str]) -> None:
     """As they come, so that what reads them need not wait for the end."""
     for piece in pieces:
-        if sys.stdout is not None:
-            sys.stdout.write(piece)
-            sys.stdout.flush()
+        _render.raw(piece)

@@ -12,8 +12,9 @@ from sftkit.cli._job import Job
 from sftkit.cli._training import document, show_results
 from sftkit.errors import SettingsError
 from sftkit.format.atomic import check_folder
+from sftkit.format.places import same
 from sftkit.training.ranks import is_first
-from sftkit.training.settings import PART, RUN
+from sftkit.training.settings import LOCK, OWNER, PART, RUN
 
 DEFAULT_BASE = "bert-base-multilingual-cased"
 
@@ -316,11 +317,11 @@ def _check_run_dir(run_dir: Path | None, outputs: list[Path], *, resume: bool) -
         raise typer.BadParameter("--resume goes on with the run in a directory: name it with --run-dir.")
     if run_dir is None:
         return
-    if run_dir.resolve() in (output.resolve() for output in outputs):
+    if any(same(run_dir, output) for output in outputs):
         raise typer.BadParameter(f"--run-dir and --output both name {run_dir}; the SFT is a file of its own.")
     check_folder(run_dir)
     there = {entry.name for entry in run_dir.iterdir()} if run_dir.is_dir() else set()
-    if resume and RUN not in there and not there <= {Path(RUN).with_suffix(PART).name}:
+    if resume and RUN not in there and not there <= {Path(RUN).with_suffix(PART).name, LOCK, OWNER}:
         raise SettingsError(f"{run_dir} holds other things than a run. Name another --run-dir.")
     if there and not resume:
         raise SettingsError(

@@ -17,6 +17,7 @@ from sftkit.demo.folder import MARKER, prepare
 from sftkit.demo.languages import Family, make_family, write_conllu, write_text
 from sftkit.demo.pretrain import pretrain_base
 from sftkit.evaluation.run import Scoring, evaluate
+from sftkit.format.atomic import named
 from sftkit.format.files import SftFile, write
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.compose import compose
@@ -99,15 +100,17 @@ def run_demo(folder: Path, settings: DemoSettings, watch: Watch, *, overwrite: b
 
     Raises:
         OutputExistsError: if the folder holds something else, or ``overwrite`` was not given.
+        OSError: if the disk is full, with a name.
     """
-    prepare(folder, overwrite=overwrite)
-    demo = _Demo(folder, settings, watch, make_family(settings.seed))
-    document = {"settings": vars(settings), "sfts": [demo.sft(name).name for name in demo.names]}
-    (folder / MARKER).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    demo.write_data()
-    demo.pretrain()
-    demo.learn_sfts()
-    return demo.report()
+    with named(folder, folder):
+        prepare(folder, overwrite=overwrite)
+        demo = _Demo(folder, settings, watch, make_family(settings.seed))
+        document = {"settings": vars(settings), "sfts": [demo.sft(name).name for name in demo.names]}
+        (folder / MARKER).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        demo.write_data()
+        demo.pretrain()
+        demo.learn_sfts()
+        return demo.report()
 
 
 class _Demo:

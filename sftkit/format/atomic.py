@@ -1,33 +1,31 @@
 """Outputs that are whole or not there: written beside their final place, then renamed.
 
 Covers one file or one directory on one file system. Does not cover several outputs at once. A symbolic link is
-followed: what it points to is what is written. Nothing is ever replaced that is not of the output's own kind. What a
-process that was killed left of an output is removed when the same output is written again.
+followed: what it points to is what is written. Nothing is ever replaced that is not of the output's own kind, nor,
+without leave, what appeared under the name meanwhile. What a process that was killed left of an output is removed when
+the same output is written again.
 """
 
 from __future__ import annotations
 
-import fnmatch
-import glob
+import errno
 import os
-import shutil
-import signal
+import re
+import stat
 import tempfile
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from importlib import import_module
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+
+from safetensors import SafetensorError
 
 from sftkit.errors import OutputExistsError
+from sftkit.format.parts import part_of, prefix_of, spare_of, unheard_signals
+from sftkit.format.places import at_home, check_inputs, check_name, check_parent, check_replaceable
+from sftkit.format.renames import put_new, put_over
 
-_locks: Any = import_module("fcntl") if os.name == "posix" else None
-#: What a model's directory consists of; one with anything else in it is not replaced, whatever ``--overwrite`` says.
-_MODEL_FILES = (
-    "*.json", "*.safetensors", "*.bin", "*.model", "*.jinja", "*.py", "*.md", "vocab*.txt", "merges*.txt", "dict.txt",
-    "bpe.codes", "spm.*", "sentencepiece.*", "*.tiktoken", ".gitattributes", "LICENSE*",
-)  # fmt: skip
+#: What writing meets: no room, none left to this user, none for so large a file, a disk for reading or that fails.
+_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
 def check_output(path: Path, *, overwrite: bool, inputs: Sequence[Path] = (), directory: bool | None = None) -> None:
@@ -42,9 +40,9 @@ def check_output(path: Path, *, overwrite: bool, inputs: Sequence[Path] = (), di
     Raises:
         OutputExistsError: if it exists and may not be replaced, or is of another kind than what would replace it.
     """
-    _check_name(path)
+    check_name(path)
     final = _final(path)
-    _check_parent(path, final)
+    check_parent(path, final)
     if not final.exists():
         return
     if directory is True and not final.is_dir():
@@ -52,15 +50,10 @@ def check_output(path: Path, *, overwrite: bool, inputs: Sequence[Path] = (), di
     if directory is False and final.is_dir():
         raise OutputExistsError(f"{path} is a directory, and the output a file. Choose another name.")
     if not overwrite:
-        raise OutputExistsError(
-            f"{path} exists already. Choose another name, or replace it with --overwrite.", path=str(path)
-        )
-    for source in inputs:
-        real = source.resolve()
-        if real == final or final in real.parents:
-            raise OutputExistsError(f"{path} would replace {source}, from which it is made. Choose another name.")
+        raise _taken(path)
+    check_inputs(path, final, inputs)
     if final.is_dir():
-        _check_replaceable(path, final)
+        check_replaceable(path, final)
 
 
 def check_folder(path: Path) -> None:
@@ -69,165 +62,137 @@ def check_folder(path: Path) -> None:
     Raises:
         OutputExistsError: naming what is in the way.
     """
-    _check_parent(path, _final(path) / "file")
+    check_parent(path, _final(path) / "file")
 
 
 def _final(path: Path) -> Path:
     """Where the output really goes: "..", "." and links resolved, so that renaming cannot lose the way."""
-    return Path(os.path.realpath(path.expanduser()))
+    return Path(os.path.realpath(at_home(path)))
 
 
-def _check_replaceable(path: Path, final: Path) -> None:
-    here = Path.cwd()
-    if final == here or final in here.parents:
-        raise OutputExistsError(f"{path} is, or holds, the folder that you are in, so it is not replaced.")
-    entries = sorted(final.iterdir())
-    if entries and not (final / "config.json").is_file():
-        raise OutputExistsError(
-            f"{path} is a directory that holds no model, so it is not replaced. Choose another name."
-        )
-    for entry in entries:
-        if entry.is_dir() or not any(fnmatch.fnmatch(entry.name, pattern) for pattern in _MODEL_FILES):
-            raise OutputExistsError(
-                f"{path} holds {entry.name}, which is no part of a model, so it is not replaced. Choose another name."
-            )
-
-
-def _check_name(path: Path) -> None:
-    """The file system itself says which names it takes: some are too long, some cannot be encoded."""
-    whole = path.expanduser().absolute()
-    there = Path(whole.anchor)
-    for part in whole.parts[1:]:
-        if reason := _why_no_name(there / part):
-            shown = str(path).encode("utf-8", "backslashreplace").decode()
-            raise OutputExistsError(f"{shown} cannot be made: {reason}. Choose another name.")
-        if os.path.lexists(there / part):  # else what is below it would be made in it: try that here
-            there /= part
-
-
-def _why_no_name(path: Path) -> str:
-    try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return ""
-    except (OSError, ValueError) as error:
-        return error.strerror or str(error) if isinstance(error, OSError) else str(error)
-    return ""
-
-
-def _check_parent(path: Path, final: Path) -> None:
-    parent = final.parent
-    while not parent.exists():
-        parent = parent.parent
-    if not parent.is_dir():
-        raise OutputExistsError(f"{path} cannot be made: {parent} is a file, not a directory. Choose another name.")
-    if not os.access(parent, os.W_OK):
-        raise OutputExistsError(f"{path} cannot be written: no permission to write in {parent}. Choose another name.")
+def _taken(path: Path) -> OutputExistsError:
+    text = f"{path} exists already. Choose another name, or replace it with --overwrite."
+    return OutputExistsError(text, path=str(path))
 
 
 @contextmanager
 def atomic_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success it becomes ``path``, on any failure it is removed.
 
+    A file that is replaced leaves its permissions to the new one.
+
     Raises:
-        OutputExistsError: as :func:`check_output`.
+        OutputExistsError: as :func:`check_output`; also if the output appeared meanwhile and may not be replaced.
+        OSError: of the system, with the output's name.
     """
     check_output(path, overwrite=overwrite, directory=False)
     final = _final(path)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=_prefix(final), suffix=".part", dir=final.parent)
-    os.close(handle)
-    part = Path(name)
-    try:
-        with _locked(part):
+    with named(path, final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with part_of(final) as part:
+            mode = _mode(final) if overwrite else None
+            os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else 0o600))
             yield part
-            part.chmod(0o666 & ~_umask())
-            os.replace(part, final)
-    finally:
-        with _unheard_signals():
-            part.unlink(missing_ok=True)
+            if mode is not None:
+                part.chmod(mode)
+            if overwrite:
+                os.replace(part, final)
+            else:
+                _put_new(path, part, final)
 
 
 @contextmanager
 def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary folder beside ``path``; on success it becomes ``path``, on any failure it is removed.
 
+    A directory that is replaced leaves its permissions to the new one.
+
     Raises:
-        OutputExistsError: as :func:`check_output`.
+        OutputExistsError: as :func:`check_output`; also if the output, or something else in it, appeared meanwhile.
+        OSError: of the system, with the output's name.
     """
     check_output(path, overwrite=overwrite, directory=True)
     final = _final(path)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=_prefix(final), suffix=".part", dir=final.parent))
-    old = part.with_suffix(".old")
-    try:
-        with _locked(part):
+    with named(path, final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with part_of(final) as part:  # which may give an old output its name back
+            check_output(path, overwrite=overwrite, directory=True)
+            mode = _mode(final) if overwrite else None
+            part.mkdir(0o777 if mode is None else 0o700)
             yield part
-            part.chmod(0o777 & ~_umask())
-            with _unheard_signals():
-                _swap(part, final, old)
-    finally:
-        with _unheard_signals():
-            shutil.rmtree(part, ignore_errors=True)
-
-
-def _prefix(final: Path) -> str:
-    """How parts of an output are called, once those are removed that killed processes left of it."""
-    short = os.fsencode(final.name)[:100].decode("utf-8", "ignore")  # a name has 255 bytes at most, not characters
-    prefix = f".sftkit-{short}-"
-    for left in final.parent.glob(f"{glob.escape(prefix)}*.part"):
-        with suppress(OSError), _locked(left) as nobody_else:
-            if nobody_else and left.is_dir():
-                shutil.rmtree(left)
-            elif nobody_else:
-                left.unlink()
-    return prefix
+            if mode is not None:
+                part.chmod(mode)
+            with unheard_signals():
+                if overwrite:
+                    put_over(part, final, spare_of(part), lambda old: check_replaceable(path, old))
+                else:
+                    _put_new(path, part, final)
 
 
 @contextmanager
-def _locked(part: Path) -> Iterator[bool]:
-    """Hold a lock that ends with this process, however that ends; yields whether it was to be had."""
-    if _locks is None:
-        yield False
-        return
-    handle = os.open(part, os.O_RDONLY)
-    try:
-        try:
-            _locks.flock(handle, _locks.LOCK_EX | _locks.LOCK_NB)
-        except OSError:  # another process has it, or the file system has none
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(handle)
+def temporary_folder() -> Iterator[Path]:
+    """Yield a folder that is removed afterwards, where the system keeps such ones (``TMPDIR``).
+
+    Raises:
+        OSError: of the system, with the folder's name.
+    """
+    with tempfile.TemporaryDirectory(prefix="sftkit-") as name, named(Path(name), Path(name)):
+        yield Path(name)
 
 
-def _swap(part: Path, final: Path, old: Path) -> None:
-    if final.exists():
-        os.replace(final, old)
+def _put_new(path: Path, part: Path, final: Path) -> None:
     try:
-        os.replace(part, final)
-    except BaseException:
-        if old.exists():
-            os.replace(old, final)
+        put_new(part, final)
+    except FileExistsError:
+        raise _taken(path) from None
+
+
+def _mode(final: Path) -> int | None:
+    """The permissions of what is to be replaced; None if there is nothing."""
+    return stat.S_IMODE(final.stat().st_mode) if final.exists() else None
+
+
+@contextmanager
+def named(path: Path, final: Path) -> Iterator[None]:
+    """What the system says of a part, or of no file by name while something is written, is said of the output.
+
+    Args:
+        path: the output, as the user called it.
+        final: where it is.
+
+    Raises:
+        OSError: in the place of any; safetensors' library has an error of its own for it.
+    """
+    try:
+        with _as_the_system_says():
+            yield
+    except OSError as error:
+        names = [name for name in (error.filename, error.filename2) if name is not None]
+        shown = next((said for name in names if (said := _said(name, path, final)) is not None), None)
+        if not names and error.errno in _WRITING:
+            shown = path
+        if shown is not None:
+            error.filename = str(shown)
+            del error.filename2  # None would be shown
         raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager
-def _unheard_signals() -> Iterator[None]:
-    """Let no Ctrl-C or request to end come between: half a removal would leave what nobody looks for."""
-    main = threading.current_thread() is threading.main_thread()
-    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)] if main else []
-    before = {name: signal.signal(getattr(signal, name), signal.SIG_IGN) for name in names}
+def _as_the_system_says() -> Iterator[None]:
     try:
         yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)
+    except SafetensorError as error:
+        if (number := re.search(r"\(os error (\d+)\)", str(error))) is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _said(name: object, path: Path, final: Path) -> Path | None:
+    """A part's file as it would be called in the output; None if it is of no part."""
+    if not isinstance(name, str | bytes | os.PathLike):
+        return None
+    try:
+        first, *rest = Path(os.fsdecode(name)).relative_to(final.parent).parts
+    except ValueError:
+        return None
+    return path.joinpath(*rest) if first.startswith(prefix_of(final)) else None

@@ -20,6 +20,7 @@ from sftkit.format.atomic import atomic_file
 from sftkit.format.dtypes import CODES, FLOATS, VALUE_DTYPES
 from sftkit.format.encoding import GAP_DTYPES, Positions, Values, decode, encode
 from sftkit.format.metadata import Metadata
+from sftkit.format.places import at_home
 from sftkit.format.safefile import Planned, SafeReader, SafeWriter, canonical_order, header_of, planned
 from sftkit.format.sft import SFT, Difference, to_csr
 
@@ -39,7 +40,7 @@ class SftFile:
             FormatError: if it is not an SFT of a version known here, or its header contradicts itself.
             FileNotFoundError: if there is no such file.
         """
-        self.path = Path(path)
+        self.path = at_home(path)
         if self.path.is_dir():
             raise FormatError(f"{path}: a directory, not an SFT file.")
         if not self.path.exists():
@@ -161,7 +162,7 @@ def write(path: str | Path, sft: Difference, *, values: str = "f32", overwrite: 
         OutputExistsError: if ``path`` exists and ``overwrite`` is false.
         FormatError: if a value does not fit the chosen dtype.
     """
-    path = Path(path)
+    path = at_home(path)
     tensors, metadata = _tensors(sft, values)
     with atomic_file(path, overwrite=overwrite) as part:
         _write(part, tensors, metadata)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -203,8 +203,12 @@ class SafeWriter:
         self._unflushed, self._flusher, self._flushing = 0, ThreadPoolExecutor(1), Future[None]()
         self._flushing.set_result(None)
         self._data = len(head)
-        self._file: BinaryIO = path.open("wb", buffering=0)
-        self._write(memoryview(head), 0)
+        self._path, self._file = path, cast(BinaryIO, path.open("wb", buffering=0))
+        try:
+            self._write(memoryview(head), 0)
+        except BaseException:
+            self._release()
+            raise
 
     def put(self, name: str, start: int, data: NDArray[Any] | memoryview) -> None:
         """A piece of a tensor, from its byte ``start`` on; a contiguous array or bytes. Each byte is to come once."""
@@ -237,7 +241,14 @@ class SafeWriter:
     def _flush(self) -> None:
         """Send what was written to the disk, on another thread. An error comes out of the next call, or of the last."""
         self._flushing.result()
-        self._unflushed, self._flushing = 0, self._flusher.submit(os.fsync, self._file.fileno())
+        self._unflushed, self._flushing = 0, self._flusher.submit(self._sync)
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            error.filename = str(self._path)
+            raise
 
     def _release(self) -> None:
         self._flusher.shutdown()
@@ -245,7 +256,11 @@ class SafeWriter:
 
     def _write(self, view: memoryview, at: int) -> None:
         while view.nbytes:  # a write may be short
-            done = self._write_some(view, at)
+            try:
+                done = self._write_some(view, at)
+            except OSError as error:
+                error.filename = str(self._path)  # what the system says of a descriptor names no file
+                raise
             view, at = view[done:], at + done
 
     def _write_some(self, view: memoryview, at: int) -> int:

@@ -111,8 +111,8 @@ def to_sft(
         SettingsError: if there are more or fewer labels than the head has rows.
         OutputExistsError: if ``output`` exists and ``overwrite`` is false.
     """
-    check_output(output, overwrite=overwrite)
     file = source / FILE_NAME if source.is_dir() else source
+    check_output(output, overwrite=overwrite, inputs=(file,))
     if not file.exists():
         raise FormatError(f"{source}: holds no {FILE_NAME}.")
     components = read_components(file)

@@ -197,7 +197,7 @@ def difference(
         MismatchError: if the two are not of one shape.
         SettingsError: if K is not between 1 and the number of parameters.
     """
-    check_output(output, overwrite=overwrite, directory=False)
+    check_output(output, overwrite=overwrite, inputs=(tuned, base), directory=False)
     with as_loaded(tuned) as mine, as_loaded(base) as theirs:
         delta = ModelDifference(mine, theirs, name=name, origin=base)
         if only is not None or exclude is not None:

@@ -9,7 +9,6 @@ a base is called when it is loaded asks here.
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sftkit.errors import CheckpointError
+from sftkit.format.atomic import temporary_folder
 from sftkit.format.checkpoint import SAFETENSORS, Checkpoint
 from sftkit.format.classes import type_facts
 from sftkit.format.fingerprint import fingerprint
@@ -62,9 +62,9 @@ def named_as_learned(base: Path, weighted: Sequence[Weighted]) -> Iterator[Sourc
     if found is None or found not in recorded:
         yield Source(base)  # another architecture, if anything: that is said elsewhere
         return
-    with tempfile.TemporaryDirectory(prefix="sftkit-") as folder:
-        _save_as_loaded(checkpoint, Path(folder))
-        yield Source(Path(folder), found)
+    with temporary_folder() as folder:
+        _save_as_loaded(checkpoint, folder)
+        yield Source(folder, found)
 
 
 @contextmanager
@@ -78,9 +78,9 @@ def as_loaded(model: Path) -> Iterator[Path]:
     if not type_facts(checkpoint.model_type).get("converted") or not _renames(checkpoint):
         yield model
         return
-    with tempfile.TemporaryDirectory(prefix="sftkit-") as folder:
-        _save_as_loaded(checkpoint, Path(folder))
-        yield Path(folder)
+    with temporary_folder() as folder:
+        _save_as_loaded(checkpoint, folder)
+        yield folder
 
 
 def parameters_as_learned(checkpoint: Checkpoint, weighted: Sequence[Weighted]) -> Mapping[str, ParameterSpec]:

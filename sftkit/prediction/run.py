@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -129,7 +130,11 @@ def _told(found: Iterator[tuple[Any, Any, Any]], reading: Reading) -> Iterator[t
 def _kept(stdin: IO[bytes]) -> str:
     """Standard input as a file, which lasts as long as the program: its JSON is read more than once."""
     with tempfile.NamedTemporaryFile(prefix="sftkit-", suffix=".json", delete=False) as file:
-        while piece := stdin.read(1 << 20):
-            file.write(piece)
-    atexit.register(Path(file.name).unlink, missing_ok=True)
+        atexit.register(Path(file.name).unlink, missing_ok=True)
+        try:
+            shutil.copyfileobj(stdin, file, 1 << 20)
+            file.flush()
+        except OSError as error:
+            error.filename = file.name  # what the system says of a descriptor names no file
+            raise
     return file.name

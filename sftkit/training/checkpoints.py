@@ -6,6 +6,8 @@ A process can be killed while a checkpoint is written, so one counts only once a
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -25,6 +27,7 @@ from sftkit.format.files import file_digest
 from sftkit.format.fingerprint import fingerprint
 from sftkit.tasks.options import options_about
 from sftkit.tasks.sources import digest
+from sftkit.training.memory import ran_out
 from sftkit.training.ranks import is_first, world
 from sftkit.training.settings import PART, RUN, Settings
 
@@ -33,6 +36,8 @@ DONE = "done.json"
 #: In a checkpoint: what was scored so far.
 JUDGE = "judge.json"
 _MARK = "complete"
+#: How torch, which hides what the system says, tells that a file could not be written.
+_UNWRITTEN = r"inline_container|PytorchStreamWriter|Parent directory .* does not exist"
 _PREFIX = "checkpoint-"
 #: What reading a file that is not whole, or another program's, raises.
 _UNREADABLE = (
@@ -111,23 +116,16 @@ def readable(path: Path, advice: str = "Take another --run-dir.") -> Iterator[No
     """
     try:
         yield
-    except (
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-        EOFError,
-        RuntimeError,
-        UnpicklingError,
-        SafetensorError,
-    ) as error:
+    except _UNREADABLE as error:
+        if ran_out(error):
+            raise
         reason = " ".join(str(error).split())[:200]
         raise SettingsError(f"{path} is damaged or gone ({reason}). {advice}") from error
 
 
 @contextmanager
 def writable(path: Path) -> Iterator[None]:
-    """Whatever writing a file raises where a disk is full, as one line; torch tells it as a RuntimeError.
+    """Whatever writing a file, or into a folder, raises where a disk is full or fails, as one line.
 
     Raises:
         SettingsError: naming the file.
@@ -135,11 +133,22 @@ def writable(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:200]
+        if not isinstance(error, OSError | SafetensorError) and not re.search(_UNWRITTEN, str(error)):
+            raise
+        named = Path(os.fsdecode(error.filename)) if isinstance(error, OSError) and error.filename else path
         raise SettingsError(
-            f"{path} cannot be written ({reason}). Make room there: a run with --run-dir then goes on with --resume; "
-            "one without keeps such files in $TMPDIR."
+            f"{named if path in named.parents else path} cannot be written ({_reason(error)}). Make room there, or "
+            "mend what is wrong: a run with --run-dir then goes on with --resume; one without keeps such files in "
+            "$TMPDIR."
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if isinstance(error, SafetensorError):
+        return " ".join(str(error).split())[:200]
+    return "not all of it was taken; is the disk full?"
 
 
 def readable_checkpoint(folder: Path) -> AbstractContextManager[None]:
@@ -193,8 +202,14 @@ def step_of(checkpoint: Path) -> int:
 
 
 def mark_complete(folder: Path, step: int) -> None:
-    """Say that the checkpoint of a step is whole."""
-    (folder / f"{_PREFIX}{step}" / _MARK).touch()
+    """Say that the checkpoint of a step is whole.
+
+    Raises:
+        SettingsError: if the disk is full.
+    """
+    mark = folder / f"{_PREFIX}{step}" / _MARK
+    with writable(mark):
+        mark.touch()
 
 
 def drop_checkpoints(folder: Path) -> None:
@@ -204,7 +219,12 @@ def drop_checkpoints(folder: Path) -> None:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write a document, replacing what was there only once the new file is whole."""
+    """Write a document, replacing what was there only once the new file is whole.
+
+    Raises:
+        SettingsError: if the disk is full.
+    """
     part = path.with_suffix(PART)
-    part.write_text(json.dumps(document) + "\n", encoding="utf-8")
-    part.replace(path)
+    with writable(path):
+        part.write_text(json.dumps(document) + "\n", encoding="utf-8")
+        part.replace(path)

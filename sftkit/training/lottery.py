@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,12 +24,13 @@ from sftkit.format.sft import SFT
 from sftkit.operations.gain import no_gain
 from sftkit.operations.topk import PASSES
 from sftkit.training.artifact import Trained, make_sft
-from sftkit.training.checkpoints import DONE, claim
+from sftkit.training.checkpoints import DONE
 from sftkit.training.clock import Clock
 from sftkit.training.criteria import Criterion, criterion_of
 from sftkit.training.diffpruning import tune_relaxed
 from sftkit.training.judge import Outcome
 from sftkit.training.observer import Observer
+from sftkit.training.owner import claimed
 from sftkit.training.prepared import Prepared
 from sftkit.training.ranks import world
 from sftkit.training.regularisers import both, l1_towards
@@ -84,11 +86,13 @@ def learn_each(
         run_dir: a directory that outlives the run: what is done stays there, and the same run goes on from it.
 
     Raises:
-        SftkitError: of the kind that fits; a SettingsError if the directory holds another run.
+        SftkitError: of the kind that fits; a SettingsError if the directory holds another run, or one that goes on.
     """
     each = [replace(settings, density=density, k=None) for density in densities] or [settings]
     with tempfile.TemporaryDirectory(prefix="sftkit-") as folder, not_left_alone():
-        yield from Run(each, observer or Observer(), Path(folder), run_dir).learn()
+        run = Run(each, observer or Observer(), Path(folder), run_dir)
+        with run.held:
+            yield from run.learn()
 
 
 class Run:
@@ -97,6 +101,7 @@ class Run:
     def __init__(self, each: Sequence[Settings], observer: Observer, own: Path, run_dir: Path | None) -> None:
         self.each, self.settings, self.observer = each, each[0], observer
         self.folder, self.lasting = run_dir or own, run_dir is not None
+        self.held = ExitStack()  # what is the run's until it is closed
         self.start = Snapshot(self.folder / "start.safetensors", shared=self.lasting)
         self.rewound = self.start
 
@@ -113,7 +118,7 @@ class Run:
             )
         join(self.settings.device)
         if self.lasting:
-            first_alone(lambda: claim(self.folder, self.each))
+            first_alone(lambda: self.held.enter_context(claimed(self.folder, self.each)))
         self.ready = Prepared(self.settings, self.observer)
         self._told_of_other_devices()
         self.tuner = Tuner(self.ready, self.folder, lasting=self.lasting)

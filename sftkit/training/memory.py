@@ -6,11 +6,15 @@ several processes the figures are each one's.
 
 from __future__ import annotations
 
+import errno
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sftkit.training.settings import Settings
 
+#: How torch, CUDA and its libraries say in a RuntimeError that they ran out.
+_NO_MEMORY = r"can't allocate memory|out of memory|not enough memory|STATUS_ALLOC_FAILED|Cannot allocate memory"
 #: What it is for -> bytes.
 Bytes = Mapping[str, int]
 #: Bytes of a float32: gradients, moments, φ and scores are that.
@@ -43,6 +47,15 @@ class Sizes:
     width: int = _F32
     processes: int = 1
     fsdp: bool = False
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that there is no memory left: Python's, numpy's, torch's, a GPU library's, the system's."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, RuntimeError) and re.search(_NO_MEMORY, str(error)) is not None
 
 
 def phase1(sizes: Sizes, settings: Settings) -> Bytes:

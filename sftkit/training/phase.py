@@ -34,6 +34,7 @@ from sftkit.training.checkpoints import (
     latest_checkpoint,
     readable,
     step_of,
+    writable,
     write_json,
 )
 from sftkit.training.judge import Judge, Outcome, share
@@ -108,7 +109,8 @@ def run_phase(phase: Phase, settings: Settings, observer: Observer) -> Outcome:
         SettingsError: if the training diverged.
         KeyboardInterrupt: if the observer asked for an end; a lasting phase has saved a checkpoint then.
     """
-    phase.folder.mkdir(parents=True, exist_ok=True)
+    with writable(phase.folder):
+        phase.folder.mkdir(parents=True, exist_ok=True)
     best, done = Snapshot(phase.folder / "best.safetensors", shared=phase.lasting), phase.folder / DONE
     if phase.lasting and done.is_file():
         if is_first():

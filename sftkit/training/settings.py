@@ -22,6 +22,8 @@ LANGUAGE_DENSITY = LANGUAGE_K / PAPER_BACKBONES["bert"][2]
 TASK_DENSITY = TASK_K / PAPER_BACKBONES["bert"][2]
 #: What a run's directory says of the run.
 RUN = "run.json"
+#: Who has that directory: the lock, and what it says of its owner.
+LOCK, OWNER = "run.lock", "owner.json"
 #: How its name ends while it is written.
 PART = ".part"
 

@@ -156,11 +156,20 @@ def like(tensor: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
 
 
 def save_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path) -> None:
-    """Write an optimizer's state, each process its part."""
+    """Write an optimizer's state, each process its part.
+
+    Raises:
+        OSError: if the disk is full.
+    """
+    from torch.distributed.checkpoint.api import CheckpointException
     from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict
     from torch.distributed.checkpoint.state_dict_saver import save  # slow to import
 
-    save(get_optimizer_state_dict(model, optimizer), checkpoint_id=folder / _OPTIMIZER)
+    try:
+        save(get_optimizer_state_dict(model, optimizer), checkpoint_id=folder / _OPTIMIZER)
+    except CheckpointException as error:  # no Exception, and what happened in which process
+        first = next(iter(error.failures.values()), (error,))[0]
+        raise first if isinstance(first, OSError) else OSError(str(first)) from error
 
 
 def load_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path) -> None:

@@ -124,19 +124,18 @@ class PhaseTrainer(Trainer):
         if self.args.should_save:
             write_json(folder / JUDGE, document)
 
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        with writable(Path(self.args.output_dir or ".")):
+            super()._save_checkpoint(*args, **kwargs)
+
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         if not self.sharded:
-            with writable(Path(output_dir)):
-                super()._save_optimizer_and_scheduler(output_dir)
+            super()._save_optimizer_and_scheduler(output_dir)
             return
         model, optimizer, scheduler = self._moved_by()
         save_optimizer(model, optimizer, Path(output_dir))
         if self.args.should_save:
             torch.save(scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
-
-    def _save_rng_state(self, output_dir: str) -> None:
-        with writable(Path(output_dir)):
-            super()._save_rng_state(output_dir)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is None:

@@ -202,6 +202,7 @@ def test_what_a_killed_process_left_of_the_same_file_is_removed_and_nothing_else
 
 
 def test_what_another_process_is_still_writing_is_left_alone(tmp_path: Path) -> None:
-    with atomic_file(tmp_path / "x.sft") as part:
+    with atomic_file(tmp_path / "x.sft", overwrite=True) as part:
         write(tmp_path / "x.sft", golden())
         assert part.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["x.sft"]
