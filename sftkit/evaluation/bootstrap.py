@@ -1,7 +1,7 @@
 """Bootstrap intervals of metrics, and the paired test of two systems (Efron 1979; Koehn 2004; Berg-Kirkpatrick 2012).
 
-Examples are drawn with replacement, as many as there are; each draw's metrics follow from the sums of the examples'
-counts, so nothing is predicted again. Says how far the choice of examples matters, and nothing of the choice of seeds.
+Examples are drawn with replacement, as many as there are; each draw's metrics follow from the examples' counts, so
+nothing is predicted again. Says how far the choice of examples matters, and nothing of the choice of seeds.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sftkit.tasks.tally import Counts, Tally
+from sftkit.tasks.tally import Tally
 
 Interval = tuple[float, float]
 #: Metric -> its value in every draw, float64 ``[draws]``.
@@ -19,11 +19,7 @@ Draws = dict[str, NDArray[np.float64]]
 def draws(tally: Tally, count: int, seed: int) -> Draws:
     """Each metric in ``count`` draws. Two tallies of the same number of examples, with one seed, get the same draws."""
     generator, examples = np.random.default_rng(seed), len(tally.counts)
-    sums: Counts = np.empty((count, tally.counts.shape[1]))
-    for i in range(count):
-        times = np.bincount(generator.integers(0, examples, examples), minlength=examples)
-        sums[i] = times @ tally.counts
-    return tally.metrics(sums)
+    return tally.drawn(np.bincount(generator.integers(0, examples, examples), minlength=examples) for _ in range(count))
 
 
 def intervals(drawn: Draws) -> dict[str, Interval]:

@@ -10,9 +10,8 @@ import numpy as np
 
 from sftkit.evaluation.bootstrap import Draws, Interval, intervals, p_values
 from sftkit.evaluation.run import Comparison, Evaluation, Judge, Scoring, Watch, judged, opposing
-from sftkit.operations.arithmetic import Weighted
+from sftkit.operations.arithmetic import Weighted, repeats
 from sftkit.operations.bases import check_belongs
-from sftkit.tasks.registry import objective_of
 from sftkit.tasks.sources import Reading, nobody
 
 
@@ -73,14 +72,15 @@ def evaluate_each(
     for name, case in cases.items():
         if begin is not None:
             begin(name)
-        objective = objective_of(scoring.objective, scoring.options)
+        objective = judge.objective(case.sfts)
         objective.watch = reading
         rows = objective.read(case.data)
         scored, _ = judge.score(objective, rows, case.data, case.sfts, watch)
         other = None
         if case.against:
             other, _ = judge.score(objective, rows, case.data, opposing(case.sfts, case.against), watch)
-        told = (*(() if found else notes), *objective.reading_notes())
+        often = (*repeats(case.sfts), *repeats(case.against))
+        told = (*(() if found else notes), *often, *objective.reading_notes())
         found[name] = judged(scoring, case.data, scored, other, told)
     drawn = _mean_draws([one.drawn for one in found.values()])
     average = _mean([one.metrics for one in found.values()])

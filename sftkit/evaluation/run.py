@@ -13,18 +13,19 @@ from typing import Any
 from datasets import Dataset
 from transformers import PreTrainedModel
 
-from sftkit.errors import SettingsError
+from sftkit.errors import MismatchError, SettingsError
 from sftkit.evaluation.bootstrap import Draws, Interval, draws, intervals, p_values
 from sftkit.evaluation.stage import Stage
 from sftkit.format.atomic import atomic_file, check_output
 from sftkit.modeling.load import fit_tokenizer, load_tokenizer, longest
-from sftkit.operations.arithmetic import Weighted, paths
+from sftkit.operations.arithmetic import Weighted, paths, repeats
 from sftkit.operations.bases import check_belongs
 from sftkit.operations.heads import brings_task_head
 from sftkit.tasks.base import Evaluator, Objective, Scores
 from sftkit.tasks.local import HUB
 from sftkit.tasks.options import NO_OPTIONS, TaskOptions
 from sftkit.tasks.registry import objective_of
+from sftkit.tasks.sequences import SequenceLabels
 from sftkit.tasks.sources import Reading, nobody
 
 #: Told how many of how many examples, or windows of them, were predicted.
@@ -128,17 +129,23 @@ def evaluate(
     """
     if predictions is not None:
         _check_predictions(predictions, data, [*sfts, *against], overwrite=overwrite)
-    objective = objective_of(scoring.objective, scoring.options)
+    judge = Judge(scoring, base)
+    objective = judge.objective(sfts)
     objective.watch = reading
     rows = objective.read(data)
-    judge = Judge(scoring, base)
-    notes = dict.fromkeys((*check_belongs(base, [*sfts, *against], force=scoring.force), *objective.reading_notes()))
+    belonging = check_belongs(base, [*sfts, *against], force=scoring.force)
+    notes = dict.fromkeys((*repeats(sfts), *repeats(against), *belonging, *objective.reading_notes()))
     scored, predicted = judge.score(objective, rows, data, sfts, watch)
     if predictions is not None:
         with atomic_file(predictions, overwrite=overwrite) as part:
             objective.write_predictions(data[0], predicted, part)
     other = judge.score(objective, rows, data, opposing(sfts, against), watch)[0] if against else None
     return judged(scoring, data, scored, other, tuple(notes))
+
+
+def for_head(objective: Objective, problem: str) -> Objective:
+    """The objective for a head that is for something else than a choice of one label, if it is."""
+    return objective.for_problem(problem) if isinstance(objective, SequenceLabels) else objective
 
 
 def opposing(sfts: Sequence[Weighted], against: Sequence[Weighted]) -> list[Weighted]:
@@ -162,6 +169,14 @@ class Judge:
         self.stage = Stage(objective, base, scoring.device)
         self._tokenizer = load_tokenizer(base, words=objective.takes_words)
 
+    def objective(self, sfts: Sequence[Weighted]) -> Objective:
+        """What reads the data and scores, by what the head under these SFTs is for.
+
+        Raises:
+            MismatchError: if two SFTs bring a task's head.
+        """
+        return for_head(objective_of(self._scoring.objective, self._scoring.options), self.stage.problem(sfts))
+
     def score(
         self,
         objective: Objective,
@@ -170,7 +185,16 @@ class Judge:
         sfts: Sequence[Weighted],
         watch: Watch | None = None,
     ) -> tuple[Scores, list[Any]]:
-        """The scores of a set of SFTs, and its predictions."""
+        """The scores of a set of SFTs, and its predictions.
+
+        Raises:
+            MismatchError: if their head is for something else than what the objective scores.
+        """
+        if isinstance(objective, SequenceLabels):
+            found, scored = self.objective(sfts), objective.problem.name.replace("_", " ")
+            if isinstance(found, SequenceLabels) and found.problem is not objective.problem:
+                own = found.problem.name.replace("_", " ")
+                raise MismatchError(f"One system's head is for {scored}, the other's for {own}: no metric is of both.")
         with self.stage.model(sfts) as model:
             evaluator = self._evaluator(objective, rows, data, model)
             evaluator.watch = watch
