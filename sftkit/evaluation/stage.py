@@ -90,7 +90,7 @@ class Stage:
         if objective.is_task and not isinstance(objective, SequenceLabels) and kind not in ("", ONE_LABEL.name):
             whose = owner.path if owner is not None else str(self._base)
             raise MismatchError(
-                f"{whose}: its head is for {kind.replace('_', ' ')}; --{objective.name} is not. Score it with --classify."
+                f"{whose}: its head is for {kind.replace('_', ' ')}, not for --{objective.name}. Use --classify."
             )
         if owner is not None and owner.sft.metadata.objective not in ("", objective.name):
             if owner.sft.metadata.is_task:
@@ -126,8 +126,6 @@ class Stage:
             labels = len(metadata.labels) or rows_of(head, architecture)
         elif classifies_texts(architecture):
             labels = len(config.get("id2label") or ()) or config.get("num_labels") or 2
-        if labels == 1 and config.get("problem_type") == ONE_LABEL.name:  # nobody chooses among one
-            config = {}
         return problem_type(architecture, config, labels)
 
     def _check_language(self, architecture: str) -> None:

@@ -5,8 +5,8 @@ the first token's vector (BERT, XLM-R, DistilBERT, ELECTRA, DeBERTa; ModernBERT'
 tokens instead); for causal models (GPT-2, Llama) it is one layer over the last token's.
 
 A text or pair that is longer than the window is cut at its end, the longer of two texts first, and how many were is
-said. Labels are words, whatever they are in the data. Heads for a number or for several labels a text are scored by what
-they are for (see :mod:`sftkit.tasks.problems`), and not trained.
+said. Labels are words, whatever they are in the data. Heads for a number or for several labels a text are scored by
+what they are for (see :mod:`sftkit.tasks.problems`), and not trained.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def micro_and_macro_f1(sums: Counts) -> dict[str, Counts]:
 
 
 def correlations(pairs: Counts) -> dict[str, Counts]:
-    """Of (predicted, gold) numbers, ``[examples, 2]``: Spearman's and Pearson's correlation; 0 if either is constant."""
+    """Of (predicted, gold) numbers, ``[examples, 2]``: Spearman's and Pearson's correlation; 0 if one is constant."""
     from scipy.stats import rankdata
 
     return {"spearman": _pearson(rankdata(pairs, axis=0)), "pearson": _pearson(pairs)}
@@ -123,7 +123,8 @@ def _pearson(pairs: Counts) -> Counts:
         return np.zeros(())
     lengths = np.linalg.norm(centred, axis=0)
     normed = centred / lengths
-    return np.clip(normed[:, 0] @ normed[:, 1], -1.0, 1.0)
+    found: Counts = np.clip(normed[:, 0] @ normed[:, 1], -1.0, 1.0)
+    return found
 
 
 def mean_loss(sums: Counts) -> dict[str, Counts]:
