@@ -152,7 +152,8 @@ def test_the_command_shows_both_correlations_with_intervals_as_text_and_as_json(
     model, data = _model(tmp_path / "model", **ONE), _table(tmp_path / "x.tsv", range(8))
     shown = sftkit("evaluate", model, "--classify", data, "--device", "cpu")
     assert shown.status == 0, shown.stderr
-    assert "spearman" in shown.stdout and "pearson" in shown.stdout
+    assert "spearman" in shown.stdout
+    assert "pearson" in shown.stdout
     document = json.loads(sftkit("evaluate", model, "--classify", data, "--device", "cpu", "--json").stdout)
     for name in ("spearman", "pearson"):
         low, high = document["intervals"][name]

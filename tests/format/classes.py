@@ -28,7 +28,7 @@ from sftkit.format.classes import CLASSES
 _MISSING: dict[str, dict[str, Any]] = {
     "esm": {"vocab_size": 33, "pad_token_id": 1},
     "ministral": {"head_dim": 128, "num_key_value_heads": 8},
-    **dict.fromkeys(("hunyuan_v1_dense", "hunyuan_v1_moe", "hunyuan_vl_text"), {"head_dim": 128}),
+    **{key: {"head_dim": 128} for key in ("hunyuan_v1_dense", "hunyuan_v1_moe", "hunyuan_vl_text")},
     "nemotron": {"num_key_value_heads": 48, "head_dim": 128},
     "dots1": {"n_routed_experts": 8, "n_shared_experts": 1, "num_experts_per_tok": 2},
     "dbrx": {"attn_config": {"rope_theta": 10000.0}},
@@ -36,9 +36,9 @@ _MISSING: dict[str, dict[str, Any]] = {
     "lfm2_moe": {"layer_types": ["full_attention"] * 32},
     "reformer": {"is_decoder": True},
     "t5gemma": {"is_encoder_decoder": False},
-    **dict.fromkeys(("autoformer", "informer", "time_series_transformer"), {"prediction_length": 2}),
+    **{key: {"prediction_length": 2} for key in ("autoformer", "informer", "time_series_transformer")},
     "beit": {"out_indices": [3, 5, 7, 11]},
-    **dict.fromkeys(("wav2vec2-bert", "wav2vec2-conformer"), {"vocab_size": 32}),
+    **{key: {"vocab_size": 32} for key in ("wav2vec2-bert", "wav2vec2-conformer")},
 }
 #: Ties that are lists of a model's layers (detection heads) are no names of one class, but of one size.
 _MOST_TIES = 12
@@ -74,7 +74,7 @@ def made(model_type: str, model_class: Any) -> Any | None:
             config.tie_word_embeddings = True
             with torch.device("meta"):
                 return model_class._from_config(config)
-        except Exception:  # whatever a default config of theirs may lack
+        except Exception:  # noqa: PERF203 - whatever a default config of theirs may lack
             continue
     return None
 
