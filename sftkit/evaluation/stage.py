@@ -114,7 +114,10 @@ class Stage:
 
     def _choice(self, sfts: Sequence[Weighted]) -> HeadChoice:
         view = self._view
-        return choose_head(collapse(sfts), view.architecture, view.known, base_has_lm_head=view.has_lm_head)
+        return choose_head(
+            collapse(sfts), view.architecture, view.known,
+            base_has_lm_head=view.has_lm_head, lacks_output=view.lacks_output,
+        )  # fmt: skip
 
     def _problem_of(self, choice: HeadChoice) -> str:
         checkpoint, config, labels = self._view.checkpoint, self._view.checkpoint.config, 0
@@ -146,8 +149,7 @@ class Stage:
         loaded = load_model(self._base, objective.auto_class, **_label_config(head.labels))
         fresh = set(loaded.fresh)
         if head.untied:
-            untied = untie_output(loaded.model)
-            fresh -= {untied.output} if untied else set()
+            untie_output(loaded.model)
         if head.owner is not None:
             fresh -= set(load_head(loaded.model, head.owner.sft, head.owner.path, self._main_dtype))
         if fresh:

@@ -57,7 +57,10 @@ def plan_composition(base: Path, weighted: Sequence[Weighted], source: Source | 
     collapsed = tuple(collapse(weighted))
     view = BaseView.of(checkpoint)
     notes = check_shapes(view.parameters, collapsed, str(base))
-    choice = choose_head(collapsed, view.architecture, view.known, base_has_lm_head=view.has_lm_head, wanted=head)
+    choice = choose_head(
+        collapsed, view.architecture, view.known,
+        base_has_lm_head=view.has_lm_head, lacks_output=view.lacks_output, wanted=head,
+    )  # fmt: skip
     if choice.kind in ("task", "none"):
         notes = (*notes, *(_without_output(item) for item in collapsed if item.sft.metadata.output))
     record = Record.read(base)
