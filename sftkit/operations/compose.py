@@ -119,9 +119,9 @@ def compose(
             streamed = replace(streamed, base=source.fingerprint or streamed.base)
             notes = (*check_base(plan, streamed.base, str(base), force=force), *lost_notes(plan, streamed))
             write_config(folder, plan.base, plan.layout.config)
-            copy_small_files(base, folder)
+            carried = copy_small_files(base, folder)
             name_padding(folder)
-            record_of(plan, streamed, method, name or str(base)).write(folder)
+            replace(record_of(plan, streamed, method, name or str(base)), carried=carried).write(folder)
         else:  # everything cancels: what remains is the base itself
             streamed, notes = Streamed(0, 0, 0, "", ""), ("the weights cancel: the output is the base, to the byte.",)
             copy_model(base, folder)
