@@ -40,7 +40,7 @@ def _model(folder: Path, model_type: str = "bert", seed: int = 1, **settings: An
     model = pico.make_as(name, model_type, seed=seed, **settings)
     with torch.no_grad():
         for parameter in model.parameters():  # so that outputs differ from text to text, and are on both sides of 0
-            parameter *= 30 if parameter.dim() > 1 else 1
+            parameter.mul_(30 if parameter.dim() > 1 else 1)
     model.save_pretrained(folder)
     pico.make_tokenizer().save_pretrained(folder)
     return folder
@@ -110,6 +110,22 @@ def test_a_head_that_an_sft_brings_is_scored_in_memory_as_in_the_composed_model(
     compose(base, [Weighted(SftFile(tmp_path / "d.sft"), 1.0, "d.sft")], tmp_path / "out")
     labels = [1, 2, 3, 4, 0, 7, 5, 6] if settings is ONE else ["joy", "", "fear|joy", "anger", "", "joy", "", "fear"]
     data = _table(tmp_path / "x.tsv", labels)
+    assert _score(data, base, tmp_path / "d.sft").metrics == _score(data, tmp_path / "out").metrics
+
+
+@pytest.mark.parametrize(
+    "own", [{"problem_type": "single_label_classification", "num_labels": 3}, SEVERAL, ONE], ids=str
+)
+@pytest.mark.parametrize("brought", [{"num_labels": 4}, SEVERAL, ONE], ids=str)
+def test_the_head_that_an_sft_brings_is_scored_whatever_the_bases_own_is_for(
+    brought: dict[str, Any], own: dict[str, Any], tmp_path: Path
+) -> None:
+    base, tuned = _model(tmp_path / "base", seed=2, **own), _model(tmp_path / "tuned", **brought)
+    difference(tuned, base, tmp_path / "d.sft")
+    compose(base, [Weighted(SftFile(tmp_path / "d.sft"), 1.0, "d.sft")], tmp_path / "out")
+    labels = {1: range(8), 3: ["joy", "fear|joy", "", "anger"] * 2, 4: [f"LABEL_{i % 4}" for i in range(8)]}
+    number = len(SftFile(tmp_path / "d.sft").metadata.labels)
+    data = _table(tmp_path / "x.tsv", labels[number])
     assert _score(data, base, tmp_path / "d.sft").metrics == _score(data, tmp_path / "out").metrics
 
 
