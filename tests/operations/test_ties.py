@@ -200,3 +200,13 @@ def test_an_output_matrix_that_is_nowhere_is_not_made_of_the_embedding(
     assert (scored.status, "lm_head.weight would be random" in scored.stderr) == (1, True)
     learned = train("--clm", corpus, "--base", base, "-o", tmp_path / "y.sft")
     assert (learned.status, "no output matrix (lm_head.weight)" in learned.stderr) == (1, True)
+
+
+def test_a_task_on_a_base_whose_output_matrix_is_its_own_leaves_nothing_out(tmp_path: Path) -> None:
+    tied = make_as("BertForMaskedLM", "bert")
+    tied.save_pretrained(tmp_path / "tied")
+    words, output = "bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"
+    base = rewritten(tmp_path / "tied", tmp_path / "base", lambda state: state | {output: state[words] + 0.5})
+    make_as("BertForTokenClassification", "bert").save_pretrained(tmp_path / "tuned")
+    found = difference(tmp_path / "tuned", base, tmp_path / "d.sft")
+    assert not any(output in note for note in found.notes)
