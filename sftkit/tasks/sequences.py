@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 
 #: Of rows; a label may be missing.
 FEATURES = Features({"texts": List(Value("string")), "label": Value("string")})
+_NUMBER = re.compile(r"-?\d*\.?\d+(e-?\d+)?")
 #: A number with decimals that are not all 0.
 _DECIMAL = re.compile(r"-?\d*\.\d*[1-9]\d*(e-?\d+)?")
 _LABELS = ("label", "gold_label", "labels", "class", "category", "target")
@@ -169,7 +170,7 @@ class SequenceLabels(Objective):
         """How many rows were left out, how many texts cut, and whether labels look like numbers to be predicted."""
         found = remarks(len(rows), len(rows) - len(features), features)
         decimals = [label for label in self.labels if _DECIMAL.fullmatch(label)]
-        if not decimals or not all(_DECIMAL.fullmatch(label) or label.isdecimal() for label in self.labels):
+        if not decimals or not all(map(_NUMBER.fullmatch, self.labels)):
             return found
         told = f"{len(self.labels)} numbers such as {decimals[0]}"
         return (*found, f"labels are {told}: each is learned as a class of its own; regression is not trained.")

@@ -271,7 +271,13 @@ def test_labels_are_numbers_of_any_length(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("labels", "told"),
-    [(("0.5", "1", "3.75"), True), (("0.0", "1.0"), False), (("1", "2"), False), (("a", "1.5"), False)],
+    [
+        (("0.5", "1", "3.75"), True),
+        (("-0.5", "1.0", "2.25"), True),
+        (("0.0", "1.0"), False),
+        (("1", "2"), False),
+        (("a", "1.5"), False),
+    ],
 )
 def test_numbers_with_decimals_are_told_to_be_learned_as_classes(labels: tuple[str, ...], told: bool) -> None:
     objective, tokenizer = _objective("classify", labels), pico.make_tokenizer()
