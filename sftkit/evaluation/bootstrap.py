@@ -1,8 +1,8 @@
 """Bootstrap intervals of metrics, and the paired test of two systems (Efron 1979; Koehn 2004; Berg-Kirkpatrick 2012).
 
-Examples are drawn with replacement, as many as there are; each draw's metrics follow from the sums of the examples'
-counts, so nothing is predicted again. Where a system was trained with several seeds, those are drawn, too
-(:func:`over_seeds`); with one, the intervals say how far the choice of examples matters, and nothing of that of seeds.
+Examples are drawn with replacement, as many as there are; each draw's metrics follow from the examples' counts, so
+nothing is predicted again. Where a system was trained with several seeds, those are drawn, too (:func:`over_seeds`);
+with one, the intervals say how far the choice of examples matters, and nothing of that of seeds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from sftkit.tasks.tally import Counts, Tally
+from sftkit.tasks.tally import Tally
 
 Interval = tuple[float, float]
 #: Metric -> its value in every draw, float64 ``[draws]``.
@@ -25,11 +25,7 @@ _UNBOUNDED = ("loss", "perplexity")
 def draws(tally: Tally, count: int, seed: int) -> Draws:
     """Each metric in ``count`` draws. Two tallies of the same number of examples, with one seed, get the same draws."""
     generator, examples = np.random.default_rng(seed), len(tally.counts)
-    sums: Counts = np.empty((count, tally.counts.shape[1]))
-    for i in range(count):
-        times = np.bincount(generator.integers(0, examples, examples), minlength=examples)
-        sums[i] = times @ tally.counts
-    return tally.metrics(sums)
+    return tally.drawn(np.bincount(generator.integers(0, examples, examples), minlength=examples) for _ in range(count))
 
 
 def over_seeds(each: Sequence[Draws], scores: Sequence[Mapping[str, float]], seed: int) -> Draws:

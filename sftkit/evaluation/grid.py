@@ -17,10 +17,9 @@ import numpy as np
 from sftkit.errors import SettingsError
 from sftkit.evaluation.bootstrap import Draws, Interval, intervals, over_seeds
 from sftkit.evaluation.run import Comparison, Evaluation, Exam, Judge, Scoring, Watch, comparison, drawn_of
-from sftkit.operations.arithmetic import Weighted
+from sftkit.operations.arithmetic import Weighted, repeats
 from sftkit.operations.bases import check_belongs
 from sftkit.tasks.base import Scores
-from sftkit.tasks.registry import objective_of
 from sftkit.tasks.sources import Reading, nobody
 
 #: A system's runs: seed -> what is added to the base.
@@ -127,10 +126,12 @@ def evaluate_each(
     notes = dict.fromkeys(check_belongs(base, list(every.values()), force=scoring.force))
     found: dict[str, _Found] = {}
     for name, case in cases.items():
-        objective = objective_of(scoring.objective, scoring.options)
+        sets = [sfts for several in case.systems.values() for sfts in several.values()]
+        objective = judge.objective(sets[0])
         objective.watch = reading
         exam = judge.exam(objective, objective.read(case.data), case.data)
         found[name] = _Found(case.data, dict.fromkeys(objective.reading_notes()))
+        found[name].notes.update(dict.fromkeys(note for sfts in sets for note in repeats(sfts)))
         _score(exam, name, case, found[name], begin, watch)
     systems = {name: _system(name, found, scoring) for name in runs[0]}
     told = [f"{name}: {note}" if name else note for name, one in found.items() for note in one.notes]

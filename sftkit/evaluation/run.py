@@ -11,20 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
-from sftkit.errors import SettingsError
+from sftkit.errors import MismatchError, SettingsError
 from sftkit.evaluation.bootstrap import Draws, Interval, draws, intervals, p_values, percentiles
 from sftkit.evaluation.stage import Stage
 from sftkit.format.atomic import atomic_file, check_output
 from sftkit.modeling.load import fit_tokenizer, load_tokenizer, longest
-from sftkit.operations.arithmetic import Weighted, paths
+from sftkit.operations.arithmetic import Weighted, paths, repeats
 from sftkit.operations.bases import check_belongs
 from sftkit.operations.heads import brings_task_head
 from sftkit.tasks.base import Evaluator, Objective, Scores
 from sftkit.tasks.local import HUB
 from sftkit.tasks.options import NO_OPTIONS, TaskOptions
 from sftkit.tasks.registry import objective_of
+from sftkit.tasks.sequences import SequenceLabels
 from sftkit.tasks.sources import Reading, nobody
 
 #: Told how many of how many examples, or windows of them, were predicted.
@@ -130,11 +131,12 @@ def evaluate(
     """
     if predictions is not None:
         _check_predictions(predictions, data, [*sfts, *against], overwrite=overwrite)
-    objective = objective_of(scoring.objective, scoring.options)
+    judge = Judge(scoring, base)
+    objective = judge.objective(sfts)
     objective.watch = reading
     rows = objective.read(data)
-    judge = Judge(scoring, base)
-    notes = dict.fromkeys((*check_belongs(base, [*sfts, *against], force=scoring.force), *objective.reading_notes()))
+    belonging = check_belongs(base, [*sfts, *against], force=scoring.force)
+    notes = dict.fromkeys((*repeats(sfts), *repeats(against), *belonging, *objective.reading_notes()))
     exam = judge.exam(objective, rows, data)
     scored, predicted = exam.score(sfts, watch)
     if predictions is not None:
@@ -142,6 +144,11 @@ def evaluate(
             objective.write_predictions(data[0], predicted, part)
     other = exam.score(opposing(sfts, against), watch)[0] if against else None
     return judged(scoring, data, scored, other, tuple(notes))
+
+
+def for_head(objective: Objective, problem: str) -> Objective:
+    """The objective for a head that is for something else than a choice of one label, if it is."""
+    return objective.for_problem(problem) if isinstance(objective, SequenceLabels) else objective
 
 
 def opposing(sfts: Sequence[Weighted], against: Sequence[Weighted]) -> list[Weighted]:
@@ -160,48 +167,63 @@ class Judge:
         Raises:
             CheckpointError: if there is none.
         """
-        self._scoring, self._base = scoring, base
+        self.scoring, self.base = scoring, base
         objective = objective_of(scoring.objective, scoring.options)
         self.stage = Stage(objective, base, scoring.device)
-        self._tokenizer = load_tokenizer(base, words=objective.takes_words)
+        self.tokenizer = load_tokenizer(base, words=objective.takes_words)
+
+    def objective(self, sfts: Sequence[Weighted]) -> Objective:
+        """What reads the data and scores, by what the head under these SFTs is for.
+
+        Raises:
+            MismatchError: if two SFTs bring a task's head.
+        """
+        return for_head(objective_of(self.scoring.objective, self.scoring.options), self.stage.problem(sfts))
 
     def exam(self, objective: Objective, rows: Dataset, data: Sequence[str]) -> Exam:
         """What scores sets of SFTs on these rows."""
-        return Exam(self._scoring, self.stage, self._tokenizer, self._base, (objective, rows, tuple(data)))
+        return Exam(self, objective, rows, tuple(data))
 
 
 class Exam:
     """One set of data; it is tokenised once for all sets of SFTs whose models have the same labels."""
 
-    def __init__(
-        self,
-        scoring: Scoring,
-        stage: Stage,
-        tokenizer: PreTrainedTokenizerBase,
-        base: Path,
-        given: tuple[Objective, Dataset, tuple[str, ...]],
-    ) -> None:
-        self._scoring, self._stage, self._tokenizer, self._base, self._given = scoring, stage, tokenizer, base, given
+    def __init__(self, judge: Judge, objective: Objective, rows: Dataset, data: tuple[str, ...]) -> None:
+        self._judge, self._objective, self._rows, self._data = judge, objective, rows, data
         self._evaluators: dict[tuple[tuple[str, ...], int], Evaluator] = {}
 
     def score(self, sfts: Sequence[Weighted], watch: Watch | None = None) -> tuple[Scores, list[Any]]:
-        """The scores of a set of SFTs, and its predictions."""
-        with self._stage.model(sfts) as model:
+        """The scores of a set of SFTs, and its predictions.
+
+        Raises:
+            MismatchError: if their head is for something else than what the objective scores.
+        """
+        _check_problem(self._objective, self._judge.objective(sfts))
+        with self._judge.stage.model(sfts) as model:
             evaluator = self._evaluator(model)
             evaluator.watch = watch
-            predicted = evaluator.predict(model, self._scoring.batch_size)
+            predicted = evaluator.predict(model, self._judge.scoring.batch_size)
         return evaluator.scores(predicted), predicted
 
     def _evaluator(self, model: PreTrainedModel) -> Evaluator:
-        fit_tokenizer(self._tokenizer, model, self._base)
-        objective, rows, data = self._given
-        objective = objective.for_model(model)
-        length = min(self._scoring.max_length, longest(model, self._tokenizer))
+        scoring, tokenizer = self._judge.scoring, self._judge.tokenizer
+        fit_tokenizer(tokenizer, model, self._judge.base)
+        objective = self._objective.for_model(model)
+        length = min(scoring.max_length, longest(model, tokenizer))
         key = objective.labels, length
         if key not in self._evaluators:
-            objective.check_labels(rows, data)
-            self._evaluators[key] = objective.evaluator(rows, self._tokenizer, length, self._scoring.seed)
+            objective.check_labels(self._rows, self._data)
+            self._evaluators[key] = objective.evaluator(self._rows, tokenizer, length, scoring.seed)
         return self._evaluators[key]
+
+
+def _check_problem(asked: Objective, found: Objective) -> None:
+    """See that two systems' heads are for the same kind of problem."""
+    if not isinstance(asked, SequenceLabels) or not isinstance(found, SequenceLabels):
+        return
+    if found.problem is not asked.problem:
+        scored, own = (each.problem.name.replace("_", " ") for each in (asked, found))
+        raise MismatchError(f"One system's head is for {scored}, the other's for {own}: no metric is of both.")
 
 
 def judged(

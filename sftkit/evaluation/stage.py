@@ -21,11 +21,13 @@ from sftkit.modeling.apply import add_differences, load_head, put_back
 from sftkit.modeling.backbone import untie_output
 from sftkit.modeling.load import device_of, load_model
 from sftkit.operations.arithmetic import Weighted, collapse
-from sftkit.operations.heads import choose_head, problem_type
+from sftkit.operations.heads import HeadChoice, architecture_of, choose_head, classifies_texts, problem_type, rows_of
 from sftkit.operations.layout import BaseView
 from sftkit.operations.lm_heads import is_task_class
 from sftkit.operations.record import Record
 from sftkit.tasks.base import Objective
+from sftkit.tasks.problems import ONE_LABEL
+from sftkit.tasks.sequences import SequenceLabels
 
 
 @dataclass(frozen=True)
@@ -81,15 +83,14 @@ class Stage:
             put_back(self._model, kept)
 
     def _wanted(self, sfts: Sequence[Weighted]) -> _Head:
-        view, objective = self._view, self._objective
-        self._check_language(view.architecture)
-        choice = choose_head(collapse(sfts), view.architecture, view.known, base_has_lm_head=view.has_lm_head)
-        owner = choice.owner
-        kind = owner.sft.metadata.problem_type if owner is not None else self._own_problem()
-        if objective.is_task and kind not in ("", "single_label_classification"):
+        objective = self._objective
+        self._check_language(self._view.architecture)
+        choice = self._choice(sfts)
+        owner, kind = choice.owner, self._problem_of(choice)
+        if objective.is_task and not isinstance(objective, SequenceLabels) and kind not in ("", ONE_LABEL.name):
             whose = owner.path if owner is not None else str(self._base)
             raise MismatchError(
-                f"{whose}: its head is for {kind.replace('_', ' ')}; --{objective.name} scores a choice of one label."
+                f"{whose}: its head is for {kind.replace('_', ' ')}, not for --{objective.name}. Use --classify."
             )
         if owner is not None and owner.sft.metadata.objective not in ("", objective.name):
             if owner.sft.metadata.is_task:
@@ -103,9 +104,32 @@ class Stage:
             return _Head(None, (), (), untied)
         return _Head(owner, owner.sft.metadata.labels, tuple(sorted(owner.sft.head)), untied)
 
-    def _own_problem(self) -> str:
-        checkpoint = self._view.checkpoint
-        return problem_type(checkpoint.architecture, checkpoint.config, len(checkpoint.config.get("id2label") or ()))
+    def problem(self, sfts: Sequence[Weighted]) -> str:
+        """What the head under these SFTs is for, as transformers calls it; "" if it is no classifier of texts.
+
+        Raises:
+            MismatchError: if two SFTs bring a task's head.
+        """
+        return self._problem_of(self._choice(sfts))
+
+    def _choice(self, sfts: Sequence[Weighted]) -> HeadChoice:
+        view = self._view
+        return choose_head(
+            collapse(sfts), view.architecture, view.known,
+            base_has_lm_head=view.has_lm_head, lacks_output=view.lacks_output,
+        )  # fmt: skip
+
+    def _problem_of(self, choice: HeadChoice) -> str:
+        checkpoint, config, labels = self._view.checkpoint, self._view.checkpoint.config, 0
+        architecture = checkpoint.architecture
+        if choice.owner is not None:
+            metadata, head = choice.owner.sft.metadata, choice.owner.sft.head
+            architecture = architecture_of(metadata, self._view.family) or ""
+            config = {"problem_type": metadata.problem_type}
+            labels = len(metadata.labels) or rows_of(head, architecture)
+        elif classifies_texts(architecture):
+            labels = len(config.get("id2label") or ()) or config.get("num_labels") or 2
+        return problem_type(architecture, config, labels)
 
     def _check_language(self, architecture: str) -> None:
         """Refuse to score language modelling on a task's model: it keeps its own head, whatever is added."""
@@ -125,8 +149,7 @@ class Stage:
         loaded = load_model(self._base, objective.auto_class, **_label_config(head.labels))
         fresh = set(loaded.fresh)
         if head.untied:
-            untied = untie_output(loaded.model)
-            fresh -= {untied.output} if untied else set()
+            untie_output(loaded.model)
         if head.owner is not None:
             fresh -= set(load_head(loaded.model, head.owner.sft, head.owner.path, self._main_dtype))
         if fresh:

@@ -7,6 +7,7 @@ its number there, not by how they are written: on some disks ``X.sft`` is ``x.sf
 from __future__ import annotations
 
 import fnmatch
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -49,11 +50,24 @@ def check_replaceable(path: Path, final: Path) -> None:
         raise OutputExistsError(
             f"{path} is a directory that holds no model, so it is not replaced. Choose another name."
         )
+    carried = _carried(final)
     for entry in entries:
-        if entry.is_dir() or not _matches(entry.name, _MODEL_FILES):
+        inside = [each for each in entry.rglob("*") if not each.is_dir()] if entry.is_dir() else [entry]
+        usual = not entry.is_dir() and _matches(entry.name, _MODEL_FILES)
+        known = all(each.relative_to(final).as_posix() in carried for each in inside)
+        if not usual and not (known and (inside or entry.name in carried)):
             raise OutputExistsError(
                 f"{path} holds {entry.name}, which is no part of a model, so it is not replaced. Choose another name."
             )
+
+
+def _carried(folder: Path) -> frozenset[str]:
+    """What composing put beside the weights, by the model's own record: files and folders."""
+    try:
+        named = json.loads((folder / "sftkit.json").read_text(encoding="utf-8"))["carried"]
+        return frozenset(str(name) for name in named)
+    except (OSError, ValueError, KeyError, TypeError):
+        return frozenset()
 
 
 def _is_litter(entry: Path) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,7 @@ def check_plain(path: Path, config: Mapping[str, Any], specs: Iterable[TensorSpe
     Raises:
         CheckpointError: naming the method, or the tensor and its dtype.
     """
-    settings = config.get("quantization_config") or config.get("compression_config")
-    if isinstance(settings, Mapping) and settings:
+    for settings in _settings(config):
         method = settings.get("quant_method") or ("bitsandbytes" if "load_in_4bit" in settings else "some method")
         raise CheckpointError(f"{path}: its weights are quantised ({method}): differences cannot be added. {_PLAIN}")
     for spec in specs:
@@ -39,6 +38,14 @@ def check_plain(path: Path, config: Mapping[str, Any], specs: Iterable[TensorSpe
             raise CheckpointError(
                 f"{path}: {spec.name} is quantised ({spec.code}): differences cannot be added to it. {_PLAIN}"
             )
+
+
+def _settings(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """How a model, or one inside it (``text_config``), is quantised."""
+    for part in (config, *(inner for inner in config.values() if isinstance(inner, Mapping))):
+        found = part.get("quantization_config") or part.get("compression_config")
+        if isinstance(found, Mapping):
+            yield found
 
 
 def _is_integer_weight(spec: TensorSpec) -> bool:

@@ -73,6 +73,9 @@ class SafeReader:
             with safe_open(str(path), framework="np"):
                 pass
         except SafetensorError as error:
+            with path.open("rb") as file:
+                if file.read(4) == b"GGUF":
+                    raise FormatError(f"{path}: GGUF weights are not covered.") from None
             raise FormatError(f"{path}: not a safetensors file ({error}).") from error
         self._file, self._lock = path.open("rb", buffering=0), Lock()
         weakref.finalize(self, self._file.close)

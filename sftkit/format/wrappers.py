@@ -12,7 +12,8 @@ from pathlib import Path
 
 from sftkit.errors import CheckpointError
 
-_ANYWHERE = re.compile(r"(^|\.)(?:(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.)+")
+_INNER = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
+_ANYWHERE = re.compile(rf"(^|\.)(?:{'|'.join(map(re.escape, _INNER))})+")
 _AROUND = ("module.", "base_model.model.")
 _ADAPTER = re.compile(r"(^|\.)(lora|hada|lokr|oft|vera|ia3)_\w+(\.|$)|(^|\.)prompt_encoder\.")
 _BASE_LAYER, _ORIGINAL = ".base_layer.", ".original_module."
@@ -44,9 +45,9 @@ def wrappers_of(stored: Mapping[str, str]) -> dict[str, str]:
     """
     if all(name == key for name, key in stored.items()):
         return {}
-    around = "|".join(re.escape(each) for each in (*_AROUND, "_orig_mod."))
-    found = {rf"^(?:{around})+": "", r"\._orig_mod\.": ".", r"\.base_layer\.": "."}
-    return found | {r"\.modules_to_save\.[^.]+\.": "."}
+    around = "|".join(re.escape(each) for each in (*_AROUND, *_INNER))
+    inner = {rf"\.{re.escape(each)}": "." for each in _INNER}
+    return {rf"^(?:{around})+": "", **inner, r"\.base_layer\.": ".", r"\.modules_to_save\.[^.]+\.": "."}
 
 
 def check_no_adapter(path: Path) -> None:

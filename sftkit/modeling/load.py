@@ -102,6 +102,24 @@ def load_model(
     return Loaded(model, frozenset(fresh))
 
 
+def check_output_matrix(loaded: Loaded, path: Path) -> None:
+    """Refuse to learn language under an output matrix that is fresh, and would stay as it is.
+
+    Raises:
+        CheckpointError: if the checkpoint has no output matrix, and its config does not tie it to the input embedding.
+    """
+    try:
+        output = getattr(loaded.model.get_output_embeddings(), "weight", None)
+    except (AttributeError, NotImplementedError):
+        return
+    fresh = (name for name, each in loaded.model.named_parameters() if each is output and name in loaded.fresh)
+    for name in fresh:
+        raise CheckpointError(
+            f"{path}: the weights have no output matrix ({name}), and config.json does not tie it to the input "
+            "embedding, so it would be random. Name a checkpoint that has it."
+        )
+
+
 def load_tokenizer(path: Path, *, words: bool = False) -> PreTrainedTokenizerBase:
     """The base's tokenizer.
 

@@ -57,7 +57,10 @@ def plan_composition(base: Path, weighted: Sequence[Weighted], source: Source | 
     collapsed = tuple(collapse(weighted))
     view = BaseView.of(checkpoint)
     notes = check_shapes(view.parameters, collapsed, str(base))
-    choice = choose_head(collapsed, view.architecture, view.known, base_has_lm_head=view.has_lm_head, wanted=head)
+    choice = choose_head(
+        collapsed, view.architecture, view.known,
+        base_has_lm_head=view.has_lm_head, lacks_output=view.lacks_output, wanted=head,
+    )  # fmt: skip
     if choice.kind in ("task", "none"):
         notes = (*notes, *(_without_output(item) for item in collapsed if item.sft.metadata.output))
     record = Record.read(base)
@@ -116,9 +119,9 @@ def compose(
             streamed = replace(streamed, base=source.fingerprint or streamed.base)
             notes = (*check_base(plan, streamed.base, str(base), force=force), *lost_notes(plan, streamed))
             write_config(folder, plan.base, plan.layout.config)
-            copy_small_files(base, folder)
+            carried = copy_small_files(base, folder)
             name_padding(folder)
-            record_of(plan, streamed, method, name or str(base)).write(folder)
+            replace(record_of(plan, streamed, method, name or str(base)), carried=carried).write(folder)
         else:  # everything cancels: what remains is the base itself
             streamed, notes = Streamed(0, 0, 0, "", ""), ("the weights cancel: the output is the base, to the byte.",)
             copy_model(base, folder)

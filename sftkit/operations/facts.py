@@ -32,7 +32,7 @@ def facts(summary: DiffSummary) -> list[tuple[str, str]]:
     fingerprint = base.fingerprint if base else None
     return [
         ("K", f"{summary.k:,}"),
-        ("density, backbone" if base else "density, parameters named", f"{share(summary.density)} of {total.size:,}"),
+        (f"density, {_of_what(metadata)}", f"{share(summary.density)} of {total.size:,}"),
         ("density, with head", share(summary.model_density) if summary.head else ""),
         ("|φ| mean, max", f"{total.mean_abs:.3g}, {total.max_abs:.3g}" if summary.k else ""),
         ("|φ| quantiles", "\n".join(f"{100 * q:g} %: {value:.3g}" for q, value in quantiles.items())),
@@ -66,6 +66,12 @@ _LONG = (
 def brief_facts(summary: DiffSummary) -> list[tuple[str, str]]:
     """Those of them that several SFTs are compared by."""
     return [(name, text) for name, text in facts(summary) if name not in _LONG]
+
+
+def _of_what(metadata: Metadata) -> str:
+    if metadata.base is None:
+        return "parameters named"
+    return "backbone and output" if metadata.output else "backbone"
 
 
 def _untied(summary: DiffSummary) -> str:

@@ -72,6 +72,7 @@ def choose_head(
     known: LmHead | None = None,
     *,
     base_has_lm_head: bool = False,
+    lacks_output: bool = False,
     wanted: str = "",
 ) -> HeadChoice:
     """Apply the rules.
@@ -81,6 +82,7 @@ def choose_head(
         architecture: the first of the base's ``architectures``, or "".
         known: the names of the base's LM head, if its model type is known.
         base_has_lm_head: whether the base has one (all of it, tied output matrix apart).
+        lacks_output: whether it neither has an output matrix nor ties one, so that no LM head can be made of it.
         wanted: digest of the SFT whose head it is to be, or :data:`NO_HEAD`.
 
     Raises:
@@ -107,7 +109,8 @@ def choose_head(
     languages = [item for item in weighted if is_language(item.sft)]
     owner, notes = (owners[0], ()) if wanted else _lm_owner(languages, base_has_lm_head)
     untie = _untie(languages, known)
-    possible = owner is not None or base_has_lm_head or (known is not None and known.bare and _speaks(languages))
+    bare = known is not None and known.bare and not lacks_output
+    possible = owner is not None or base_has_lm_head or (bare and _speaks(languages))
     if languages and possible and (owner is not None or untie is not None):
         return HeadChoice("language", owner, untie, notes)
     return HeadChoice("base", None, None, notes)

@@ -75,9 +75,17 @@ class BaseView:
         return self.checkpoint.heads
 
     @property
+    def lacks_output(self) -> bool:
+        """Whether the output matrix would be one of its own and is not stored, so that transformers makes it up."""
+        known, checkpoint = self.known, self.checkpoint
+        return known is not None and not checkpoint.tied and known.output not in checkpoint.keys
+
+    @property
     def output_key(self) -> str:
         """Key of the matrix that the output matrix is, or equals until something is added to the embedding; or ""."""
         if self.known is None:
+            return ""
+        if self.lacks_output:
             return ""
         stored = self.known.output in self.checkpoint.keys and self.known.output not in self.checkpoint.copies
         return self.known.output if stored else self.checkpoint.backbone.get(self.known.input, "")
@@ -98,6 +106,8 @@ class BaseView:
 
 
 def _has_lm_head(checkpoint: Checkpoint, known: LmHead) -> bool:
+    if not checkpoint.tied and known.output not in checkpoint.keys:
+        return False
     parts = [key for key in checkpoint.keys if key.startswith(known.parts) and key != known.output]
     return bool(parts) if not known.bare else known.output in checkpoint.keys or is_lm_class(checkpoint.architecture)
 
@@ -203,6 +213,11 @@ def _output_matrix(view: BaseView, choice: HeadChoice, output: str) -> OutputTen
     checkpoint = view.checkpoint
     if output in checkpoint.keys:
         return _from_base(checkpoint, output, output, output)
+    if view.lacks_output:
+        raise MismatchError(
+            f"the base has no output matrix ({output}), and its config.json does not tie it to the input embedding: "
+            "a language model cannot be made of it. Name a checkpoint that has it, or give --no-head."
+        )
     given = choice.untie[0] if choice.untie else view.known.input if view.known else ""
     name = next((n for n in checkpoint.backbone if given == n or given.endswith(f".{n}")), None)
     if name is None:

@@ -8,6 +8,7 @@ from collections.abc import Set as AbstractSet
 from sftkit.format.dtypes import FLOATS
 from sftkit.format.ties import same_bytes
 from sftkit.operations.layout import BaseView, is_untied
+from sftkit.operations.lm_heads import is_task_class
 
 
 def left_out(tuned: BaseView, base: BaseView, inside: AbstractSet[str], head: Iterable[str]) -> Iterator[str]:
@@ -29,7 +30,8 @@ def left_out(tuned: BaseView, base: BaseView, inside: AbstractSet[str], head: It
             other = theirs.backbone.get(tuned.known.input, "") if tuned.known else ""
         if not other or not same_bytes(mine, key, theirs, other):
             yield key
-    if base.known is not None and is_untied(base) and not is_untied(tuned) and base.known.output in theirs.keys:
+    lacks = not is_untied(tuned) and not is_task_class(tuned.architecture)  # a task's head is in its place
+    if base.known is not None and is_untied(base) and lacks and base.known.output in theirs.keys:
         yield base.known.output
     for key in head:  # composing gives a head the base's dtype
         if key in mine.keys and theirs.dtype and mine.spec(key).dtype.itemsize > _width(theirs.dtype):

@@ -26,6 +26,8 @@ _NOT_COPIED = (
     "adapter_*", "trainer_state.json", "all_results.json", "train_results.json", "eval_results.json", "events.out.*",
     ".*",
 )  # fmt: skip
+#: Of these the small projections that embedding models have beside their weights (``colbert_linear.pt``).
+_COPIED = ("*_linear.pt",)
 #: Folders of the same model in other formats, and of its training.
 _NOT_ENTERED = (".*", "onnx", "openvino", "coreml", "original", "runs", "logs", "checkpoint-*", "__pycache__")
 
@@ -39,18 +41,20 @@ class Record:
         sfts: path, weight, digest, k and objective of each, sorted by digest.
         method: how they were added, with its settings; {"name": "several"} after steps of different methods.
         fingerprint: of the result, so that a model that was changed since is recognised.
+        carried: what was copied from the base, so that the folder is known again when it is to be replaced.
     """
 
     base: Mapping[str, Any]
     sfts: tuple[Mapping[str, Any], ...]
     method: Mapping[str, Any] = field(default_factory=lambda: {"name": "sum"})
     fingerprint: str = ""
+    carried: tuple[str, ...] = ()
 
     def write(self, folder: Path) -> None:
         """Write ``sftkit.json``."""
         document = {
             "sftkit": __version__, "base": dict(self.base), "method": dict(self.method),
-            "sfts": [dict(sft) for sft in self.sfts], "fingerprint": self.fingerprint,
+            "sfts": [dict(sft) for sft in self.sfts], "fingerprint": self.fingerprint, "carried": list(self.carried),
         }  # fmt: skip
         _write_json(folder / RECORD, document)
 
@@ -129,11 +133,15 @@ def write_config(folder: Path, base: Checkpoint, changes: Mapping[str, Any]) -> 
     )
 
 
-def copy_small_files(source: Path, folder: Path) -> None:
+def copy_small_files(source: Path, folder: Path) -> tuple[str, ...]:
     """What lies beside the weights: tokenizer, templates, processors, Python files (which are never run), modules.
 
     Folders that ``modules.json`` of sentence-transformers names are copied whole: a dense layer's weights are in one.
+
+    Returns:
+        The files, and folders without any, by their paths inside; sorted.
     """
+    there = set(folder.rglob("*"))
     modules = _module_folders(source)
     for path in sorted(source.iterdir()):
         if path.is_dir():
@@ -141,8 +149,12 @@ def copy_small_files(source: Path, folder: Path) -> None:
                 shutil.copytree(path, folder / path.name, dirs_exist_ok=True)
             elif not _matches(path.name, _NOT_ENTERED):
                 _copy_folder(path, folder / path.name)
-        elif path.is_file() and not _matches(path.name, _NOT_COPIED):
+        elif path.is_file() and (_matches(path.name, _COPIED) or not _matches(path.name, _NOT_COPIED)):
             shutil.copyfile(path, folder / path.name)
+    made = (path for path in folder.rglob("*") if path not in there)
+    return tuple(
+        sorted(path.relative_to(folder).as_posix() for path in made if not (path.is_dir() and any(path.iterdir())))
+    )
 
 
 def _copy_folder(source: Path, folder: Path) -> None:

@@ -7,6 +7,7 @@ composed again without the SFT: exact. Else the SFT is subtracted from the weigh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,6 @@ def _from_weights(
         merger = Merger(plan.weighted)
         streamed = write_model(folder, plan.base, plan.layout, merger, shard_size=shard_size, watch=watch)
         write_config(folder, plan.base, plan.layout.config)
-        copy_small_files(model, folder)
-        record_of(plan, streamed, Method(), str(model)).write(folder)
+        carried = copy_small_files(model, folder)
+        replace(record_of(plan, streamed, Method(), str(model)), carried=carried).write(folder)
     return report(str(output), weighted, streamed, None, (*plan.notes, *notes), exact=False)

@@ -16,10 +16,10 @@ from typing import IO, Any
 from datasets import Dataset
 
 from sftkit.errors import SettingsError
-from sftkit.evaluation.run import Scoring
+from sftkit.evaluation.run import Scoring, for_head
 from sftkit.evaluation.stage import Stage
 from sftkit.modeling.load import fit_tokenizer, load_tokenizer, longest
-from sftkit.operations.arithmetic import Weighted
+from sftkit.operations.arithmetic import Weighted, repeats
 from sftkit.operations.bases import check_belongs
 from sftkit.prediction.masks import Masked
 from sftkit.prediction.questions import Questions
@@ -56,10 +56,11 @@ class Predictor:
         if scoring.objective == "clm":
             raise SettingsError("predict labels text and fills masks; to write text, compose a model for transformers.")
         self._scoring, self._base, self._sfts = scoring, base, list(sfts)
-        self._objective = objective_of(scoring.objective, scoring.options)
-        self._stage = Stage(self._objective, base, scoring.device)
+        objective = objective_of(scoring.objective, scoring.options)
+        self._stage = Stage(objective, base, scoring.device)
+        self._objective = for_head(objective, self._stage.problem(self._sfts))
         self._tokenizer = load_tokenizer(base, words=self._objective.takes_words)
-        self.notes = check_belongs(base, self._sfts, force=scoring.force)
+        self.notes = (*repeats(self._sfts), *check_belongs(base, self._sfts, force=scoring.force))
 
     def opened(self, source: str, stdin: IO[bytes] | None = None, *, words: bool = False) -> Unlabelled:
         """A source, as what it has to be for the objective.

@@ -19,7 +19,7 @@ from datasets import Dataset
 from sftkit.errors import DataError
 from sftkit.prediction.unlabelled import Labeller, Unlabelled, batched
 from sftkit.tasks.sequences import FEATURES
-from sftkit.tasks.tables import KINDS, Column, Csv, Kind, QuotedTsv, Table, cell, find_columns
+from sftkit.tasks.tables import KINDS, Column, Csv, Kind, QuotedTsv, Table, as_text, cell, find_columns
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Texts(Unlabelled):
         self._rows, self._table, self._label, self._title = iter(rows), table, label, title
 
     def labelled(self, labeller: Labeller) -> Iterator[tuple[Row, Any, Any]]:
-        """Rows, their labels, and the probabilities of all labels."""
+        """Rows, their labels (or a number), and the scores of all labels."""
         for batch in batched(self._rows):
             rows = [{"texts": row.texts, "label": None} for row in batch]
             said = labeller.said(Dataset.from_list(rows, features=FEATURES))
@@ -65,7 +65,7 @@ class Texts(Unlabelled):
                 yield json.dumps(cells | {self._label or self._title: said}, ensure_ascii=False) + "\n"
             else:
                 place = len(cells) if self._label is None else int(self._label)
-                yield _row([*cells[:place], said, *cells[place + 1 :]], kind)
+                yield _row([*cells[:place], as_text(said), *cells[place + 1 :]], kind)
 
     def objects(self, found: Iterable[tuple[Any, Any, Any]], labels: Sequence[str]) -> Iterator[dict[str, Any]]:
         """``text`` (a list of two for a pair), ``labels``, the likeliest first, and their ``scores``."""

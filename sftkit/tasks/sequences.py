@@ -5,16 +5,19 @@ the first token's vector (BERT, XLM-R, DistilBERT, ELECTRA, DeBERTa; ModernBERT'
 tokens instead); for causal models (GPT-2, Llama) it is one layer over the last token's.
 
 A text or pair that is longer than the window is cut at its end, the longer of two texts first, and how many were is
-said. Labels are words, whatever they are in the data; regression and several labels a text are not covered.
+said. Labels are words, whatever they are in the data. Heads for a number or for several labels a text are scored by
+what they are for (see :mod:`sftkit.tasks.problems`), and not trained.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from copy import copy
 from decimal import Decimal
 from pathlib import Path
 from shlex import quote
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,15 +25,15 @@ from datasets import Dataset, Features, List, Value
 from transformers import (
     AutoModelForSequenceClassification,
     DataCollatorWithPadding,
-    PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
 from sftkit.errors import DataError
 from sftkit.tasks import sources
-from sftkit.tasks.base import IGNORED, Collator, Evaluator, Objective, to_device
+from sftkit.tasks.base import Collator, Evaluator, Objective
 from sftkit.tasks.local import HUB
 from sftkit.tasks.options import COLUMNS
+from sftkit.tasks.problems import ONE_LABEL, PROBLEMS, Problem
 from sftkit.tasks.sources import hub_column, hub_table, joined, quiet_datasets
 from sftkit.tasks.tables import (
     LANGUAGE_COLUMNS,
@@ -46,9 +49,16 @@ from sftkit.tasks.tables import (
     write_table,
 )
 from sftkit.tasks.tally import Tally, accuracy_and_macro_f1, by_name
+from sftkit.tasks.text_inputs import TextsEvaluator, encoded, remarks
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 #: Of rows; a label may be missing.
 FEATURES = Features({"texts": List(Value("string")), "label": Value("string")})
+_NUMBER = re.compile(r"-?\d*\.?\d+(e-?\d+)?")
+#: A number with decimals that are not all 0.
+_DECIMAL = re.compile(r"-?\d*\.\d*[1-9]\d*(e-?\d+)?")
 _LABELS = ("label", "gold_label", "labels", "class", "category", "target")
 #: What a column may be called by what it holds, in lower case, the likeliest first.
 _NAMES = {
@@ -69,6 +79,14 @@ class SequenceLabels(Objective):
     auto_class: ClassVar[Any] = AutoModelForSequenceClassification
     #: What stands for a label where annotators did not agree.
     undecided: ClassVar[str | None] = None
+    #: What the head is for.
+    problem: Problem = ONE_LABEL
+
+    def for_problem(self, name: str) -> Self:
+        """The same objective for a head that is for something else than a choice of one label."""
+        made = copy(self)
+        made.problem = PROBLEMS.get(name, ONE_LABEL)
+        return made
 
     def read(self, sources: Sequence[str]) -> Dataset:
         """One row an example.
@@ -89,7 +107,8 @@ class SequenceLabels(Objective):
     def wanted(self) -> dict[str, Sequence[str]]:
         """What the columns hold -> what they may be called, or what the user says."""
         held, given = COLUMNS[self.name], self.options.columns
-        return {name: (given[i],) if given else _NAMES[name] for i, name in enumerate(held)}
+        names = _NAMES | {"label": (*self.problem.columns, *_NAMES["label"])}
+        return {name: (given[i],) if given else names[name] for i, name in enumerate(held)}
 
     def _table(self, source: str) -> tuple[Table, list[Column]]:
         """A file, and where its texts and labels are."""
@@ -102,11 +121,8 @@ class SequenceLabels(Objective):
 
     def _file_columns(self, source: str) -> list[list[Any]]:
         table, places = self._table(source)
-        *texts, labels = ([cell(table, line, row, place) for line, row in table.rows] for place in places)
-        for (line, _), label in zip(table.rows, labels, strict=True):
-            if not label.strip():
-                raise DataError(f"{source}, line {line}: the label is empty.")
-        return [*texts, [self._label(label.strip()) for label in labels]]
+        texts = [[cell(table, line, row, place) for line, row in table.rows] for place in places[:-1]]
+        return [*texts, self.problem.of_file(table, places[-1], self._label)]
 
     def _hub_columns(self, source: str) -> list[list[Any]]:
         found = sources.hub_rows(source)
@@ -121,7 +137,7 @@ class SequenceLabels(Objective):
         *texts, labels = (rows[name][:] for name in COLUMNS[self.name])
         if not all(isinstance(value, str) for values in texts for value in values):
             raise DataError(f"{source}: a column of texts holds something else. Name the right ones with --columns.")
-        return [*texts, [None if label is None else self._label(str(label)) for label in labels]]
+        return [*texts, self.problem.of_hub(source, labels, self._label)]
 
     def _label(self, label: str) -> str | None:
         self.labels_read.add(label)
@@ -130,7 +146,7 @@ class SequenceLabels(Objective):
 
     def labels_in(self, rows: Dataset) -> tuple[str, ...]:
         """All labels, sorted; whole numbers by their size."""
-        found = {label for label in rows["label"][:] if label is not None}
+        found = self.problem.labels_in(label for label in rows["label"][:] if label is not None)
         numbers = all(label.removeprefix("-").isdecimal() for label in found)
         return tuple(sorted(found, key=Decimal if numbers else None))  # int() refuses thousands of digits
 
@@ -151,8 +167,13 @@ class SequenceLabels(Objective):
         return encoded(rows, self.labels, tokenizer, max_length)
 
     def remarks(self, rows: Dataset, features: Dataset) -> tuple[str, ...]:
-        """How many rows were left out, and how many texts cut."""
-        return _remarks(len(rows), len(rows) - len(features), features)
+        """How many rows were left out, how many texts cut, and whether labels look like numbers to be predicted."""
+        found = remarks(len(rows), len(rows) - len(features), features)
+        decimals = [label for label in self.labels if _DECIMAL.fullmatch(label)]
+        if not decimals or not all(map(_NUMBER.fullmatch, self.labels)):
+            return found
+        told = f"{len(self.labels)} numbers such as {decimals[0]}"
+        return (*found, f"labels are {told}: each is learned as a class of its own; regression is not trained.")
 
     def collator(self, tokenizer: PreTrainedTokenizerBase, seed: int) -> Collator:
         """Pads."""
@@ -161,14 +182,15 @@ class SequenceLabels(Objective):
         return lambda features: dict(pad([{k: v for k, v in each.items() if k != "cut"} for each in features]))
 
     def evaluator(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, seed: int) -> Evaluator:
-        """Scores labels."""
+        """Scores labels, or what else the head is for."""
         del seed
-        return SequenceEvaluator(rows, self.labels, tokenizer, max_length)
+        given = (rows, self.labels, tokenizer, max_length)
+        return self.problem.evaluator(*given) or SequenceEvaluator(*given)
 
     def write_predictions(self, source: str, predicted: Sequence[Any], path: Path) -> None:
         """The table with the predictions in its label column."""
         table, places = self._table(source)
-        write_table(table, path, places[-1], predicted)
+        write_table(table, path, places[-1], self.problem.cells(predicted, table, places[-1]))
 
 
 class NaturalLanguageInference(SequenceLabels):
@@ -186,36 +208,13 @@ class Classification(SequenceLabels):
     title: ClassVar[str] = "classification"
 
 
-class SequenceEvaluator(Evaluator):
+class SequenceEvaluator(TextsEvaluator):
     """Predicts a label for every row, and scores those that have one: accuracy, macro F1, confusion matrix."""
 
-    def __init__(
-        self, rows: Dataset, labels: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int
-    ) -> None:
-        self.labels = tuple(labels)
-        self._inputs = encoded(rows, labels, tokenizer, max_length)
-        self._gold = np.array(self._inputs["labels"][:], np.int64)
-        self._pad: Any = DataCollatorWithPadding(tokenizer)  # its type wants a list of examples; it takes columns, too
-        self._names = [name for name in self._inputs.column_names if name not in ("labels", "cut")]
-        self.examples = int((self._gold != IGNORED).sum())
-        self.notes = _remarks(len(rows), len(rows) - self.examples, self._inputs)
-
-    def predict(self, model: PreTrainedModel, batch_size: int) -> list[str]:
-        """The model's label for every row."""
-        return [label for label, _ in self.scored(model, batch_size)]
-
-    def scored(self, model: PreTrainedModel, batch_size: int) -> list[tuple[str, list[float]]]:
-        """The same, each with the probabilities of all labels, in their order."""
-
-        def look(indices: list[int]) -> list[tuple[str, list[float]]]:
-            rows = self._inputs[indices]
-            batch = dict(self._pad({name: rows[name] for name in self._names}))
-            with torch.no_grad():
-                logits = model(**to_device(batch, model)).logits
-            best, scores = logits.argmax(-1).tolist(), logits.float().softmax(-1).tolist()
-            return [(self.labels[label], own) for label, own in zip(best, scores, strict=True)]
-
-        return self.by_batch([len(ids) for ids in self._inputs["input_ids"]], batch_size, look)
+    def said(self, logits: torch.Tensor) -> list[tuple[str, list[float]]]:
+        """The likeliest label, and the probabilities of all; logits are ``[rows, labels]``."""
+        best, scores = logits.argmax(-1).tolist(), logits.softmax(-1).tolist()
+        return [(self.labels[label], own) for label, own in zip(best, scores, strict=True)]
 
     def tally(self, predicted: Sequence[Any]) -> Tally:
         """(right, predicted, gold) of each class for each example that has a label."""
@@ -239,49 +238,5 @@ class SequenceEvaluator(Evaluator):
     def _pairs(self, predicted: Sequence[str]) -> Any:
         """(predicted, gold), as numbers, of the rows that have a label."""
         number = {label: i for i, label in enumerate(self.labels)}
-        known = self._gold != IGNORED
-        return np.array([number[label] for label in predicted], np.int64)[known], self._gold[known]
-
-
-def encoded(rows: Dataset, labels: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
-    """What the model is fed (``input_ids``, token types if it takes them), ``labels``, and whether texts were ``cut``.
-
-    A label is its number, or -100 where there is none. Where the tokenizer puts nothing between two texts, as those of
-    most causal models, there is a line break; where it has nothing for a text, padding stands for it.
-    """
-    number = {label: i for i, label in enumerate(labels)}
-    between = "" if _parts_texts(tokenizer) else "\n"
-    empty = [tokenizer.pad_token_id]
-
-    def encode(batch: dict[str, list[Any]]) -> dict[str, Any]:
-        first, *second = zip(*batch["texts"], strict=True)
-        texts = [list(first), *([between + text for text in other] for other in second)]
-        found = dict(tokenizer(*texts, return_attention_mask=False, verbose=False))
-        lengths = [len(ids) for ids in found["input_ids"]]
-        long = [i for i, length in enumerate(lengths) if length > max_length]
-        if long:
-            chosen = [[text[i] for i in long] for text in texts]
-            cut = tokenizer(*chosen, return_attention_mask=False, truncation=True, max_length=max_length)
-            for key, values in found.items():
-                for i, value in zip(long, cut[key], strict=True):
-                    values[i] = value
-        found["input_ids"] = [ids or empty for ids in found["input_ids"]]
-        found["labels"] = [IGNORED if label is None else number[label] for label in batch["label"]]
-        return found | {"cut": [length > max_length for length in lengths]}
-
-    with quiet_datasets():
-        return rows.map(encode, batched=True, remove_columns=rows.column_names)
-
-
-def _parts_texts(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether a pair has a special token more than its two texts have before and after them."""
-    return tokenizer.num_special_tokens_to_add(pair=True) > tokenizer.num_special_tokens_to_add(pair=False)
-
-
-def _remarks(rows: int, left_out: int, examples: Dataset) -> tuple[str, ...]:
-    cut, notes = sum(examples["cut"][:]), []
-    if left_out:
-        notes.append(f"without a label and left out: {left_out:,} of {rows:,} examples.")
-    if cut:
-        notes.append(f"longer than the window and cut: {cut:,} of {len(examples):,} examples (--max-length).")
-    return tuple(notes)
+        said = [number[predicted[i]] for i in self.known]
+        return np.array(said, np.int64), np.array([number[label] for label in self.gold], np.int64)

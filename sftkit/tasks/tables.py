@@ -111,13 +111,23 @@ def cell(table: Table, line: int, row: Any, column: Column) -> str:
     Raises:
         DataError: if it is missing, or a list or object.
     """
-    value = row.get(column) if isinstance(row, dict) else row[column]
+    value = raw(row, column)
     if isinstance(value, bool | int | float):
         return json.dumps(value)
     if not isinstance(value, str):
         name = repr(column) if isinstance(column, str) else f"column {column + 1}"
         raise DataError(f"{table.source}, line {line}: {name} is {json.dumps(value)}, which is no text.")
     return value
+
+
+def raw(row: Any, column: Column) -> Any:
+    """A cell as it stands: JSON's values in JSONL, text elsewhere; None where it is missing."""
+    return row.get(column) if isinstance(row, dict) else row[column]
+
+
+def as_text(value: Any) -> str:
+    """What is predicted as a cell of text: a label, several, or a number."""
+    return value if isinstance(value, str) else f"{value:.7g}" if isinstance(value, float) else "|".join(value)
 
 
 def only_where(table: Table, where: Sequence[tuple[str, str]]) -> Table:
@@ -134,7 +144,7 @@ def only_where(table: Table, where: Sequence[tuple[str, str]]) -> Table:
         (column,) = find_columns(table, {name: (name,)}) if table.header or name.isdecimal() else (None,)
         if column is None:
             raise DataError(f"{table.source}: has no header, so --where {name}={wanted} needs the column's number.")
-        cells = [_plain(row.get(column) if isinstance(row, dict) else row[column]) for _, row in table.rows]
+        cells = [_plain(raw(row, column)) for _, row in table.rows]
         rows = [row for row, value in zip(table.rows, cells, strict=True) if value == wanted]
         check_where(table.source, name, wanted, cells)
         table = replace(table, rows=rows)
@@ -178,7 +188,7 @@ def language_columns(table: Table, but: Sequence[Column]) -> dict[str, list[Any]
         if name.lower() in LANGUAGE_COLUMNS and place not in but
     ]
     return {
-        name: [row.get(name) if isinstance(row, dict) else row[table.header.index(name)] for _, row in table.rows]
+        name: [raw(row, name if isinstance(row, dict) else table.header.index(name)) for _, row in table.rows]
         for name in names
     }
 
@@ -187,7 +197,7 @@ def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def write_table(table: Table, path: Path, column: Column, values: Sequence[str]) -> None:
+def write_table(table: Table, path: Path, column: Column, values: Sequence[Any]) -> None:
     """Write a table again with a column replaced; a JSON number by a number, where the value is one."""
     rows = [_replaced(row, column, value) for (_, row), value in zip(table.rows, values, strict=True)]
     lines = [list(table.header), *rows] if table.header else rows
@@ -200,11 +210,11 @@ def write_table(table: Table, path: Path, column: Column, values: Sequence[str])
             csv.writer(file, Csv if table.kind == "csv" else QuotedTsv).writerows(lines)
 
 
-def _replaced(row: Any, column: Column, value: str) -> Any:
+def _replaced(row: Any, column: Column, value: Any) -> Any:
     if isinstance(row, dict):
-        is_number = isinstance(row[column], int) and value.removeprefix("-").isdecimal()
+        is_number = isinstance(row[column], int) and isinstance(value, str) and value.removeprefix("-").isdecimal()
         return row | {column: int(value) if is_number else value}
-    return [value if place == column else old for place, old in enumerate(row)]
+    return [as_text(value) if place == column else old for place, old in enumerate(row)]
 
 
 def _kind_of(source: str, text: str) -> Kind:

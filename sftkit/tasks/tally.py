@@ -1,11 +1,11 @@
 """Counts per example from whose sums the metrics follow: what scores, intervals and comparisons are all made of.
 
-Numpy only.
+Numpy and scipy only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,23 @@ class Tally:
     def scores(self) -> dict[str, float]:
         """The metrics over all examples."""
         return {name: float(value) for name, value in self.metrics(self.counts.sum(0)).items()}
+
+    def drawn(self, times: Iterable[NDArray[np.int64]]) -> dict[str, Counts]:
+        """The metrics when each example comes so many times, int64 ``[examples]``; once for each of these."""
+        return self.metrics(np.stack([each @ self.counts for each in times]))
+
+
+class ExampleTally(Tally):
+    """Counts whose metrics follow from the examples themselves, ``[examples, n]``, and not from their sums."""
+
+    def scores(self) -> dict[str, float]:
+        """The metrics over all examples."""
+        return {name: float(value) for name, value in self.metrics(self.counts).items()}
+
+    def drawn(self, times: Iterable[NDArray[np.int64]]) -> dict[str, Counts]:
+        """The same as for sums."""
+        found = [self.metrics(np.repeat(self.counts, each, axis=0)) for each in times]
+        return {name: np.array([one[name] for one in found]) for name in found[0]}
 
 
 def ratio(part: Counts, whole: Counts) -> Counts:
@@ -78,6 +95,36 @@ def accuracy_and_macro_f1(sums: Counts) -> dict[str, Counts]:
     f1 = precision_recall_f1(np.stack([right, predicted, gold], -1))["f1"]
     there = (predicted + gold > 0).sum(-1)
     return {"accuracy": ratio(right.sum(-1), gold.sum(-1)), "macro_f1": ratio(f1.sum(-1), there)}
+
+
+def micro_and_macro_f1(sums: Counts) -> dict[str, Counts]:
+    """Of sums (right, predicted, gold) of each label, ``[..., 3 x labels]``, where an example may have several.
+
+    Macro F1 is the mean over all labels, one that is neither gold nor predicted counting 0, as scikit-learn has it.
+    """
+    right, predicted, gold = np.moveaxis(sums.reshape(*sums.shape[:-1], 3, -1), -2, 0)
+    each = np.stack([right, predicted, gold], -1)
+    return {
+        "micro_f1": precision_recall_f1(each.sum(-2))["f1"],
+        "macro_f1": precision_recall_f1(each)["f1"].mean(-1),
+    }
+
+
+def correlations(pairs: Counts) -> dict[str, Counts]:
+    """Of (predicted, gold) numbers, ``[examples, 2]``: Spearman's and Pearson's correlation; 0 if one is constant."""
+    from scipy.stats import rankdata
+
+    return {"spearman": _pearson(rankdata(pairs, axis=0)), "pearson": _pearson(pairs)}
+
+
+def _pearson(pairs: Counts) -> Counts:
+    centred = pairs - pairs.mean(0)
+    if (np.ptp(pairs, axis=0) == 0).any():  # its mean is rounded, so what is centred may be anything but 0
+        return np.zeros(())
+    lengths = np.linalg.norm(centred, axis=0)
+    normed = centred / lengths
+    found: Counts = np.clip(normed[:, 0] @ normed[:, 1], -1.0, 1.0)
+    return found
 
 
 def mean_loss(sums: Counts) -> dict[str, Counts]:

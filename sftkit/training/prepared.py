@@ -17,7 +17,15 @@ from sftkit.format.files import SftFile
 from sftkit.modeling.apply import add_differences
 from sftkit.modeling.backbone import backbone_parameters, widen_head
 from sftkit.modeling.linked import is_added
-from sftkit.modeling.load import check_checkpointing, device_of, fit_tokenizer, load_model, load_tokenizer, longest
+from sftkit.modeling.load import (
+    check_checkpointing,
+    check_output_matrix,
+    device_of,
+    fit_tokenizer,
+    load_model,
+    load_tokenizer,
+    longest,
+)
 from sftkit.modeling.sparse import SparseDelta, SparsePhi
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.bases import check_belongs
@@ -93,6 +101,7 @@ class Prepared:
         self.tokenizer = load_tokenizer(settings.base, words=objective.takes_words)
         dtype = _DTYPES[settings.base_dtype]
         loaded = load_model(settings.base, objective.auto_class, seed=settings.seed, dtype=dtype, **objective.config())
+        check_output_matrix(loaded, settings.base)
         self.model = loaded.model
         self.max_length = min(settings.max_length, longest(self.model, self.tokenizer))
         fit_tokenizer(self.tokenizer, self.model, settings.base)

@@ -6,6 +6,7 @@ no memory to speak of. ``python -m tests.format.classes`` writes the file; a slo
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import warnings
@@ -24,7 +25,21 @@ from transformers.models.auto import modeling_auto
 from sftkit.format.classes import CLASSES
 
 #: What some default configs lack.
-_MISSING: dict[str, dict[str, Any]] = {"esm": {"vocab_size": 33, "pad_token_id": 1}}
+_MISSING: dict[str, dict[str, Any]] = {
+    "esm": {"vocab_size": 33, "pad_token_id": 1},
+    "ministral": {"head_dim": 128, "num_key_value_heads": 8},
+    **{key: {"head_dim": 128} for key in ("hunyuan_v1_dense", "hunyuan_v1_moe", "hunyuan_vl_text")},
+    "nemotron": {"num_key_value_heads": 48, "head_dim": 128},
+    "dots1": {"n_routed_experts": 8, "n_shared_experts": 1, "num_experts_per_tok": 2},
+    "dbrx": {"attn_config": {"rope_theta": 10000.0}},
+    "cohere_compass_text": {"layer_types": ["sliding_attention"] * 40},
+    "lfm2_moe": {"layer_types": ["full_attention"] * 32},
+    "reformer": {"is_decoder": True},
+    "t5gemma": {"is_encoder_decoder": False},
+    **{key: {"prediction_length": 2} for key in ("autoformer", "informer", "time_series_transformer")},
+    "beit": {"out_indices": [3, 5, 7, 11]},
+    **{key: {"vocab_size": 32} for key in ("wav2vec2-bert", "wav2vec2-conformer")},
+}
 #: Ties that are lists of a model's layers (detection heads) are no names of one class, but of one size.
 _MOST_TIES = 12
 
@@ -53,13 +68,28 @@ def declared(name: str) -> Any | None:
 
 def made(model_type: str, model_class: Any) -> Any | None:
     """The model on the meta device with every weight tied that can be, or None if it has no default config."""
-    try:
-        config = CONFIG_MAPPING[model_type](**_MISSING.get(model_type, {}))
-        config.tie_word_embeddings = True
-        with torch.device("meta"):
-            return model_class._from_config(config)
-    except Exception:  # whatever a default config of theirs may lack
-        return None
+    for settings in ({}, _MISSING.get(model_type, {})):
+        try:
+            config = CONFIG_MAPPING[model_type](**settings)
+            config.tie_word_embeddings = True
+            with torch.device("meta"):
+                return model_class._from_config(config)
+        except Exception:  # noqa: PERF203 - whatever a default config of theirs may lack
+            continue
+    return None
+
+
+def prefix_of(model_class: Any, model: Any | None) -> str:
+    """What precedes a backbone's names in a class: its own word, if a part of that name is a model.
+
+    Of a class that cannot be made here, the source says whether there is such a part.
+    """
+    prefix = str(model_class.base_model_prefix)
+    if model is not None:
+        return prefix if prefix and isinstance(getattr(model, prefix, None), PreTrainedModel) else ""
+    makers = (vars(each).get("__init__") for each in model_class.__mro__)
+    sources = [inspect.getsource(maker) for maker in makers if inspect.isfunction(maker)]
+    return prefix if prefix and any(re.search(rf"self\.{re.escape(prefix)}\s*=", source) for source in sources) else ""
 
 
 def tying(model_type: str) -> bool | str | None:
@@ -74,15 +104,12 @@ def tying(model_type: str) -> bool | str | None:
 
 def facts(model_type: str, model_class: Any) -> dict[str, Any]:
     """What one class calls its weights."""
-    prefix, model = model_class.base_model_prefix, made(model_type, model_class)
-    found: dict[str, Any] = {"prefix": prefix, "ignored": []}
+    model = made(model_type, model_class)
+    found: dict[str, Any] = {"prefix": prefix_of(model_class, model), "ignored": []}
     if model is None:
         mapped = any(get_checkpoint_conversion_mapping(key) for key in (model_class.__name__, model_type))
         return found | {"made": False, "converted": mapped}
-    found |= {
-        "prefix": prefix if prefix and isinstance(getattr(model, prefix, None), PreTrainedModel) else "",
-        "made": True,
-    }
+    found["made"] = True
     own = list(model.state_dict())  # what a class ignores where it is unexpected may be a weight under another config
     ignored = (str(pattern) for pattern in model._keys_to_ignore_on_load_unexpected or ())
     found["ignored"] = sorted(each for each in ignored if not any(re.search(each, key) for key in own))
@@ -122,10 +149,15 @@ def table() -> dict[str, Any]:
             by_type[model_type][name] = facts(model_type, model_class)
     types: dict[str, dict[str, Any]] = {}
     classes: dict[str, dict[str, Any]] = {}
+    every: dict[str, list[tuple[str, dict[str, Any]]]] = defaultdict(list)
     for model_type, found in sorted(by_type.items()):
         types[model_type] = _type(model_type, found)
         for name, own in sorted(found.items()):
-            short = _class(own, types[model_type]["prefix"])
+            every[name].append((model_type, own))
+    for name, several in every.items():  # a class may be of several types, and only be made from one's config
+        for _, own in sorted(several, key=lambda each: each[1]["made"]):
+            usual = {types[each]["prefix"] for each, _ in several}
+            short = _class(own, usual.pop() if len(usual) == 1 else None)
             if short:
                 classes[name] = classes.get(name, {}) | short
     return {"transformers": transformers.__version__, "types": types, "classes": dict(sorted(classes.items()))}
@@ -155,7 +187,7 @@ def _type(model_type: str, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def _class(own: dict[str, Any], prefix: str) -> dict[str, Any]:
+def _class(own: dict[str, Any], prefix: str | None) -> dict[str, Any]:
     short: dict[str, Any] = {} if own["prefix"] == prefix else {"prefix": own["prefix"]}
     return short | {
         key: own[key] for key in ("ties", "ignored", "output", "stored_output", "input", "bare") if own.get(key)

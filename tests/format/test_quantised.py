@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from sftkit.errors import CheckpointError
+from sftkit.api import apply
+from sftkit.errors import CheckpointError, MismatchError
 from sftkit.format.checkpoint import Checkpoint
-from tests.cli.run import sftkit
+from tests import pico
+from tests.build import make_sft, save_sft
+from tests.cli.run import sftkit, train
 from tests.operations.test_checkpoint_kinds import rewritten
 
 QUERY = "bert.encoder.layer.0.attention.self.query.weight"
@@ -37,6 +41,56 @@ def test_a_config_of_quantised_weights_is_refused_by_its_method(method: str, pic
     (folder / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": method}}))
     with pytest.raises(CheckpointError, match=f"quantised .{method}"):
         Checkpoint(folder)
+
+
+def test_a_part_of_a_model_that_is_quantised_is_refused(pico_base: Path, tmp_path: Path) -> None:
+    folder = rewritten(pico_base, tmp_path / "x", lambda state: state)
+    config = json.loads((folder / "config.json").read_text())
+    inner = {"text_config": {"quantization_config": {"quant_method": "gptq"}}}
+    (folder / "config.json").write_text(json.dumps(config | inner))
+    with pytest.raises(CheckpointError, match=r"quantised .gptq"):
+        Checkpoint(folder)
+
+
+def test_a_gguf_file_is_named_as_such(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"GGUF" + bytes(100))
+    done = sftkit("inspect", tmp_path / "model.gguf")
+    assert done.status == 1
+    assert "GGUF weights are not covered" in done.stderr
+
+
+_OTHERS = ("compose", "subtract", "evaluate", "predict", "train")
+
+
+@pytest.mark.parametrize("command", _OTHERS)
+def test_every_command_that_takes_a_model_refuses_one_that_is_quantised(
+    command: str, pico_base: Path, corpus: Path, tmp_path: Path
+) -> None:
+    folder = rewritten(pico_base, tmp_path / "x", lambda state: state | TENSORS["I8"])
+    sft, out = save_sft(tmp_path / "x.sft", pico_base), tmp_path / "out.sft"
+    done = {
+        "compose": lambda: sftkit("compose", folder, sft, "-o", tmp_path / "out"),
+        "subtract": lambda: sftkit("subtract", folder, sft, "-o", tmp_path / "out"),
+        "evaluate": lambda: sftkit("evaluate", folder, sft, "--mlm", corpus, "--device", "cpu"),
+        "predict": lambda: sftkit("predict", folder, sft, "--mlm", corpus, "--device", "cpu"),
+        "train": lambda: train("--mlm", corpus, "--base", folder, "-o", out),
+    }[command]()
+    assert (done.status, done.stderr.count("\n")) == (1, 1)
+    assert "quantised (I8)" in done.stderr
+    assert not (tmp_path / "out").exists()
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.float8_e4m3fn])
+def test_a_quantised_model_in_memory_is_refused_and_left_as_it_is(dtype: torch.dtype, pico_base: Path) -> None:
+    model: Any = pico.make_model()
+    query = model.get_submodule(QUERY.removesuffix(".weight"))
+    query.weight = torch.nn.Parameter(query.weight.detach().to(dtype), requires_grad=False)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(MismatchError, match=r"query\.weight"):
+        apply(model, [make_sft(pico_base)], force=True)
+    after = model.state_dict()
+    assert all(torch.equal(after[name].view(torch.uint8), each.view(torch.uint8)) for name, each in before.items())
 
 
 def test_gguf_weights_are_named(pico_base: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sftkit.errors import OutputExistsError
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.compose import compose
 from sftkit.operations.subtract import subtract_from_model
@@ -28,6 +29,8 @@ CARRIED = {
     "added_tokens.json": "{}",
     "modeling_novel.py": "raise SystemExit('never run')",
     "LICENSE": "as it is",
+    "colbert_linear.pt": "a projection",
+    "lang2id.txt": "a list of languages",
 }
 LEFT = ("README.md", "pytorch_model.bin", "optimizer.pt", "onnx/model.onnx", "checkpoint-10/config.json", ".git/HEAD")
 
@@ -55,3 +58,17 @@ def test_everything_but_weights_and_what_is_written_anew_is_carried_along(base: 
     (tmp_path / "out" / "sftkit.json").unlink()
     subtract_from_model(tmp_path / "out", [sft], tmp_path / "back")
     check(tmp_path / "back")
+
+
+def test_a_composed_model_is_replaced_with_all_that_was_carried_along_and_with_nothing_else(
+    base: Path, tmp_path: Path
+) -> None:
+    sft = Weighted(make_sft(base), 1.0, "x.sft")
+    compose(base, [sft], tmp_path / "out")
+    compose(base, [sft], tmp_path / "out", overwrite=True)
+    check(tmp_path / "out")
+    for name in ("1_Pooling/mine.txt", "results.csv", "4_Mine"):
+        (tmp_path / "out" / name).write_text("") if "." in name else (tmp_path / "out" / name).mkdir()
+        with pytest.raises(OutputExistsError, match=f"holds {name.split('/')[0]}, which is no part of a model"):
+            compose(base, [sft], tmp_path / "out", overwrite=True)
+        (tmp_path / "out" / name).unlink() if "." in name else (tmp_path / "out" / name).rmdir()

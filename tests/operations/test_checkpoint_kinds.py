@@ -77,6 +77,8 @@ WRAPPERS: dict[str, Callable[[str], str]] = {
     "both": lambda name: f"module._orig_mod.{name}",
     "both, the other way round": lambda name: f"_orig_mod.module.{name}",
     "a compiled layer": lambda name: name.replace("layer.0.", "layer.0._orig_mod."),
+    "FSDP": lambda name: f"_fsdp_wrapped_module.{name.replace('layer.0.', 'layer.0._fsdp_wrapped_module.')}",
+    "checkpointed layers": lambda name: name.replace("layer.0.", "layer.0._checkpoint_wrapped_module."),
     "PEFT": lambda name: f"base_model.model.{name}",
     "PEFT, a layer": lambda name: f"base_model.model.{name}".replace("query.", "query.base_layer."),
 }

@@ -10,8 +10,6 @@ import pytest
 import torch
 import transformers
 
-from sftkit.errors import MismatchError
-from sftkit.evaluation.run import Scoring, evaluate
 from sftkit.format.files import SftFile
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.compose import compose
@@ -54,22 +52,6 @@ def test_a_head_keeps_the_labels_and_the_kind_of_problem_of_its_own_config(
     assert found.config.problem_type == (tuned.config.problem_type or ("regression" if kind == "one label" else None))
     wanted = model_class.from_pretrained(tmp_path / "tuned").eval()
     assert torch.allclose(found.eval()(input_ids=IDS).logits, wanted(input_ids=IDS).logits, atol=1e-5)
-
-
-@pytest.mark.parametrize("kind", ["regression", "several at once"])
-@pytest.mark.parametrize("where", ["an SFT", "a model"])
-def test_what_is_no_choice_among_labels_is_not_scored_as_one(kind: str, where: str, tmp_path: Path) -> None:
-    base = pico.save_base(tmp_path / "base")
-    make_as("BertForSequenceClassification", "bert", **KINDS[kind]).save_pretrained(tmp_path / "tuned")
-    pico.make_tokenizer().save_pretrained(tmp_path / "tuned")
-    difference(tmp_path / "tuned", base, tmp_path / "d.sft")
-    (tmp_path / "data.tsv").write_text("text\tlabel\nta mi\tLABEL_0\n")
-    sfts = [Weighted(SftFile(tmp_path / "d.sft"), 1.0, "d.sft")] if where == "an SFT" else []
-    with pytest.raises(MismatchError, match="its head is for"):
-        evaluate(
-            Scoring("classify", device="cpu", resamples=0), [str(tmp_path / "data.tsv")],
-            base if sfts else tmp_path / "tuned", sfts,
-        )  # fmt: skip
 
 
 def test_a_file_without_a_kind_of_problem_says_nothing_of_it(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 from sftkit import api
 from sftkit.format.files import SftFile, read
@@ -19,7 +22,9 @@ from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.compose import compose
 from sftkit.operations.difference import difference
 from sftkit.operations.subtract import subtract_from_model
-from tests.build import make_sft
+from tests import pico
+from tests.build import make_sft, save_sft
+from tests.cli.run import sftkit, train
 from tests.operations.test_checkpoint_kinds import composed, plain_sft, rewritten
 from tests.pico import CAUSAL, VOCABULARY, make_as
 
@@ -172,3 +177,36 @@ def test_an_sft_whose_output_matrix_did_not_move_names_none(tmp_path: Path) -> N
     model.save_pretrained(tmp_path / "norm")
     difference(tmp_path / "norm", base, tmp_path / "d.sft")
     assert SftFile(tmp_path / "d.sft").metadata.output == ""
+
+
+@pytest.mark.parametrize("stored", ["as a language model", "as a bare model"])
+def test_an_output_matrix_that_is_nowhere_is_not_made_of_the_embedding(
+    stored: str, corpus: Path, tmp_path: Path
+) -> None:
+    whole = pico.save_base(tmp_path / "whole", "llama")  # whose config does not tie it
+    base = tmp_path / "base"
+    shutil.copytree(whole, base)
+    state = load_file(whole / "model.safetensors")
+    del state["lm_head.weight"]
+    if stored == "as a bare model":
+        state = {name.removeprefix("model."): tensor for name, tensor in state.items()}
+        config = json.loads((base / "config.json").read_text()) | {"architectures": ["LlamaModel"]}
+        (base / "config.json").write_text(json.dumps(config))
+    save_file(state, base / "model.safetensors", {"format": "pt"})
+    sft = save_sft(tmp_path / "x.sft", whole, objective="clm")
+    assert sftkit("compose", base, sft, "-o", tmp_path / "out").status == 0
+    assert sorted(load_file(tmp_path / "out" / "model.safetensors")) == sorted(state)
+    scored = sftkit("evaluate", base, sft, "--clm", corpus, "--device", "cpu")
+    assert (scored.status, "lm_head.weight would be random" in scored.stderr) == (1, True)
+    learned = train("--clm", corpus, "--base", base, "-o", tmp_path / "y.sft")
+    assert (learned.status, "no output matrix (lm_head.weight)" in learned.stderr) == (1, True)
+
+
+def test_a_task_on_a_base_whose_output_matrix_is_its_own_leaves_nothing_out(tmp_path: Path) -> None:
+    tied = make_as("BertForMaskedLM", "bert")
+    tied.save_pretrained(tmp_path / "tied")
+    words, output = "bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"
+    base = rewritten(tmp_path / "tied", tmp_path / "base", lambda state: state | {output: state[words] + 0.5})
+    make_as("BertForTokenClassification", "bert").save_pretrained(tmp_path / "tuned")
+    found = difference(tmp_path / "tuned", base, tmp_path / "d.sft")
+    assert not any(output in note for note in found.notes)

@@ -267,3 +267,20 @@ def test_languages_that_are_the_labels_are_not_mixed(tmp_path: Path) -> None:
 def test_labels_are_numbers_of_any_length(tmp_path: Path) -> None:
     objective, long = objective_of("nli"), "9" * 5000
     assert objective.labels_in(objective.read([_file(tmp_path, [long, "10", "9"])])) == ("9", "10", long)
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (("0.5", "1", "3.75"), True),
+        (("-0.5", "1.0", "2.25"), True),
+        (("0.0", "1.0"), False),
+        (("1", "2"), False),
+        (("a", "1.5"), False),
+    ],
+)
+def test_numbers_with_decimals_are_told_to_be_learned_as_classes(labels: tuple[str, ...], told: bool) -> None:
+    objective, tokenizer = _objective("classify", labels), pico.make_tokenizer()
+    rows = _rows(labels)
+    notes = objective.remarks(rows, objective.features(rows, tokenizer, 64))
+    assert any("regression is not trained" in note for note in notes) is told
