@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from sftkit.errors import MismatchError, SettingsError
 from sftkit.format.atomic import check_output
 from sftkit.format.checkpoint import Checkpoint
-from sftkit.format.dtypes import BFLOAT16, narrowed
+from sftkit.format.dtypes import BFLOAT16, all_finite, narrowed
 from sftkit.format.encoding import Positions, Values
 from sftkit.format.files import SftFile, digest_of, write
 from sftkit.format.fingerprint import identify
 from sftkit.format.metadata import Metadata, ParameterSpec
 from sftkit.format.names import is_pooler
+from sftkit.operations._memory import keep_freed
 from sftkit.operations.arithmetic import WINDOW
 from sftkit.operations.largest import choose_largest
 from sftkit.operations.layout import BaseView
@@ -149,20 +150,23 @@ class ModelDifference:
 
     def _exact(self, name: str, start: int, tuned: NDArray[Any], base: NDArray[Any]) -> tuple[Positions, Values]:
         """One block's differences, such that base + difference is tuned wherever float32 can say so."""
-        values = _difference(tuned, base, name)
         if tuned.dtype != base.dtype:
+            values = _difference(tuned, base, name)
             at = np.flatnonzero(values)
             again = narrowed(base.astype(np.float64) + values, base.dtype).astype(np.float64)
             self.inexact += int(np.count_nonzero(again != tuned.astype(np.float64)))
             return at + start, values[at]
         bits = np.dtype(f"u{tuned.dtype.itemsize}")
         at = np.flatnonzero(tuned.view(bits) != base.view(bits))
-        kept = values[at]
+        if not all_finite(tuned):  # where the two are the same, too
+            raise _damaged(name)
+        mine, other = tuned[at], base[at]
+        kept = _difference(mine, other, name)
         if tuned.dtype in _SIXTEEN_BITS:  # 0 and -0 differ by less than 16 bits can hold, but not by nothing
-            kept = np.where(kept == 0, np.copysign(_LEAST, tuned[at].astype(np.float32)), kept)
+            kept = np.where(kept == 0, np.copysign(_LEAST, mine.astype(np.float32)), kept)
         real = kept != 0  # a 0 is no entry: of float32 it would have made -0 out of 0 or the reverse
-        again = np.where(real, narrowed(base[at].astype(np.float64) + kept, tuned.dtype), base[at])
-        self.inexact += int(np.count_nonzero(again.view(bits) != tuned[at].view(bits)))
+        again = np.where(real, narrowed(other.astype(np.float64) + kept, tuned.dtype), other)
+        self.inexact += int(np.count_nonzero(again.view(bits) != mine.view(bits)))
         return (at + start)[real], kept[real]
 
 
@@ -198,6 +202,7 @@ def difference(
         SettingsError: if K is not between 1 and the number of parameters.
     """
     check_output(output, overwrite=overwrite, directory=False)
+    keep_freed()
     with as_loaded(tuned) as mine, as_loaded(base) as theirs:
         delta = ModelDifference(mine, theirs, name=name, origin=base)
         if only is not None or exclude is not None:
@@ -278,5 +283,9 @@ def _difference(tuned: NDArray[Any], base: NDArray[Any], name: str) -> Values:
         else:
             values = np.subtract(tuned.astype(np.float32, copy=False), base.astype(np.float32, copy=False))
     if not np.isfinite(values).all():
-        raise MismatchError(f"{name}: a difference is not finite. One of the models is damaged.")
+        raise _damaged(name)
     return values
+
+
+def _damaged(name: str) -> MismatchError:
+    return MismatchError(f"{name}: a difference is not finite. One of the models is damaged.")

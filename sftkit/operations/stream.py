@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -21,9 +23,11 @@ import xxhash
 from numpy.typing import NDArray
 
 from sftkit.format.checkpoint import SAFETENSORS, SAFETENSORS_INDEX, Checkpoint
+from sftkit.format.dtypes import widened
 from sftkit.format.fingerprint import Fingerprint, digest
 from sftkit.format.metadata import ParameterSpec
 from sftkit.format.safefile import SafeWriter, canonical_order
+from sftkit.operations._memory import keep_freed
 from sftkit.operations._window import Merged
 from sftkit.operations.arithmetic import WINDOW, Merger, added
 from sftkit.operations.layout import Layout, OutputTensor
@@ -86,6 +90,15 @@ class _Totals:
         self.mass += part.mass
 
 
+@dataclass(frozen=True)
+class _File:
+    """The tensors of one file, where their bytes go, and what to do once they are there."""
+
+    tensors: Sequence[OutputTensor]
+    put: Put
+    close: Callable[[], None]
+
+
 class _Run:
     """Counts and hashes of one pass over a model."""
 
@@ -95,16 +108,30 @@ class _Run:
         self._totals = _Totals()
         self.before, self.after = Fingerprint(), Fingerprint()
 
-    def tensors(self, tensors: Iterable[OutputTensor], put: Put) -> None:
-        """Make tensors of the result and give their bytes away, several at a time, the largest first."""
-        by_size = sorted(tensors, key=lambda tensor: (-tensor.plan.nbytes, tensor.plan.name))
+    def files(self, files: Iterable[_File]) -> None:
+        """Make the tensors of each file and give their bytes away, several at a time, the largest of a file first.
+
+        The next file is begun before the end of the one before is waited for, so that no thread waits for the disk.
+        """
+        keep_freed()
         with ThreadPoolExecutor(THREADS) as pool:
             try:
-                for part in [pool.submit(self._tensor, tensor, put) for tensor in by_size]:
-                    self._totals.add(part.result())
+                begun = deque[tuple[_File, list[Future[_Totals]]]]()
+                for file in files:
+                    by_size = sorted(file.tensors, key=lambda tensor: (-tensor.plan.nbytes, tensor.plan.name))
+                    begun.append((file, [pool.submit(self._tensor, tensor, file.put) for tensor in by_size]))
+                    if len(begun) > 1:
+                        self._await(*begun.popleft())
+                for file, parts in begun:
+                    self._await(file, parts)
             except BaseException:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
+
+    def _await(self, file: _File, parts: Sequence[Future[_Totals]]) -> None:
+        for part in parts:
+            self._totals.add(part.result())
+        file.close()
 
     def finish(self, written: Sequence[OutputTensor]) -> Streamed:
         """Hash what is part of the base's fingerprint but not of the result, and sum up."""
@@ -162,7 +189,7 @@ class _Run:
         at = window.positions - window.start
         before = block[at]
         block[at] = moved = added(before, window.values, name)
-        same = np.flatnonzero(moved == before)  # what never was more than a mark (see UNMOVED) is no loss
+        same = np.flatnonzero(widened(moved) == widened(before))  # what never was more than a mark (see UNMOVED) is no loss
         totals.lost += int(np.count_nonzero(np.abs(window.values[same]) >= _LEAST))
         if self._measuring:
             gained = moved.astype(np.float64) - before.astype(np.float64)
@@ -197,10 +224,15 @@ def write_model(
     run = _Run(base, merger)
     shards = _as_the_base(layout.tensors, base) if shard_size is None else _shards(layout.tensors, shard_size)
     names = _file_names(len(shards))
-    for name, shard in zip(names, shards, strict=True):
-        plans = canonical_order(tensor.plan for tensor in shard)
-        with SafeWriter(folder / name, plans, {"format": "pt"}) as writer:
-            run.tensors(shard, written.to(writer))
+    with ExitStack() as writers:
+
+        def files() -> Iterator[_File]:
+            for name, shard in zip(names, shards, strict=True):
+                plans = canonical_order(tensor.plan for tensor in shard)
+                writer = writers.enter_context(SafeWriter(folder / name, plans, {"format": "pt"}))
+                yield _File(shard, written.to(writer), writer.close)
+
+        run.files(files())
     if len(shards) > 1:
         _write_index(folder / SAFETENSORS_INDEX, names, shards)
     return run.finish(layout.tensors)
@@ -227,7 +259,7 @@ class _Written:
 def measure(base: Checkpoint, layout: Layout, merger: Merger) -> Streamed:
     """What :func:`write_model` would come to, and what rounding would lose, without writing."""
     run = _Run(base, merger, measuring=True)
-    run.tensors(layout.tensors, lambda *_: None)
+    run.files([_File(layout.tensors, lambda *_: None, lambda: None)])
     return run.finish(layout.tensors)
 
 
