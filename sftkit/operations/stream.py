@@ -189,7 +189,7 @@ class _Run:
         at = window.positions - window.start
         before = block[at]
         block[at] = moved = added(before, window.values, name)
-        same = np.flatnonzero(widened(moved) == widened(before))  # what never was more than a mark (see UNMOVED) is no loss
+        same = np.flatnonzero(widened(moved) == widened(before))  # what never was more than a mark (UNMOVED) is no loss
         totals.lost += int(np.count_nonzero(np.abs(window.values[same]) >= _LEAST))
         if self._measuring:
             gained = moved.astype(np.float64) - before.astype(np.float64)
