@@ -42,8 +42,8 @@ Put = Callable[[str, int, NDArray[np.uint8]], None]
 Watch = Callable[[int, int], None]
 #: The smallest normal float32: what is added to weights of normal size is larger.
 _LEAST = 2.0**-126
-#: Bytes of an unchanged tensor that are copied at a time.
-_COPY = 1 << 20
+#: Bytes of a tensor that are read, changed and written at a time: a window of float32, twice as many 16-bit numbers.
+_BLOCK = 4 * WINDOW
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class _Run:
             put(key, 0, np.ascontiguousarray(tensor.array).reshape(-1).view(np.uint8))
         elif tensor.name is None:
             assert tensor.source is not None
-            for start, block in self.base.blocks(tensor.source, _COPY):
+            for start, block in self.base.blocks(tensor.source, _BLOCK):
                 put(key, start, block)
         else:
             self._parameter(tensor, tensor.name, put, totals)
@@ -162,8 +162,9 @@ class _Run:
         stored = self.base.spec(tensor.source)
         dtype, spec = stored.dtype, ParameterSpec(stored.shape, stored.dtype.name)
         before, after = xxhash.xxh3_128(), xxhash.xxh3_128()
-        blocks = self.base.blocks(tensor.source, WINDOW * dtype.itemsize)
-        for window, (at, data) in zip(self._windows(name, spec.size), blocks, strict=True):
+        length = _BLOCK // dtype.itemsize
+        blocks = self.base.blocks(tensor.source, length * dtype.itemsize)
+        for window, (at, data) in zip(self._windows(name, spec.size, length), blocks, strict=True):
             before.update(data.data)
             self._add(data.view(dtype), window, name, totals)
             after.update(data.data)
@@ -172,13 +173,13 @@ class _Run:
             self.before.add(name, spec, before.hexdigest())
             self.after.add(name, spec, after.hexdigest())
 
-    def _windows(self, name: str, size: int) -> Iterator[Merged]:
+    def _windows(self, name: str, size: int, length: int) -> Iterator[Merged]:
         if name in self._changing:
-            yield from self.merger.windows(name, size)
+            yield from self.merger.windows(name, size, length)
             return
         nothing, zeros = np.zeros(0, np.int64), np.zeros(0)
-        for start in range(0, size, WINDOW):
-            yield Merged(nothing, zeros, 0, 0, start, min(start + WINDOW, size))
+        for start in range(0, size, length):
+            yield Merged(nothing, zeros, 0, 0, start, min(start + length, size))
 
     def _add(self, block: NDArray[Any], window: Merged, name: str, totals: _Totals) -> None:
         totals.entries += len(window.positions)
