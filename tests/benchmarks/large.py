@@ -25,7 +25,7 @@ from sftkit.format.files import SftFile
 from sftkit.format.safefile import Planned, SafeWriter, canonical_order
 from tests.benchmarks._make import Ran, copy_and_flush, measured, settle
 
-_RUNS = 2
+_RUNS = 5
 _FILES = 5
 #: TinyLlama's: 1,100,048,384 parameters, the output matrix being one of its own.
 _CONFIG = {
