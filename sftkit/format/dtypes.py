@@ -81,16 +81,16 @@ def narrowed(values: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
     near = values.astype(np.float32)
     result = near.astype(dtype)
     halfway = np.flatnonzero((near.view(np.uint32) & np.uint32(0xFFFF)) == np.uint32(0x8000))
-    if len(halfway):
-        result[halfway] = _to_odd(values[halfway], near[halfway]).astype(dtype)
+    twice = halfway[near[halfway] != values[halfway]]
+    if len(twice):
+        result[twice] = _odd(values[twice], near[twice]).astype(dtype)
     return result
 
 
-def _to_odd(values: NDArray[np.float64], near: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The exact float32, else of the two around a number the one whose last bit is 1; ``near`` is the nearest."""
-    wide = near.astype(np.float64)
-    bits = near.view(np.uint32) - (np.abs(wide) > np.abs(values))
-    odd: NDArray[np.uint32] = np.where(wide == values, bits, bits | np.uint32(1)).astype(np.uint32)
+def _odd(values: NDArray[np.float64], near: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of the two float32 around each number, which is none, the one whose last bit is 1; ``near`` is the nearest."""
+    bits = near.view(np.uint32) - (np.abs(near) > np.abs(values))
+    odd: NDArray[np.uint32] = (bits | np.uint32(1)).astype(np.uint32)
     return odd.view(np.float32)
 
 
