@@ -33,13 +33,7 @@ def check_shapes(
     """
     notes = []
     for item in weighted:
-        for problem in differing(parameters, item.sft, item.path, base):
-            if problem.tensor in aside:
-                raise MismatchError(
-                    f"{item.path} counts {problem.tensor} among the parameters of its base, but there it is a buffer "
-                    "or a copy of another weight: it was made when the two were not told apart. Make it anew.",
-                    path=item.path, tensor=problem.tensor,
-                )  # fmt: skip
+        for problem in differing(parameters, item.sft, item.path, base, aside):
             raise problem
         skipped = [name for name in item.sft.names if name not in parameters]
         if skipped:
@@ -47,18 +41,25 @@ def check_shapes(
     return tuple(notes)
 
 
-def problems(parameters: Mapping[str, ParameterSpec], sft: Difference, path: str, base: str) -> Iterable[str]:
+def problems(
+    parameters: Mapping[str, ParameterSpec], sft: Difference, path: str, base: str, aside: Collection[str] = ()
+) -> Iterable[str]:
     """One line for each parameter of an SFT that the base lacks or has in another shape; a missing pooler is none."""
-    return (str(problem) for problem in differing(parameters, sft, path, base))
+    return (str(problem) for problem in differing(parameters, sft, path, base, aside))
 
 
 def differing(
-    parameters: Mapping[str, ParameterSpec], sft: Difference, path: str, base: str
+    parameters: Mapping[str, ParameterSpec], sft: Difference, path: str, base: str, aside: Collection[str] = ()
 ) -> Iterable[MismatchError]:
     """The same as errors."""
     for name, spec in sorted(sft.metadata.parameters.items()):
         own = parameters.get(name)
-        if own is None:
+        if own is None and name in aside:
+            yield MismatchError(
+                f"{path} counts {name} among the parameters of its base, but there it is a buffer or a copy of another "
+                "weight: it was made when the two were not told apart. Make it anew.", path=path, tensor=name,
+            )  # fmt: skip
+        elif own is None:
             if not is_pooler(name) and not _in_head(sft, name) and name != sft.metadata.output:
                 yield MismatchError(
                     f"{path} was learned on a base with {name} {list(spec.shape)}; {base} has no such parameter.",

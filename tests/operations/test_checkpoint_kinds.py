@@ -27,6 +27,7 @@ from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.bases import check_belongs
 from sftkit.operations.compose import compose
 from sftkit.operations.difference import difference
+from sftkit.operations.preview import preview_model
 from tests.build import make_sft
 from tests.families import make
 from tests.pico import make_as
@@ -220,6 +221,8 @@ def test_an_sft_older_than_what_fingerprints_cover_is_told_so(tmp_path: Path) ->
     listed = replace(other, parameters={**other.parameters, copy: other.parameters["shared.weight"]})
     with pytest.raises(MismatchError, match=f"counts {copy} among the parameters"):
         composed(old, SFT(sft.parameters, listed), tmp_path / "out")
+    (line,) = preview_model(old, [Weighted(SFT(sft.parameters, listed))]).problems
+    assert f"counts {copy} among the parameters" in line
     for check in (
         lambda force: compose(old, [Weighted(SFT(sft.parameters, other))], tmp_path / f"o{force}", force=force),
         lambda force: check_belongs(old, [Weighted(SFT(sft.parameters, other))], force=force),
