@@ -1,8 +1,7 @@
 """A model's weights, written while they are read: block by block, each block read, added to, hashed and written once.
 
 A few tensors are on their way at a time, each on a thread of its own. Memory is a block and a stretch of the SFTs'
-entries for each of them, whatever the size of the model or its shards. Sums
-are taken in float64 and rounded once to the parameter's dtype; what is not changed is copied to the byte.
+entries for each, whatever the model's size. Sums are rounded once, from float64; what is not changed is copied.
 """
 
 from __future__ import annotations
@@ -177,9 +176,8 @@ class _Run:
         if name in self._changing:
             yield from self.merger.windows(name, size, length)
             return
-        nothing, zeros = np.zeros(0, np.int64), np.zeros(0)
         for start in range(0, size, length):
-            yield Merged(nothing, zeros, 0, 0, start, min(start + length, size))
+            yield Merged(np.zeros(0, np.int64), np.zeros(0), 0, 0, start, min(start + length, size))
 
     def _add(self, block: NDArray[Any], window: Merged, name: str, totals: _Totals) -> None:
         totals.entries += len(window.positions)
@@ -221,8 +219,7 @@ def write_model(
         shard_size: most bytes a file; None to split as the base is split.
         watch: told how far it is.
     """
-    written = _Written(sum(tensor.plan.nbytes for tensor in layout.tensors), watch)
-    run = _Run(base, merger)
+    written, run = _Written(sum(tensor.plan.nbytes for tensor in layout.tensors), watch), _Run(base, merger)
     shards = _as_the_base(layout.tensors, base) if shard_size is None else _shards(layout.tensors, shard_size)
     names = _file_names(len(shards))
     with ExitStack() as writers:
