@@ -58,19 +58,40 @@ def canonical_dtype(name: str) -> str:
     return CODES[name].name if name in CODES else name
 
 
+def widened(values: NDArray[Any]) -> NDArray[Any]:
+    """Numbers in a dtype that numpy compares fast: 16-bit ones as float32."""
+    return values.astype(np.float32) if values.dtype.itemsize == 2 else values
+
+
+def all_finite(values: NDArray[Any]) -> bool:
+    """Whether no number of a float array ``[n]`` is infinite or NaN: by its bits, for numpy widens bfloat16 first."""
+    bits = np.dtype(f"u{values.dtype.itemsize}")
+    infinity = np.asarray(np.inf, values.dtype).view(bits)
+    return bool((values.view(bits) & bits.type(np.iinfo(bits).max >> 1)).max(initial=0) < infinity)
+
+
 def narrowed(values: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
     """float64 numbers in another dtype, rounded once, to nearest and ties to even.
 
-    ml_dtypes makes bfloat16 by way of float32, which rounds twice. Rounding to odd on the way (Boldo & Melquiond 2008)
-    gives what rounding once would.
+    ml_dtypes makes bfloat16 by way of float32, which rounds twice. That differs from once only where the float32 lies
+    halfway between two bfloat16; there, rounding to odd on the way (Boldo & Melquiond 2008) gives what once would.
     """
     if dtype != BFLOAT16:
         return values.astype(dtype)
     near = values.astype(np.float32)
-    wide = near.astype(np.float64)
-    bits = near.view(np.uint32) - (np.abs(wide) > np.abs(values))
-    odd: NDArray[np.uint32] = np.where(wide == values, bits, bits | np.uint32(1)).astype(np.uint32)
-    return odd.view(np.float32).astype(dtype)
+    result = near.astype(dtype)
+    halfway = np.flatnonzero((near.view(np.uint32) & np.uint32(0xFFFF)) == np.uint32(0x8000))
+    twice = halfway[near[halfway] != values[halfway]]
+    if len(twice):
+        result[twice] = _odd(values[twice], near[twice]).astype(dtype)
+    return result
+
+
+def _odd(values: NDArray[np.float64], near: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of the two float32 around each number, which is none, the one whose last bit is 1; ``near`` is the nearest."""
+    bits = near.view(np.uint32) - (np.abs(near) > np.abs(values))
+    odd: NDArray[np.uint32] = (bits | np.uint32(1)).astype(np.uint32)
+    return odd.view(np.float32)
 
 
 class HalfRounder:

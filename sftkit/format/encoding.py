@@ -36,36 +36,36 @@ def encode(positions: Positions, values: NDArray[Any]) -> tuple[NDArray[Any], ND
     Returns:
         ``(gaps, values)``, both ``[n + bridges]``; gaps are u8, u16 or u32, whichever makes the two smallest.
     """
-    gaps = np.diff(positions, prepend=np.int64(-1))
+    gaps = np.empty(len(positions), np.int64)
+    gaps[:1] = positions[:1] + 1
+    np.subtract(positions[1:], positions[:-1], out=gaps[1:])
     widest = int(gaps.max(initial=1))
-    best: tuple[int, np.dtype[Any], NDArray[np.int64] | None] | None = None
+    best: tuple[int, np.dtype[Any], NDArray[np.int64]] | None = None
     for dtype in GAP_DTYPES:
         largest = int(np.iinfo(dtype).max)
-        bridges = (gaps - 1) // largest if widest > largest else None
-        entries = len(gaps) + (0 if bridges is None else int(bridges.sum()))
+        wide = np.flatnonzero(gaps > largest) if widest > largest else np.zeros(0, np.int64)
+        entries = len(gaps) + int(((gaps[wide] - 1) // largest).sum())
         size = entries * (dtype.itemsize + values.dtype.itemsize)
         if best is None or size < best[0]:
-            best = (size, dtype, bridges)
-        if bridges is None:  # a wider dtype only costs more
+            best = (size, dtype, wide)
+        if not len(wide):  # a wider dtype only costs more
             break
     assert best is not None
-    _, dtype, bridges = best
-    if bridges is None:
-        return gaps.astype(dtype), values
-    return _bridge(gaps, values, bridges, dtype)
+    return _bridged(gaps, values, best[2], best[1])
 
 
-def _bridge(
-    gaps: NDArray[np.int64], values: NDArray[Any], bridges: NDArray[np.int64], dtype: np.dtype[Any]
+def _bridged(
+    gaps: NDArray[np.int64], values: NDArray[Any], wide: NDArray[np.int64], dtype: np.dtype[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Gaps and values, with as many entries of value 0 before each of the gaps at ``wide`` as lead up to it."""
     largest = int(np.iinfo(dtype).max)
-    at = np.arange(len(gaps)) + np.cumsum(bridges)  # where each real entry lands
-    total = len(gaps) + int(bridges.sum())
-    out_gaps = np.full(total, largest, dtype=dtype)
-    out_values = np.zeros(total, dtype=values.dtype)
-    out_gaps[at] = gaps - bridges * largest
-    out_values[at] = values
-    return out_gaps, out_values
+    bridges = (gaps[wide] - 1) // largest
+    narrow = gaps.astype(dtype)
+    narrow[wide] = gaps[wide] - bridges * largest
+    if not len(wide):
+        return narrow, values
+    before = np.repeat(wide, bridges)
+    return np.insert(narrow, before, largest), np.insert(values, before, 0)
 
 
 def decode(

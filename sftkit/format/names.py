@@ -24,8 +24,8 @@ _BODIES = frozenset(("encoder", "decoder", "pooler", "model", "transformer", "em
 
 # Buffers that older transformers stored beside the parameters; a mask of attention is one by its shape as well.
 _BUFFER = re.compile(
-    r"(^|\.)(inv_freq|original_inv_freq|position_ids|token_type_ids|relative_position_index|num_batches_tracked)$"
-    r"|(attn|attention)\.masked_bias$"
+    r"(^|\.)(\w*inv_freq|position_ids|token_type_ids|relative_position_index|num_batches_tracked|embed_scale|causal_mask)$"
+    r"|(attn|attention)\.(masked_bias|embed_positions)$|(^|\.)embed_positions\.weights$"
 )
 _MASK = re.compile(r"(attn|attention)\.bias$")
 

@@ -228,11 +228,13 @@ class SafeWriter:
         self.put(name, 0, np.ascontiguousarray(data) if isinstance(data, np.ndarray) else data)
 
     def close(self) -> None:
-        """Finish the file.
+        """Finish the file, unless that was done.
 
         Raises:
             ValueError: if announced bytes are missing: a bug in the caller.
         """
+        if self._file.closed:
+            return
         if self._left:
             raise ValueError(f"{self._left} bytes were announced but not written")
         try:

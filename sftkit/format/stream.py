@@ -37,14 +37,19 @@ class EntryStream:
         Raises:
             FormatError: as ``encoding.decode``.
         """
-        while self._last < stop - 1 and self._at < self._length:
-            positions, values = self._decode()
-            self._positions = np.concatenate([self._positions, positions])
-            self._values = np.concatenate([self._values, values])
+        pieces = [self._taken(stop)]
+        while self._last < stop - 1 and self._at < self._length:  # then all that was decoded is taken
+            self._positions, self._values = self._decode()
+            pieces.append(self._taken(stop))
+        if len(pieces) == 1:
+            return pieces[0]
+        return np.concatenate([piece[0] for piece in pieces]), np.concatenate([piece[1] for piece in pieces])
+
+    def _taken(self, stop: int) -> tuple[Positions, Values]:
         cut = int(np.searchsorted(self._positions, stop))
-        given = self._positions[:cut], self._values[:cut]
+        taken = self._positions[:cut], self._values[:cut]
         self._positions, self._values = self._positions[cut:], self._values[cut:]
-        return given
+        return taken
 
     def _decode(self) -> tuple[Positions, Values]:
         gaps, values = self._file.stored(self._name, self._at, self._at + _PIECE)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sftkit.errors import MismatchError, SettingsError
-from sftkit.format.dtypes import narrowed
+from sftkit.format.dtypes import narrowed, widened
 from sftkit.format.encoding import Positions, Values
 from sftkit.format.files import SftFile
 from sftkit.format.sft import SFT, Difference, RowStream
@@ -247,7 +247,7 @@ def added(theta: NDArray[Any], sums: NDArray[np.float64], name: str) -> NDArray[
     """
     with np.errstate(over="ignore", invalid="ignore"):
         moved = narrowed(theta.astype(np.float64) + sums, theta.dtype)
-    if not np.isfinite(moved).all() and np.isfinite(theta).all():
+    if not np.isfinite(widened(moved)).all() and np.isfinite(theta).all():
         raise MismatchError(
             f"{name}: a sum does not fit {theta.dtype.name}. Give the SFTs smaller weights.", tensor=name
         )

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sftkit.format.checkpoint import Checkpoint
+from sftkit.format.dtypes import FLOAT_CODES
 from sftkit.format.fingerprint import fingerprint
+from sftkit.format.names import heads_of, modern
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.belong import check_fingerprint, check_shapes
 from sftkit.operations.record import Record
@@ -27,20 +29,32 @@ def check_belongs(base: Path, weighted: Sequence[Weighted], *, force: bool = Fal
     if not weighted:
         return ()
     checkpoint = Checkpoint(base)
-    notes = check_shapes(parameters_as_learned(checkpoint, weighted), weighted, str(base))
+    notes = check_shapes(parameters_as_learned(checkpoint, weighted), weighted, str(base), set_aside(checkpoint))
     found = fingerprint(checkpoint)
-    return (*notes, *check_origin(Record.read(base), found, checkpoint.dtype, weighted, str(base), force=force))
+    return (*notes, *check_origin(Record.read(base), found, checkpoint, weighted, str(base), force=force))
+
+
+def set_aside(checkpoint: Checkpoint) -> frozenset[str]:
+    """Names within the backbone of what is stored as if it were a parameter, and is a buffer or a copy of another."""
+    heads = heads_of(checkpoint.model_type) if not checkpoint.prefix else ()
+    return frozenset(
+        modern(key.removeprefix(checkpoint.prefix))
+        for key in (*checkpoint.ignored, *checkpoint.copies)
+        if key.startswith(checkpoint.prefix)
+        and not (heads and key.startswith(heads))
+        and checkpoint.spec(key).code in FLOAT_CODES
+    )
 
 
 def check_origin(
-    record: Record | None, found: str, dtype: str, weighted: Sequence[Weighted], base: str, *, force: bool
+    record: Record | None, found: str, checkpoint: Checkpoint, weighted: Sequence[Weighted], base: str, *, force: bool
 ) -> tuple[str, ...]:
     """A composed model counts as the base that it was made from, too, as long as nobody changed it since.
 
     Args:
         record: what the model says of itself, if it was composed.
         found: its fingerprint.
-        dtype: of most of its backbone.
+        checkpoint: its files.
         weighted: the SFTs.
         base: what to call the model.
         force: turn a mismatch into a note.
@@ -52,5 +66,7 @@ def check_origin(
         MismatchError: if an SFT belongs to another base.
     """
     origin = record.origin(found) if record is not None else ""
-    notes = check_fingerprint(found, dtype, weighted, base, origin=origin, force=force)
+    notes = check_fingerprint(
+        found, checkpoint.dtype, weighted, base, origin=origin, aside=set_aside(checkpoint), force=force
+    )
     return (*notes, *record.again(weighted, base)) if record is not None and origin else notes

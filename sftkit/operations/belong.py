@@ -5,7 +5,7 @@ Shapes and names are never negotiable; a fingerprint that differs can be overrul
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from sftkit.errors import MismatchError
 from sftkit.format.metadata import Base, ParameterSpec
@@ -14,13 +14,16 @@ from sftkit.format.sft import Difference
 from sftkit.operations.arithmetic import Weighted
 
 
-def check_shapes(parameters: Mapping[str, ParameterSpec], weighted: Sequence[Weighted], base: str) -> tuple[str, ...]:
+def check_shapes(
+    parameters: Mapping[str, ParameterSpec], weighted: Sequence[Weighted], base: str, aside: Collection[str] = ()
+) -> tuple[str, ...]:
     """Compare every SFT's list of parameters with the base's.
 
     Args:
         parameters: the base's, by canonical name.
         weighted: the SFTs.
         base: what to call the base.
+        aside: names of what it stores and what is no parameter.
 
     Returns:
         Notes: pooler entries that the base has no place for.
@@ -30,7 +33,7 @@ def check_shapes(parameters: Mapping[str, ParameterSpec], weighted: Sequence[Wei
     """
     notes = []
     for item in weighted:
-        for problem in differing(parameters, item.sft, item.path, base):
+        for problem in differing(parameters, item.sft, item.path, base, aside):
             raise problem
         skipped = [name for name in item.sft.names if name not in parameters]
         if skipped:
@@ -38,18 +41,25 @@ def check_shapes(parameters: Mapping[str, ParameterSpec], weighted: Sequence[Wei
     return tuple(notes)
 
 
-def problems(parameters: Mapping[str, ParameterSpec], sft: Difference, path: str, base: str) -> Iterable[str]:
+def problems(
+    parameters: Mapping[str, ParameterSpec], sft: Difference, path: str, base: str, aside: Collection[str] = ()
+) -> Iterable[str]:
     """One line for each parameter of an SFT that the base lacks or has in another shape; a missing pooler is none."""
-    return (str(problem) for problem in differing(parameters, sft, path, base))
+    return (str(problem) for problem in differing(parameters, sft, path, base, aside))
 
 
 def differing(
-    parameters: Mapping[str, ParameterSpec], sft: Difference, path: str, base: str
+    parameters: Mapping[str, ParameterSpec], sft: Difference, path: str, base: str, aside: Collection[str] = ()
 ) -> Iterable[MismatchError]:
     """The same as errors."""
     for name, spec in sorted(sft.metadata.parameters.items()):
         own = parameters.get(name)
-        if own is None:
+        if own is None and name in aside:
+            yield MismatchError(
+                f"{path} counts {name} among the parameters of its base, but there it is a buffer or a copy of another "
+                "weight: it was made when the two were not told apart. Make it anew.", path=path, tensor=name,
+            )  # fmt: skip
+        elif own is None:
             if not is_pooler(name) and not _in_head(sft, name) and name != sft.metadata.output:
                 yield MismatchError(
                     f"{path} was learned on a base with {name} {list(spec.shape)}; {base} has no such parameter.",
@@ -68,7 +78,14 @@ def _in_head(sft: Difference, name: str) -> bool:
 
 
 def check_fingerprint(
-    found: str, dtype: str, weighted: Sequence[Weighted], base: str, *, origin: str = "", force: bool = False
+    found: str,
+    dtype: str,
+    weighted: Sequence[Weighted],
+    base: str,
+    *,
+    origin: str = "",
+    aside: Collection[str] = (),
+    force: bool = False,
 ) -> tuple[str, ...]:
     """Compare the base's fingerprint with the one that each SFT was learned on.
 
@@ -78,6 +95,7 @@ def check_fingerprint(
         weighted: the SFTs.
         base: what to call the base.
         origin: of what the base was composed from, if it was; SFTs of that one belong, too.
+        aside: names of what it stores and what is no parameter, which fingerprints once covered.
         force: turn a mismatch into a note.
 
     Returns:
@@ -93,12 +111,21 @@ def check_fingerprint(
             name = item.sft.metadata.base.name if item.sft.metadata.base else ""
             raise MismatchError(
                 f"{item.path} was learned on another base{f' ({name})' if name else ''}: its fingerprint is {problem}, "
-                f"{base} has {origin or found}. Name the right base, or go on with --force.",
+                f"{base} has {origin or found}. Name the right base, or go on with --force.{_once_covered(aside)}",
                 path=item.path, expected=problem, found=origin or found,
             )  # fmt: skip
         if problem:
             notes.append(f"{item.path}: {problem if not certain else 'learned on another base (' + problem + ')'}")
     return tuple(notes)
+
+
+def _once_covered(aside: Collection[str]) -> str:
+    if not aside:
+        return ""
+    return (
+        f"\nOr it is the right one, and the SFT older than what fingerprints cover now: {min(aside)}, which the base "
+        "stores, is a buffer or a copy and covered no more. Then make the SFT anew, or go on with --force."
+    )
 
 
 def _differs(found: tuple[str, str], dtype: str, sft: Difference) -> tuple[str, bool]:

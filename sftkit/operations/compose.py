@@ -14,7 +14,7 @@ from typing import Any
 from sftkit.format.atomic import atomic_directory, check_output
 from sftkit.format.checkpoint import Checkpoint
 from sftkit.operations.arithmetic import SUM, Merger, Method, Weighted, collapse, paths, repeats
-from sftkit.operations.bases import check_origin
+from sftkit.operations.bases import check_origin, set_aside
 from sftkit.operations.belong import check_shapes
 from sftkit.operations.heads import HeadChoice, choose_head, head_document
 from sftkit.operations.layout import BaseView, Layout, plan_layout
@@ -56,7 +56,7 @@ def plan_composition(base: Path, weighted: Sequence[Weighted], source: Source | 
     checkpoint = Checkpoint(source.path if source is not None else base)
     collapsed = tuple(collapse(weighted))
     view = BaseView.of(checkpoint)
-    notes = check_shapes(view.parameters, collapsed, str(base))
+    notes = check_shapes(view.parameters, collapsed, str(base), set_aside(checkpoint))
     choice = choose_head(
         collapsed, view.architecture, view.known,
         base_has_lm_head=view.has_lm_head, lacks_output=view.lacks_output, wanted=head,
@@ -142,7 +142,7 @@ def lost_notes(plan: Plan, streamed: Streamed) -> tuple[str, ...]:
 
 def check_base(plan: Plan, found: str, base: str, *, force: bool) -> tuple[str, ...]:
     """Whether the SFTs belong to the base, which has this fingerprint; notes."""
-    return check_origin(plan.record, found, plan.base.dtype, plan.weighted, base, force=force)
+    return check_origin(plan.record, found, plan.base, plan.weighted, base, force=force)
 
 
 def record_of(plan: Plan, streamed: Streamed, method: Method, given: str) -> Record:

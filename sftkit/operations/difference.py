@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from sftkit.errors import MismatchError, SettingsError
 from sftkit.format.atomic import check_output
 from sftkit.format.checkpoint import Checkpoint
-from sftkit.format.dtypes import BFLOAT16, narrowed
+from sftkit.format.dtypes import BFLOAT16, VALUE_DTYPES, all_finite, narrowed
 from sftkit.format.encoding import Positions, Values
 from sftkit.format.files import SftFile, digest_of, write
 from sftkit.format.fingerprint import identify
 from sftkit.format.metadata import Metadata, ParameterSpec
 from sftkit.format.names import is_pooler
+from sftkit.operations._memory import keep_freed
 from sftkit.operations.arithmetic import WINDOW
 from sftkit.operations.largest import choose_largest
 from sftkit.operations.layout import BaseView
@@ -45,7 +46,9 @@ _SIXTEEN_BITS = (np.dtype(np.float16), BFLOAT16)
 class ModelDifference:
     """tuned − base, parameter by parameter; satisfies ``Difference``. Keeps what was chosen, or nothing."""
 
-    def __init__(self, tuned: Path, base: Path, *, name: str = "", origin: Path | None = None) -> None:
+    def __init__(
+        self, tuned: Path, base: Path, *, name: str = "", origin: Path | None = None, values: str = "f32"
+    ) -> None:
         """Check that the two have the same parameters.
 
         Args:
@@ -53,6 +56,7 @@ class ModelDifference:
             base: the model that it came from.
             name: what the user called the base.
             origin: the base as it is stored, if ``base`` is a copy under the names that it has when it is loaded.
+            values: how it will be stored, "f32", "bf16" or "f16": what is then inexact is counted.
 
         Raises:
             MismatchError: naming the tensor and the two shapes.
@@ -73,7 +77,9 @@ class ModelDifference:
         self._base_record = identify(stored, name or str(origin or base))
         self.names = tuple(sorted(self.shared))
         self.moved = self.inexact = 0
-        self.across = self._tuned.dtype != self._base.dtype
+        self._stored = VALUE_DTYPES.get(values, np.dtype(np.float32))  # an unknown name is refused by what writes
+        across = "cannot be had in the base's dtype" if self._tuned.dtype != self._base.dtype else ""
+        self.why = f"are rounded to {self._stored.name}" if values != "f32" else across or "are no float32 numbers"
         inside = {self.key_of(each) for each in self.shared} | set(self.head)
         self.left_out = tuple(left_out(mine, theirs, inside, self.head))
         self._chosen: dict[str, tuple[Positions, Values]] | None = None
@@ -149,21 +155,29 @@ class ModelDifference:
 
     def _exact(self, name: str, start: int, tuned: NDArray[Any], base: NDArray[Any]) -> tuple[Positions, Values]:
         """One block's differences, such that base + difference is tuned wherever float32 can say so."""
-        values = _difference(tuned, base, name)
         if tuned.dtype != base.dtype:
+            values = _difference(tuned, base, name)
             at = np.flatnonzero(values)
-            again = narrowed(base.astype(np.float64) + values, base.dtype).astype(np.float64)
+            again = self._restored(base, values).astype(np.float64)
             self.inexact += int(np.count_nonzero(again != tuned.astype(np.float64)))
             return at + start, values[at]
         bits = np.dtype(f"u{tuned.dtype.itemsize}")
         at = np.flatnonzero(tuned.view(bits) != base.view(bits))
-        kept = values[at]
+        if not all_finite(tuned):  # where the two are the same, too
+            raise _damaged(name)
+        mine, other = tuned[at], base[at]
+        kept = _difference(mine, other, name)
         if tuned.dtype in _SIXTEEN_BITS:  # 0 and -0 differ by less than 16 bits can hold, but not by nothing
-            kept = np.where(kept == 0, np.copysign(_LEAST, tuned[at].astype(np.float32)), kept)
+            kept = np.where(kept == 0, np.copysign(_LEAST, mine.astype(np.float32)), kept)
         real = kept != 0  # a 0 is no entry: of float32 it would have made -0 out of 0 or the reverse
-        again = np.where(real, narrowed(base[at].astype(np.float64) + kept, tuned.dtype), base[at])
-        self.inexact += int(np.count_nonzero(again.view(bits) != tuned[at].view(bits)))
+        again = np.where(real, self._restored(other, kept), other)
+        self.inexact += int(np.count_nonzero(again.view(bits) != mine.view(bits)))
         return (at + start)[real], kept[real]
+
+    def _restored(self, base: NDArray[Any], values: Values) -> NDArray[Any]:
+        """What composing makes of the base and these values as they are stored."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return narrowed(base.astype(np.float64) + values.astype(self._stored, copy=False), base.dtype)
 
 
 def difference(
@@ -198,8 +212,9 @@ def difference(
         SettingsError: if K is not between 1 and the number of parameters.
     """
     check_output(output, overwrite=overwrite, inputs=(tuned, base), directory=False)
+    keep_freed()
     with as_loaded(tuned) as mine, as_loaded(base) as theirs:
-        delta = ModelDifference(mine, theirs, name=name, origin=base)
+        delta = ModelDifference(mine, theirs, name=name, origin=base, values=values)
         if only is not None or exclude is not None:
             delta.keep(choosing(only, exclude))
         return _written(delta, output, k, density, values, overwrite=overwrite)
@@ -217,16 +232,15 @@ def _written(
         if delta.moved < wanted:
             notes.append(f"only {delta.moved:,} parameters differ: all of them are kept, not {wanted:,}.")
     write(output, delta, values=values, overwrite=overwrite)
-    if delta.inexact and values == "f32":
-        why = "cannot be had in the base's dtype" if delta.across else "are no float32 numbers"
-        notes.append(f"{delta.inexact:,} differences {why}: base + SFT is there within rounding only.")
+    if delta.inexact:
+        notes.append(f"{delta.inexact:,} differences {delta.why}: base + SFT is there within rounding only.")
     if delta.left_out:
         notes.append(f"base + SFT is not the whole tuned model: {delta.left_out[0]} is left out.")
     written = SftFile(output).metadata
     extra = {
         "k": written.k,
         "density": written.density,
-        "exact": wanted is None and values == "f32" and not delta.inexact and not delta.left_out,
+        "exact": wanted is None and not delta.inexact and not delta.left_out,
     }
     return ArithmeticReport(str(output), (), written.k, 0, 0, None, tuple(notes), extra)
 
@@ -278,5 +292,9 @@ def _difference(tuned: NDArray[Any], base: NDArray[Any], name: str) -> Values:
         else:
             values = np.subtract(tuned.astype(np.float32, copy=False), base.astype(np.float32, copy=False))
     if not np.isfinite(values).all():
-        raise MismatchError(f"{name}: a difference is not finite. One of the models is damaged.")
+        raise _damaged(name)
     return values
+
+
+def _damaged(name: str) -> MismatchError:
+    return MismatchError(f"{name}: a difference is not finite. One of the models is damaged.")

@@ -11,6 +11,7 @@ from sftkit.errors import MismatchError
 from sftkit.format.checkpoint import Checkpoint
 from sftkit.operations.add import Sum
 from sftkit.operations.arithmetic import SUM, Merger, Method, Weighted, collapse, repeats
+from sftkit.operations.bases import set_aside
 from sftkit.operations.belong import problems
 from sftkit.operations.compose import Plan, check_base, plan_composition
 from sftkit.operations.heads import head_document
@@ -55,8 +56,8 @@ def preview_model(
         FormatError: if an SFT is damaged.
     """
     checkpoint = Checkpoint(base)
-    collapsed, parameters = collapse(weighted), BaseView.of(checkpoint).parameters
-    wrong = [line for item in collapsed for line in problems(parameters, item.sft, item.path, str(base))]
+    collapsed, parameters, aside = collapse(weighted), BaseView.of(checkpoint).parameters, set_aside(checkpoint)
+    wrong = [line for item in collapsed for line in problems(parameters, item.sft, item.path, str(base), aside)]
     with named_as_learned(base, collapsed) as source:
         try:
             plan = plan_composition(base, weighted, source, head)

@@ -1,16 +1,17 @@
 """A model's weights, written while they are read: block by block, each block read, added to, hashed and written once.
 
 A few tensors are on their way at a time, each on a thread of its own. Memory is a block and a stretch of the SFTs'
-entries for each of them, whatever the size of the model or its shards. Sums
-are taken in float64 and rounded once to the parameter's dtype; what is not changed is copied to the byte.
+entries for each, whatever the model's size. Sums are rounded once, from float64; what is not changed is copied.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -21,9 +22,11 @@ import xxhash
 from numpy.typing import NDArray
 
 from sftkit.format.checkpoint import SAFETENSORS, SAFETENSORS_INDEX, Checkpoint
+from sftkit.format.dtypes import widened
 from sftkit.format.fingerprint import Fingerprint, digest
 from sftkit.format.metadata import ParameterSpec
 from sftkit.format.safefile import SafeWriter, canonical_order
+from sftkit.operations._memory import keep_freed
 from sftkit.operations._window import Merged
 from sftkit.operations.arithmetic import WINDOW, Merger, added
 from sftkit.operations.layout import Layout, OutputTensor
@@ -38,8 +41,8 @@ Put = Callable[[str, int, NDArray[np.uint8]], None]
 Watch = Callable[[int, int], None]
 #: The smallest normal float32: what is added to weights of normal size is larger.
 _LEAST = 2.0**-126
-#: Bytes of an unchanged tensor that are copied at a time.
-_COPY = 1 << 20
+#: Bytes of a tensor that are read, changed and written at a time: a window of float32, twice as many 16-bit numbers.
+_BLOCK = 4 * WINDOW
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,15 @@ class _Totals:
         self.mass += part.mass
 
 
+@dataclass(frozen=True)
+class _File:
+    """The tensors of one file, where their bytes go, and what to do once they are there."""
+
+    tensors: Sequence[OutputTensor]
+    put: Put
+    close: Callable[[], None]
+
+
 class _Run:
     """Counts and hashes of one pass over a model."""
 
@@ -95,16 +107,30 @@ class _Run:
         self._totals = _Totals()
         self.before, self.after = Fingerprint(), Fingerprint()
 
-    def tensors(self, tensors: Iterable[OutputTensor], put: Put) -> None:
-        """Make tensors of the result and give their bytes away, several at a time, the largest first."""
-        by_size = sorted(tensors, key=lambda tensor: (-tensor.plan.nbytes, tensor.plan.name))
+    def files(self, files: Iterable[_File]) -> None:
+        """Make the tensors of each file and give their bytes away, several at a time, the largest of a file first.
+
+        The next file is begun before the end of the one before is waited for, so that no thread waits for the disk.
+        """
+        keep_freed()
         with ThreadPoolExecutor(THREADS) as pool:
             try:
-                for part in [pool.submit(self._tensor, tensor, put) for tensor in by_size]:
-                    self._totals.add(part.result())
+                begun = deque[tuple[_File, list[Future[_Totals]]]]()
+                for file in files:
+                    by_size = sorted(file.tensors, key=lambda tensor: (-tensor.plan.nbytes, tensor.plan.name))
+                    begun.append((file, [pool.submit(self._tensor, tensor, file.put) for tensor in by_size]))
+                    if len(begun) > 1:
+                        self._await(*begun.popleft())
+                for file, parts in begun:
+                    self._await(file, parts)
             except BaseException:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
+
+    def _await(self, file: _File, parts: Sequence[Future[_Totals]]) -> None:
+        for part in parts:
+            self._totals.add(part.result())
+        file.close()
 
     def finish(self, written: Sequence[OutputTensor]) -> Streamed:
         """Hash what is part of the base's fingerprint but not of the result, and sum up."""
@@ -124,7 +150,7 @@ class _Run:
             put(key, 0, np.ascontiguousarray(tensor.array).reshape(-1).view(np.uint8))
         elif tensor.name is None:
             assert tensor.source is not None
-            for start, block in self.base.blocks(tensor.source, _COPY):
+            for start, block in self.base.blocks(tensor.source, _BLOCK):
                 put(key, start, block)
         else:
             self._parameter(tensor, tensor.name, put, totals)
@@ -135,8 +161,9 @@ class _Run:
         stored = self.base.spec(tensor.source)
         dtype, spec = stored.dtype, ParameterSpec(stored.shape, stored.dtype.name)
         before, after = xxhash.xxh3_128(), xxhash.xxh3_128()
-        blocks = self.base.blocks(tensor.source, WINDOW * dtype.itemsize)
-        for window, (at, data) in zip(self._windows(name, spec.size), blocks, strict=True):
+        length = _BLOCK // dtype.itemsize
+        blocks = self.base.blocks(tensor.source, length * dtype.itemsize)
+        for window, (at, data) in zip(self._windows(name, spec.size, length), blocks, strict=True):
             before.update(data.data)
             self._add(data.view(dtype), window, name, totals)
             after.update(data.data)
@@ -145,13 +172,12 @@ class _Run:
             self.before.add(name, spec, before.hexdigest())
             self.after.add(name, spec, after.hexdigest())
 
-    def _windows(self, name: str, size: int) -> Iterator[Merged]:
+    def _windows(self, name: str, size: int, length: int) -> Iterator[Merged]:
         if name in self._changing:
-            yield from self.merger.windows(name, size)
+            yield from self.merger.windows(name, size, length)
             return
-        nothing, zeros = np.zeros(0, np.int64), np.zeros(0)
-        for start in range(0, size, WINDOW):
-            yield Merged(nothing, zeros, 0, 0, start, min(start + WINDOW, size))
+        for start in range(0, size, length):
+            yield Merged(np.zeros(0, np.int64), np.zeros(0), 0, 0, start, min(start + length, size))
 
     def _add(self, block: NDArray[Any], window: Merged, name: str, totals: _Totals) -> None:
         totals.entries += len(window.positions)
@@ -162,7 +188,7 @@ class _Run:
         at = window.positions - window.start
         before = block[at]
         block[at] = moved = added(before, window.values, name)
-        same = np.flatnonzero(moved == before)  # what never was more than a mark (see UNMOVED) is no loss
+        same = np.flatnonzero(widened(moved) == widened(before))  # what never was more than a mark (UNMOVED) is no loss
         totals.lost += int(np.count_nonzero(np.abs(window.values[same]) >= _LEAST))
         if self._measuring:
             gained = moved.astype(np.float64) - before.astype(np.float64)
@@ -193,14 +219,18 @@ def write_model(
         shard_size: most bytes a file; None to split as the base is split.
         watch: told how far it is.
     """
-    written = _Written(sum(tensor.plan.nbytes for tensor in layout.tensors), watch)
-    run = _Run(base, merger)
+    written, run = _Written(sum(tensor.plan.nbytes for tensor in layout.tensors), watch), _Run(base, merger)
     shards = _as_the_base(layout.tensors, base) if shard_size is None else _shards(layout.tensors, shard_size)
     names = _file_names(len(shards))
-    for name, shard in zip(names, shards, strict=True):
-        plans = canonical_order(tensor.plan for tensor in shard)
-        with SafeWriter(folder / name, plans, {"format": "pt"}) as writer:
-            run.tensors(shard, written.to(writer))
+    with ExitStack() as writers:
+
+        def files() -> Iterator[_File]:
+            for name, shard in zip(names, shards, strict=True):
+                plans = canonical_order(tensor.plan for tensor in shard)
+                writer = writers.enter_context(SafeWriter(folder / name, plans, {"format": "pt"}))
+                yield _File(shard, written.to(writer), writer.close)
+
+        run.files(files())
     if len(shards) > 1:
         _write_index(folder / SAFETENSORS_INDEX, names, shards)
     return run.finish(layout.tensors)
@@ -227,7 +257,7 @@ class _Written:
 def measure(base: Checkpoint, layout: Layout, merger: Merger) -> Streamed:
     """What :func:`write_model` would come to, and what rounding would lose, without writing."""
     run = _Run(base, merger, measuring=True)
-    run.tensors(layout.tensors, lambda *_: None)
+    run.files([_File(layout.tensors, lambda *_: None, lambda: None)])
     return run.finish(layout.tensors)
 
 

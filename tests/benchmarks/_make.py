@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -167,18 +167,34 @@ import os, subprocess, sys, time
 begin = time.perf_counter()
 process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
 _, status, usage = os.wait4(process.pid, 0)
-print(time.perf_counter() - begin, usage.ru_maxrss, os.waitstatus_to_exitcode(status))
+seconds = time.perf_counter() - begin
+print(seconds, usage.ru_maxrss, usage.ru_utime + usage.ru_stime, os.waitstatus_to_exitcode(status))
 """
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a process took: seconds from shell to shell, peak memory in MB, seconds of the processor in all threads."""
+
+    seconds: float
+    peak: float
+    processor: float
 
 
 def run(*arguments: str | Path) -> tuple[float, float]:
     """Run ``sftkit`` in a process of its own: seconds from shell to shell, and peak memory in MB."""
+    took = measured(*arguments)
+    return took.seconds, took.peak
+
+
+def measured(*arguments: str | Path) -> Ran:
+    """Run ``sftkit`` in a process of its own."""
     command = [sys.executable, "-m", "sftkit", *map(str, arguments)]
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": ""}  # an installed package is compiled, and so are we
     done = subprocess.run(
         [sys.executable, "-c", _LAUNCHER, *command], stdout=subprocess.PIPE, text=True, check=True, env=environment
     )
-    seconds, peak, status = done.stdout.split()
+    seconds, peak, processor, status = done.stdout.split()
     if status != "0":
         raise SystemExit(f"{' '.join(command)} failed with status {status}")
-    return float(seconds), float(peak) / (1024 if sys.platform != "darwin" else 1024**2)
+    return Ran(float(seconds), float(peak) / (1024 if sys.platform != "darwin" else 1024**2), float(processor))

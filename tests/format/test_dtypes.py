@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from sftkit.format.dtypes import BFLOAT16, HalfRounder, narrowed
+from sftkit.format.dtypes import BFLOAT16, FLOATS, HalfRounder, all_finite, narrowed
 
 
 def test_every_kind_of_float32_rounds_as_in_numpy() -> None:
@@ -34,3 +34,12 @@ def test_float64_becomes_bfloat16_by_one_rounding() -> None:
         distance = abs(Fraction(float(below)) - exact)
         assert all(distance < abs(other - exact) or (distance == abs(other - exact) and bits >> 16 & 1 == 0)
                    for other in others)  # fmt: skip
+
+
+def test_infinities_and_nan_are_seen_in_every_float_dtype() -> None:
+    for dtype in FLOATS:
+        largest = np.array([np.finfo(np.float16).max, -1e-6, 0, -0.0]).astype(dtype)
+        assert all_finite(largest)
+        assert all_finite(largest[:0])
+        for number in (np.inf, -np.inf, np.nan, -np.nan):
+            assert not all_finite(np.append(largest, np.array([number]).astype(dtype)))

@@ -16,7 +16,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from sftkit.errors import CheckpointError
+from sftkit.errors import CheckpointError, MismatchError
 from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.fingerprint import fingerprint
 from sftkit.format.metadata import Base, Metadata
@@ -24,9 +24,12 @@ from sftkit.format.names import is_pooler
 from sftkit.format.sft import SFT, to_csr
 from sftkit.modeling.load import load_model
 from sftkit.operations.arithmetic import Weighted
+from sftkit.operations.bases import check_belongs
 from sftkit.operations.compose import compose
 from sftkit.operations.difference import difference
+from sftkit.operations.preview import preview_model
 from tests.build import make_sft
+from tests.families import make
 from tests.pico import make_as
 
 State = dict[str, torch.Tensor]
@@ -200,6 +203,38 @@ def test_stored_copies_of_tied_weights_are_ties(family: str, way: str, tmp_path:
     mine, theirs = (model.state_dict() for model in loaded)
     assert all(torch.equal(mine[name], theirs[name]) for name in mine)
     assert loaded[1].get_output_embeddings().weight is loaded[1].get_input_embeddings().weight
+
+
+@pytest.mark.parametrize("family", ["codegen", "falcon", "gemma", "gptj", "m2m_100", "mbart", "modernbert", "xglm"])
+def test_with_all_its_buffers_and_copies_stored_a_model_has_the_same_fingerprint(family: str, tmp_path: Path) -> None:
+    model = make(family)
+    model.save_pretrained(tmp_path / "base")
+    more = {**dict(model.named_buffers()), **{name: model.get_parameter(name) for name in model.all_tied_weights_keys}}
+    old = rewritten(tmp_path / "base", tmp_path / "old", lambda state: {**state, **more})
+    assert fingerprint(Checkpoint(old)) == fingerprint(Checkpoint(tmp_path / "base"))
+
+
+def test_an_sft_older_than_what_fingerprints_cover_is_told_so(tmp_path: Path) -> None:
+    make_as("T5ForConditionalGeneration", "t5").save_pretrained(tmp_path / "base")
+    copy = "encoder.embed_tokens.weight"
+    old = rewritten(tmp_path / "base", tmp_path / "old", lambda state: state | {copy: state["shared.weight"]})
+    sft = plain_sft(old)
+    other = replace(sft.metadata, base=Base("old", "t5", None, "0" * 32))
+    listed = replace(other, parameters={**other.parameters, copy: other.parameters["shared.weight"]})
+    with pytest.raises(MismatchError, match=f"counts {copy} among the parameters"):
+        composed(old, SFT(sft.parameters, listed), tmp_path / "out")
+    (line,) = preview_model(old, [Weighted(SFT(sft.parameters, listed))]).problems
+    assert f"counts {copy} among the parameters" in line
+    for check in (
+        lambda force: compose(old, [Weighted(SFT(sft.parameters, other))], tmp_path / f"o{force}", force=force),
+        lambda force: check_belongs(old, [Weighted(SFT(sft.parameters, other))], force=force),
+    ):
+        with pytest.raises(MismatchError, match=f"fingerprints cover now: {copy}, which the base stores"):
+            check(False)
+        check(True)
+    with pytest.raises(MismatchError) as error:
+        composed(tmp_path / "base", SFT(sft.parameters, other), tmp_path / "out")
+    assert "cover now" not in str(error.value)
 
 
 PREFIXES = {

@@ -15,7 +15,9 @@ from safetensors.numpy import load_file, save_file
 from sftkit.errors import CheckpointError, MismatchError, OutputExistsError
 from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.fingerprint import fingerprint
+from sftkit.format.safefile import SafeWriter
 from sftkit.format.sft import SFT
+from sftkit.operations import stream
 from sftkit.operations.arithmetic import Method, Weighted
 from sftkit.operations.compose import compose
 from sftkit.operations.report import ArithmeticReport
@@ -129,6 +131,25 @@ def test_shards_are_cut_as_transformers_cuts_them_and_hold_the_same_tensors(tmp_
     assert one.keys == many.keys
     assert all(one.read(key).tobytes() == many.read(key).tobytes() for key in one.keys)
     assert index["metadata"]["total_size"] == sum(one.read(key).nbytes for key in one.keys)
+
+
+def test_however_many_shards_there_are_two_are_open_at_a_time(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, most = list[SafeWriter](), 0
+
+    class Counted(SafeWriter):
+        def __init__(self, *given: Any) -> None:
+            nonlocal most
+            super().__init__(*given)
+            opened.append(self)
+            most = max(most, sum(not writer._file.closed for writer in opened))
+
+    monkeypatch.setattr(stream, "SafeWriter", Counted)
+    add(base, tmp_path / "cut", make_sft(base), shard_size=10_000)
+    assert len(opened) > 2
+    assert most == 2
+    assert all(writer._file.closed for writer in opened)
 
 
 def test_sharded_bases_and_pickled_ones_give_what_the_single_file_gives(tmp_path: Path, base: Path) -> None:

@@ -61,6 +61,21 @@ def test_a_base_plus_the_difference_is_the_tuned_model_to_the_byte(tmp_path: Pat
     assert (tmp_path / "again" / MODEL).read_bytes() == (tuned / MODEL).read_bytes()
 
 
+@pytest.mark.parametrize("number", [np.inf, np.nan])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16], ids=["f32", "f16", "bf16"])
+def test_a_number_that_is_not_finite_in_both_models_is_refused(
+    tmp_path: Path, base: Path, dtype: Any, number: float
+) -> None:
+    tuned = tuned_like(base, tmp_path / "tuned", dtype)
+    name = "bert.encoder.layer.0.output.dense.bias"
+    for path in (base, tuned):
+        own = {key: np.array(array) for key, array in load_file(path / MODEL).items()}
+        own[name][1] = -number
+        save_file(own, path / MODEL, {"format": "pt"})
+    with pytest.raises(MismatchError, match=r"encoder\.layer\.0\.output\.dense\.bias: a difference is not finite"):
+        difference(tuned, base, tmp_path / "d.sft")
+
+
 def test_signs_of_zero_survive_in_half_precision(tmp_path: Path, base: Path) -> None:
     tuned = tuned_like(base, tmp_path / "tuned", np.float16)
     tensors = [{name: np.array(array) for name, array in load_file(path / MODEL).items()} for path in (base, tuned)]

@@ -45,6 +45,31 @@ def test_exact_is_counted_across_dtypes(base_dtype: torch.dtype, tuned_dtype: to
         assert not report.extra["exact"]
 
 
+@pytest.mark.parametrize("values", ["f32", "bf16", "f16"])
+@pytest.mark.parametrize("few_digits", [True, False])
+def test_exact_is_counted_with_the_values_that_are_stored(values: str, few_digits: bool, tmp_path: Path) -> None:
+    source = save_base(tmp_path / "source", "bert", head=False)
+    base = rewritten(source, tmp_path / "base", on_a_grid(0))
+    tuned = rewritten(source, tmp_path / "tuned", on_a_grid(1) if few_digits else cast(torch.bfloat16, 0.01))
+    report = difference(tuned, base, tmp_path / "d.sft", values=values)
+    compose(base, [Weighted(SftFile(tmp_path / "d.sft"), 1.0, "d.sft")], tmp_path / "out")
+    found, wanted = (load_file(path / "model.safetensors") for path in (tmp_path / "out", tuned))
+    same = all(torch.equal(found[name].view(torch.int16), wanted[name].view(torch.int16)) for name in found)
+    assert report.extra["exact"] is same
+    assert any(f"rounded to {'b' * (values == 'bf16')}float16" in note for note in report.notes) is not same
+    assert same is (values == "f32" or few_digits)
+
+
+def on_a_grid(moved: int) -> Callable[[State], State]:
+    """Weights of a few digits, of which every dtype holds the differences."""
+
+    def change(state: State) -> State:
+        steps = {name: torch.arange(t.numel()).reshape(t.shape) % (3 + moved) + 1 for name, t in state.items()}
+        return {name: (step * 2.0**-7).bfloat16() for name, step in steps.items()}
+
+    return change
+
+
 def test_what_is_left_out_of_a_difference_is_told(tmp_path: Path) -> None:
     base = save_base(tmp_path / "base", "bert", head=False)
     tuned = rewritten(base, tmp_path / "tuned", lambda state: state | {"classifier.weight": torch.ones(2, 16)})
