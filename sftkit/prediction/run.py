@@ -25,9 +25,10 @@ from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.bases import check_belongs
 from sftkit.prediction.masks import Masked
 from sftkit.prediction.questions import Questions
+from sftkit.prediction.sentences import Sentence, sentences_of
 from sftkit.prediction.texts import Row, Texts, texts_of
 from sftkit.prediction.unlabelled import STANDARD_INPUT, Labeller, Unlabelled, lines_of
-from sftkit.prediction.words import Sentence, Words, sentences_of
+from sftkit.prediction.words import Words
 from sftkit.tasks.options import TaskOptions
 from sftkit.tasks.qa import QuestionAnswering
 from sftkit.tasks.registry import OBJECTIVES, objective_of
@@ -64,13 +65,13 @@ class Predictor:
         self._tokenizer = load_tokenizer(base, words=self._objective.takes_words)
         self.notes = check_belongs(base, self._sfts, force=scoring.force)
 
-    def opened(self, source: str, stdin: IO[bytes] | None = None, *, words: bool = False) -> Unlabelled:
+    def opened(self, source: str, stdin: IO[bytes] | None = None, *, words: bool | None = None) -> Unlabelled:
         """A source, as what it has to be for the objective.
 
         Args:
             source: a file, or "-".
             stdin: what "-" is.
-            words: whether text has a word a line.
+            words: whether text has a word a line; None: seen from its first lines.
 
         Raises:
             DataError: if it cannot be read.
@@ -82,7 +83,9 @@ class Predictor:
         lines = lines_of(source, stdin)
         if isinstance(objective, SequenceLabels):
             return texts_of(source, lines, objective.wanted())
-        return Masked(lines, source) if name == "mlm" else Words(name, sentences_of(source, lines, words=words))
+        if name == "mlm":
+            return Masked(lines, source)
+        return Words(name, *sentences_of(source, lines, words=words, trees=name == "dep"))
 
     def given(self, texts: Iterable[Any]) -> Unlabelled:
         """Texts in memory: strings, lists of words, pairs of texts, or pairs of question and passage."""
@@ -105,7 +108,7 @@ class Predictor:
         """
         with self._stage.model(self._sfts) as model:
             labeller = self._labeller(model)
-            yield from unlabelled.objects(_told(unlabelled.labelled(labeller), reading), labeller.objective.labels)
+            yield from unlabelled.objects(_told(unlabelled, labeller, reading), labeller.objective.labels)
 
     def written(self, unlabelled: Unlabelled, reading: Reading = nobody, *, jsonl: bool = False) -> Iterator[str]:
         """The task's own format, or a JSON object a line, piece by piece; as :meth:`objects`."""
@@ -115,7 +118,7 @@ class Predictor:
             return
         with self._stage.model(self._sfts) as model:
             labeller = self._labeller(model)
-            yield from unlabelled.written(_told(unlabelled.labelled(labeller), reading), labeller.objective.labels)
+            yield from unlabelled.written(_told(unlabelled, labeller, reading), labeller.objective.labels)
 
     def _labeller(self, model: Any) -> Labeller:
         fit_tokenizer(self._tokenizer, model, self._base)
@@ -144,11 +147,15 @@ def predict_texts(
     yield from predictor.objects(predictor.given(texts))
 
 
-def _told(found: Iterator[tuple[Any, Any, Any]], reading: Reading) -> Iterator[tuple[Any, Any, Any]]:
-    for count, each in enumerate(found):
-        if count % _TOLD == 0:
+def _told(unlabelled: Unlabelled, labeller: Labeller, reading: Reading) -> Iterator[tuple[Any, Any, Any]]:
+    """What is labelled, while the reader is told how far it is, and at the end what was cut."""
+    for count, each in enumerate(unlabelled.labelled(labeller)):
+        if count and count % _TOLD == 0:
             reading("labelling", count, None)
         yield each
+    cut, examples = labeller.counts["cut"], labeller.counts["examples"]
+    if cut:
+        unlabelled.notes.append(f"longer than the window and cut: {cut:,} of {examples:,} examples (--max-length).")
 
 
 def _kept(stdin: IO[bytes]) -> str:

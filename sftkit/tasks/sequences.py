@@ -198,6 +198,7 @@ class SequenceEvaluator(Evaluator):
         self._pad: Any = DataCollatorWithPadding(tokenizer)  # its type wants a list of examples; it takes columns, too
         self._names = [name for name in self._inputs.column_names if name not in ("labels", "cut")]
         self.examples = int((self._gold != IGNORED).sum())
+        self.cut = sum(self._inputs["cut"][:])
         self.notes = _remarks(len(rows), len(rows) - self.examples, self._inputs)
 
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[str]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +29,9 @@ KINDS: dict[str, Kind] = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".jso
 
 #: What a column may be called that says in which language a row is.
 LANGUAGE_COLUMNS = ("language", "lang", "locale", "language_code", "lang_code")
+NO_TABLE = "no table. Tables end in .tsv, .csv or .jsonl, or have tabs in their first line."
+#: An escape of JSON that is one half of a character, or a pair of them.
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 #: Characters of a cell, at most: all that fit where C's ``long`` is shortest. Python's own limit is 131,072.
 _LONGEST = 2**31 - 1
 
@@ -74,8 +78,10 @@ def read_table(source: str, *, header: bool = True) -> Table:
         DataError: if it is no table, or a row is malformed; names the line.
     """
     text = read_text(source)
-    kind = _kind_of(source, text)
-    rows = list(_objects(source, text) if kind == "jsonl" else _cells(source, text, kind))
+    kind = kind_of(source, text.lstrip("\r\n").split("\n", 1)[0])
+    if kind is None:
+        raise DataError(f"{source}: {NO_TABLE}")
+    rows = list(rows_of(source, io.StringIO(text, newline="" if kind in ("csv", "quoted") else "\n"), kind))
     if kind == "jsonl":
         names = tuple(dict.fromkeys(name for _, row in rows for name in row))
     else:
@@ -207,21 +213,32 @@ def _replaced(row: Any, column: Column, value: str) -> Any:
     return [value if place == column else old for place, old in enumerate(row)]
 
 
-def _kind_of(source: str, text: str) -> Kind:
-    first = text.lstrip("\r\n").split("\n", 1)[0].strip()
+def kind_of(source: str, first: str) -> Kind | None:
+    """How a table is written, by the ending of the file's name and its first line; None: it is no table."""
     kind = KINDS.get(Path(source).suffix.lower())
-    if kind is None and "\t" not in first:
-        raise DataError(f"{source}: no table. Tables end in .tsv, .csv or .jsonl, or have tabs in their first line.")
-    if kind in (None, "tsv"):
-        quoted = all(len(name) > 1 and name[0] == name[-1] == '"' for name in first.split("\t"))
-        return "quoted" if quoted else "tsv"
+    if kind is None:
+        kind = "jsonl" if first.lstrip().startswith("{") else "tsv" if "\t" in first else None
+    if kind == "tsv" and all(len(name) > 1 and name[0] == name[-1] == '"' for name in first.strip().split("\t")):
+        return "quoted"
     return kind
 
 
-def _cells(source: str, text: str, kind: Kind) -> Iterator[tuple[int, list[str]]]:
-    """(line, cells) of every row that is not blank, all of the same length."""
+def rows_of(source: str, lines: Iterable[str], kind: Kind) -> Iterator[tuple[int, Any]]:
+    """(line, cells) of every row that is not blank, all of the same length, or (line, object) of JSONL; as they come.
+
+    Args:
+        source: the file, for complaints.
+        lines: with their ends.
+        kind: how it is written.
+
+    Raises:
+        DataError: if a row is malformed; names the line.
+    """
+    if kind == "jsonl":
+        yield from ((number, _object(source, number, line)) for number, line in enumerate(lines, 1) if line.strip())
+        return
     width: int | None = None
-    for number, cells in _split(source, text, kind):
+    for number, cells in _split(source, lines, kind):
         if not any(part.strip() for part in cells):
             continue
         width = len(cells) if width is None else width
@@ -230,12 +247,11 @@ def _cells(source: str, text: str, kind: Kind) -> Iterator[tuple[int, list[str]]
         yield number, cells
 
 
-def _split(source: str, text: str, kind: Kind) -> Iterator[tuple[int, list[str]]]:
+def _split(source: str, lines: Iterable[str], kind: Kind) -> Iterator[tuple[int, list[str]]]:
     if kind == "tsv":
-        for number, line in enumerate(text.split("\n"), start=1):
-            yield number, line.rstrip("\r").split("\t")
+        yield from ((number, line.rstrip("\r\n").split("\t")) for number, line in enumerate(lines, start=1))
         return
-    reader = csv.reader(io.StringIO(text, newline=""), Csv if kind == "csv" else QuotedTsv)
+    reader = csv.reader(lines, Csv if kind == "csv" else QuotedTsv)
     start = 1
     try:
         for cells in _with_long_cells(reader):
@@ -258,18 +274,22 @@ def _with_long_cells(reader: Iterator[list[str]]) -> Iterator[list[str]]:
         yield cells
 
 
-def _objects(source: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line, object) of every line that is not blank."""
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        if not isinstance(row, dict):
-            raise DataError(f"{source}, line {number}: no JSON object; JSONL has one a line.")
-        yield number, row
+def _object(source: str, number: int, line: str) -> dict[str, Any]:
+    """A line of JSONL."""
+    told = "no JSON object; JSONL has one a line."
+    try:
+        row = json.loads(line)
+        if isinstance(row, dict):
+            if _HALF.search(line):
+                json.dumps(row, ensure_ascii=False).encode()
+            return row
+    except (json.JSONDecodeError, RecursionError):
+        pass
+    except UnicodeEncodeError as error:
+        told = f"holds half a character ({error.object[error.start]!a})."
+    except ValueError:  # Python refuses to read numbers of thousands of digits
+        told = "a number in it is too long to be read."
+    raise DataError(f"{source}, line {number}: {told}")
 
 
 def _find(table: Table, choices: Sequence[str], wanted: str) -> Column:
