@@ -48,13 +48,16 @@ def sentences_of(
     """
     first = list(islice(lines, _LOOKED_AT))
     lines, text = chain(first, lines), "\n".join(first)
+    if not text.strip():
+        raise DataError(f"{source}: holds no text, only blank lines.")
     kind = kind_of(text, least=FEWEST)
     if kind == "conllu" or source.endswith(".conllu"):
         check_forms(source, text)
         return _conllu(source, lines, trees=trees), []
-    if kind in ("entities", "parts of speech"):
+    if kind in ("entities", "parts of speech") or (kind == "table" and words and _is_numbered(first)):
+        what = "tags" if kind != "table" else "numbers"
         raise DataError(
-            f"{source}: has tags beside its words. evaluate --predictions writes predictions in their place; or take "
+            f"{source}: has {what} beside its words. evaluate --predictions writes predictions in their place; or take "
             f"the words out ({_cut(first)}) for --words."
         )
     if kind in ("squad", "json") or (kind == "table" and not words):
@@ -71,9 +74,13 @@ def sentences_of(
 def _cut(lines: Sequence[str]) -> str:
     """The command that takes the words out of lines with tags."""
     rows = [line for line in lines if line.strip() and not line.startswith(("# ", "#\t", "-DOCSTART-"))]
-    numbered = all(len(cells := row.split()) > 2 and cells[0].isdecimal() for row in rows)
     parted = "" if "\t" in rows[0] else "-d' ' "
-    return f"cut {parted}-f {2 if numbered else 1}"
+    return f"cut {parted}-f {2 if _is_numbered(rows) else 1}"
+
+
+def _is_numbered(rows: Sequence[str]) -> bool:
+    """Whether the first of several columns has nothing but numbers."""
+    return all(len(cells := row.split()) > 1 and cells[0].isdecimal() for row in rows if row.strip())
 
 
 def _words_seen(source: str, lines: Sequence[str]) -> tuple[bool, list[str]]:

@@ -77,7 +77,7 @@ def conversion(source: str, raw: bytes, at: int) -> str:
     elif around.count(0) > len(around) // 4:
         encoding = "utf-16be" if raw[:_LOOKED_AT:2].count(0) > raw[1:_LOOKED_AT:2].count(0) else "utf-16le"
     elif 0 in around:
-        if rest <= _CUT and 100 * around.count(0) <= _STRAY * len(around):
+        if rest <= _CUT and around.count(0) <= max(1, _STRAY * len(around) // 100):
             return f" A stray one is taken out by tr -d '\\0' < {quote(source)} > NEW"
         return " It is no text."
     elif len(whole) > rest:  # most of it is UTF-8
