@@ -18,7 +18,8 @@ from datasets import Dataset
 from sftkit.errors import DataError
 from sftkit.prediction.unlabelled import Labeller, Unlabelled, batched
 from sftkit.tasks.sequences import FEATURES
-from sftkit.tasks.tables import NO_TABLE, Column, Csv, Kind, QuotedTsv, Table, cell, find_columns, kind_of, rows_of
+from sftkit.tasks.table_rows import NO_TABLE, Csv, Kind, QuotedTsv, kind_of, rows_of
+from sftkit.tasks.tables import Column, Table, cell, find_columns
 
 
 @dataclass(frozen=True)
