@@ -259,11 +259,13 @@ def predict(
     texts: Iterable[Any],
     *,
     objective: str,
-    sfts: Sequence[str | Path | SFT] = (),
+    sfts: Sequence[SftLike] = (),
     batch_size: int = 32,
     max_length: int = 256,
     stride: int = 128,
+    decode: str = "tree",
     device: str = "auto",
+    force: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Label texts that have no labels; as ``sftkit predict --jsonl``. Texts are taken as they are needed.
 
@@ -275,16 +277,23 @@ def predict(
         texts: strings, whose words are what white space parts, or lists of words, for "pos", "ner", "dep"; strings for
             "classify" and "mlm"; pairs of texts for "nli"; pairs of question and passage for "qa".
         objective: one of these.
-        sfts: files or SFTs in memory, added in memory.
+        sfts: files or SFTs, added in memory; or pairs of one and its weight.
         batch_size: windows a batch.
         max_length: tokens a window, special ones included.
         stride: tokens that two windows of one passage share.
+        decode: "tree" or "greedy", of "dep".
         device: "auto", "cpu", "cuda" or "mps".
+        force: even on another base than the SFTs'.
+
+    Returns:
+        an object for each text, in their order, as they are labelled.
 
     Raises:
-        SftkitError: of the kind that fits, if model and SFTs do not go together.
+        SftkitError: of the kind that fits, if model and SFTs do not go together, or ``texts`` are none.
     """
     from sftkit.prediction.run import predict_texts  # torch comes in here
+    from sftkit.tasks.options import TaskOptions
 
-    settings = {"batch_size": batch_size, "max_length": max_length, "device": device}
-    return predict_texts(model, texts, objective, sfts, stride, settings)
+    settings = {"batch_size": batch_size, "max_length": max_length, "device": device, "force": force}
+    options = TaskOptions(stride=stride, decode=decode)
+    return predict_texts(_model(model), texts, objective, [as_weighted(each) for each in sfts], options, settings)

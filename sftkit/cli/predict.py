@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sftkit.cli import _options, _render
+from sftkit.tasks.options import COLUMNS
 from sftkit.training.settings import RECIPES, Settings
 
 if TYPE_CHECKING:
@@ -69,7 +70,11 @@ def predict(
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option("--columns", metavar="A,B,…", help="nli, classify: the columns of the texts and the label."),
+        typer.Option(
+            "--columns",
+            metavar="A,B,…",
+            help="nli, classify: the columns of the texts, and of the label.",
+        ),
     ] = None,
     decode: Annotated[
         str, typer.Option("--decode", metavar="tree|greedy", help="dep: the best tree, or each word's best head.")
@@ -101,7 +106,7 @@ def predict(
     if columns and objective in ("pos", "ner"):
         raise typer.BadParameter(f"--columns: what predict --{objective} reads has words alone; see --words.")
     options = _options.checked_options(
-        objective, data, columns=tuple(columns.split(",")) if columns else (), decode=decode, stride=stride
+        objective, data, columns=_with_label(objective, columns), decode=decode, stride=stride
     )
     _options.check_device(device)
     from sftkit.cli._arguments import parse_weighted
@@ -130,6 +135,14 @@ def predict(
             with atomic_file(output, overwrite=overwrite) as part, part.open("w", encoding="utf-8", newline="") as file:
                 file.writelines(pieces)
     _tell([text for text in unlabelled.notes if text not in before], quiet=quiet)
+
+
+def _with_label(objective: str, columns: str | None) -> tuple[str, ...]:
+    """The columns that were named; if they are those of the texts alone, labels go into a new one."""
+    given = tuple(columns.split(",")) if columns else ()
+    if not given or len(given) != len(COLUMNS.get(objective, ())) - 1:
+        return given
+    return (*given, "0" if all(name.isdecimal() for name in given) else "label")  # there is no column 0
 
 
 def _tell(notes: list[str], *, quiet: bool) -> None:

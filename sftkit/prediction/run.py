@@ -9,6 +9,7 @@ import atexit
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,9 +18,6 @@ from datasets import Dataset
 from sftkit.errors import SettingsError
 from sftkit.evaluation.run import Scoring
 from sftkit.evaluation.stage import Stage
-from sftkit.format.files import SftFile
-from sftkit.format.sft import SFT
-from sftkit.hub import resolve_model, resolve_sft
 from sftkit.modeling.load import fit_tokenizer, load_tokenizer, longest
 from sftkit.operations.arithmetic import Weighted
 from sftkit.operations.bases import check_belongs
@@ -81,6 +79,7 @@ class Predictor:
             kept = _kept(stdin) if source == STANDARD_INPUT and stdin else source
             return Questions(objective.read_unlabelled([kept]), kept)
         lines = lines_of(source, stdin)
+        source = "standard input" if source == STANDARD_INPUT else source
         if isinstance(objective, SequenceLabels):
             return texts_of(source, lines, objective.wanted())
         if name == "mlm":
@@ -91,13 +90,16 @@ class Predictor:
         """Texts in memory: strings, lists of words, pairs of texts, or pairs of question and passage."""
         name = self._scoring.objective
         if name == "qa":
-            rows = [{"question": one, "context": two, "texts": None, "starts": []} for one, two in texts]
+            pairs = [_texts_of(text, "pair") for text in texts]
+            rows: list[dict[str, Any]] = [
+                {"question": one, "context": two, "texts": None, "starts": []} for one, two in pairs
+            ]
             return Questions(Dataset.from_list(rows, features=FEATURES))
         if name in ("nli", "classify"):
-            return Texts(Row([text] if isinstance(text, str) else list(text)) for text in texts)
+            return Texts(Row(_texts_of(text, "pair" if name == "nli" else "text")) for text in texts)
         if name == "mlm":
-            return Masked(texts)
-        return Words(name, (Sentence(text.split() if isinstance(text, str) else list(text)) for text in texts))
+            return Masked(line for text in texts for line in _texts_of(text, "text"))
+        return Words(name, (Sentence(_texts_of(text, "words")) for text in texts))
 
     def objects(self, unlabelled: Unlabelled, reading: Reading = nobody) -> Iterator[dict[str, Any]]:
         """An object an example: ``text`` or ``words``, ``labels``, ``scores``.
@@ -127,24 +129,42 @@ class Predictor:
 
 
 def predict_texts(
-    model: str | Path,
+    base: Path,
     texts: Iterable[Any],
     objective: str,
-    sfts: Sequence[str | Path | SFT],
-    stride: int,
+    sfts: Sequence[Weighted],
+    options: TaskOptions,
     settings: dict[str, Any],
 ) -> Iterator[dict[str, Any]]:
     """:func:`sftkit.predict`; ``settings`` are those of :class:`Scoring`."""
     if objective not in OBJECTIVES:
         raise SettingsError(f"There is no objective {objective!r}; known are {', '.join(OBJECTIVES)}.")
-    opened = [
-        Weighted(SftFile(resolve_sft(str(one))), 1.0, str(one))
-        if isinstance(one, str | Path)
-        else Weighted(one, 1.0, one.metadata.objective or "SFT")
-        for one in sfts
-    ]
-    predictor = Predictor(Scoring(objective, TaskOptions(stride=stride), **settings), resolve_model(str(model)), opened)
-    yield from predictor.objects(predictor.given(texts))
+    if isinstance(texts, str | PathLike):
+        raise SettingsError("texts is one text or file, and must be a list of texts, or another iterable of them.")
+    predictor = Predictor(Scoring(objective, options, **settings), base, sfts)
+    return predictor.objects(predictor.given(texts))
+
+
+def _texts_of(given: Any, kind: str) -> list[str]:
+    """One text in memory, as what is said of it in the docstring of :func:`sftkit.predict`.
+
+    Args:
+        given: a string, or several.
+        kind: "words", "pair" or "text".
+
+    Raises:
+        SettingsError: if it is something else.
+    """
+    found = given
+    if isinstance(given, str):
+        found = given.split() if kind == "words" else [given]
+    count = {"pair": 2, "text": 1}.get(kind)
+    if not isinstance(found, list | tuple) or not all(isinstance(each, str) for each in found) or (
+        count is not None and len(found) != count
+    ):  # fmt: skip
+        wanted = {"words": "a string or a list of words", "pair": "a pair of strings", "text": "a string"}[kind]
+        raise SettingsError(f"{given!r:.60}: each of the texts must be {wanted}.")
+    return list(found)
 
 
 def _told(unlabelled: Unlabelled, labeller: Labeller, reading: Reading) -> Iterator[tuple[Any, Any, Any]]:

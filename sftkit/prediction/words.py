@@ -54,7 +54,7 @@ class Words(Unlabelled):
         """``words``, ``labels``, ``scores``; of trees ``heads``, too, and the scores are theirs."""
         del labels
         for sentence, said, scores in found:
-            if not sentence.words:
+            if sentence.lines and not sentence.words:
                 continue
             if self._objective == "dep":
                 heads, relations = said

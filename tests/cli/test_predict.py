@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import sftkit as library
 from sftkit.cli.app import app
+from sftkit.errors import SettingsError
 from tests import squad
 from tests.cli.run import sftkit, train
 from tests.conftest import treebank_text
@@ -339,3 +340,40 @@ def test_halves_of_characters_beside_questions_are_kept(tmp_path: Path, predict:
     source = tmp_path / "x.json"
     source.write_text(json.dumps(made))
     assert json.loads(predict("qa", source))["data"][0]["title"] == "\ud800"
+
+
+@pytest.mark.parametrize(
+    ("columns", "last"), [("2,3", ["a", "ta", "mi"]), ("2,3,4", ["a", "ta", "mi"]), ("2,3,1", ["ta", "mi"])]
+)
+def test_columns_without_a_label_get_one(columns: str, last: list[str], tmp_path: Path, predict: Any) -> None:
+    said = predict("nli", _write(tmp_path, "x.tsv", "a\tta\tmi\nb\tka\tsu\n"), "--columns", columns)
+    cells = said.splitlines()[0].split("\t")
+    assert [cell for cell in cells if cell not in ("yes", "no")] == last
+    named = predict("nli", _write(tmp_path, "y.tsv", "x\ty\nta\tmi\n"), "--columns", "y,x")
+    assert named.splitlines()[0] == "x\ty\tlabel"
+
+
+def test_in_memory_each_text_gets_an_object_and_sfts_take_weights(folder: Path, pico_base: Path) -> None:
+    def run(texts: Any, **more: Any) -> list[dict[str, Any]]:
+        given = {"objective": "dep", "sfts": [(folder / "dep.sft", 1.0)], "device": "cpu"} | more
+        return list(library.predict(pico_base, texts, **given))
+
+    assert [each["words"] for each in run(["ta", "", "mi lo"])] == [["ta"], [], ["mi", "lo"]]
+    assert len(run(("ta mi",), decode="greedy")) == 1
+
+
+@pytest.mark.parametrize(
+    ("objective", "texts", "told"),
+    [
+        ("pos", "ta mi", "must be a list of texts"),
+        ("pos", [["ta", 1]], "must be a string or a list of words"),
+        ("nli", ["ta"], "must be a pair of strings"),
+        ("classify", [("ta", "mi")], "must be a string"),
+        ("qa", ["ta"], "must be a pair of strings"),
+        ("clm", ["ta"], "predict labels text and fills masks"),
+    ],
+)
+def test_what_are_no_texts_is_told(objective: str, texts: Any, told: str, folder: Path, pico_base: Path) -> None:
+    sfts = [path for path in (folder / f"{objective}.sft",) if path.exists()]
+    with pytest.raises(SettingsError, match=told):
+        list(library.predict(pico_base, texts, objective=objective, sfts=sfts, device="cpu"))
