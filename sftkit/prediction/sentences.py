@@ -74,8 +74,10 @@ def sentences_of(
 def _cut(lines: Sequence[str]) -> str:
     """The command that takes the words out of lines with tags."""
     rows = [line for line in lines if line.strip() and not line.startswith(("# ", "#\t", "-DOCSTART-"))]
+    marks = [mark for mark in ("#", "-DOCSTART-") if any(line.startswith(mark) and line not in rows for line in lines)]
+    without = " ".join(["grep -v", *(f"-e '^{mark}'" for mark in marks), "| "]) if marks else ""
     parted = "" if "\t" in rows[0] else "-d' ' "
-    return f"cut {parted}-f {2 if _is_numbered(rows) else 1}"
+    return f"{without}cut {parted}-f {2 if _is_numbered(rows) else 1}"
 
 
 def _is_numbered(rows: Sequence[str]) -> bool:

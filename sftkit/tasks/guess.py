@@ -31,7 +31,7 @@ def kind_of(text: str, least: int = 1) -> str:
             CoNLL-U is taken for nothing else.
     """
     start = text.lstrip("\ufeff \r\n\t")[:200]
-    if start.startswith("{"):
+    if re.match(r'\{\s*["}]', start):
         return "squad" if re.match(r'\{\s*"(data|version)"', start) else "json"
     lines = text.split("\n", 4 * _LOOKED_AT)[: 4 * _LOOKED_AT]
     rows = [line.strip(" \r") for line in lines if line.strip() and not re.match(r"#\s|-DOCSTART-", line)]

@@ -201,6 +201,7 @@ def test_texts_in_memory_are_labelled(folder: Path, pico_base: Path) -> None:
 
 _WORD = "1\tta" + 8 * "\t_" + "\n"
 _REFUSED = {
+    "documents": f"-DOCSTART- O\n\n{NER}", "comments": "# text = ta mi\n1\tta\tB-PER\n2\tmi\tO\n3\tlo\tO\n" * 2,
     "tabs": NER.replace(" ", "\t"), "uner": "1\tta\tB-PER\t-\n2\tmi\tO\t-\n" * 4, "numbered": "1\tta\n2\tmi\n" * 4,
     "blanks.tsv": "ta\t_\nmi\t_\n\n" * 4, "squad": '{"version": "1.1", "data": []}',
     "under.conllu": _WORD.replace("ta", "_") * 4, "spaces.conllu": _WORD.replace("\t", "  "),
@@ -223,6 +224,8 @@ _REFUSED = {
         (("--ner", "tabs"), 1, "(cut -f 1) for --words"),
         (("--ner", "tagged"), 1, "(cut -d' ' -f 1) for --words"),
         (("--ner", "uner"), 1, "(cut -f 2) for --words"),
+        (("--ner", "comments"), 1, "(grep -v -e '^#' | cut -f 2) for --words"),
+        (("--ner", "documents"), 1, "(grep -v -e '^-DOCSTART-' | cut -d' ' -f 1) for --words"),
         (("--ner", "numbered", "--words"), 1, "has numbers beside its words"),
         (("--ner", "blanks.tsv"), 1, "It looks like a table"),
         (("--pos", "squad"), 1, "It looks like SQuAD's JSON"),
