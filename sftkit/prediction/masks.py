@@ -82,6 +82,17 @@ def _filled(text: str, mask: str, pieces: Sequence[str], tokenizer: PreTrainedTo
     begin, *rest = text.split(mask)
     for piece, after in zip(pieces, rest, strict=True):
         shown = str(tokenizer.decode(tokenizer.convert_tokens_to_ids([piece]))).strip()
-        inside = piece.startswith("##")
+        inside = _goes_on(piece, tokenizer)
         begin = f"{begin.rstrip(' ') if inside else begin}{shown.removeprefix('##')}{after}"
     return begin
+
+
+def _goes_on(piece: str, tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether a piece goes on with the word before its mask: it says so, or does not begin with the space it ought to.
+
+    The latter where a mask takes the space before it for itself, as those of RoBERTa, XLM-R and ModernBERT.
+    """
+    if getattr(tokenizer.backend_tokenizer.model, "continuing_subword_prefix", None):
+        return piece.startswith("##")
+    mask = tokenizer.added_tokens_decoder[tokenizer.mask_token_id]
+    return bool(mask.lstrip) and not piece.startswith(("▁", "Ġ"))
