@@ -94,6 +94,7 @@ def predict(
     batch_size: int = 32,
     max_length: int = 256,
     stride: int = 128,
+    decode: str = "tree",
     device: str = "auto",
     force: bool = False,
 ) -> Iterator[dict[str, Any]]:
@@ -111,18 +112,23 @@ def predict(
         batch_size: windows a batch.
         max_length: tokens a window, special ones included.
         stride: tokens that two windows of one passage share.
+        decode: "tree" or "greedy", of "dep".
         device: "auto", "cpu", "cuda" or "mps".
         force: even on another base than the SFTs'.
 
+    Returns:
+        An object for each text, in their order, as they are labelled.
+
     Raises:
-        SftkitError: of the kind that fits, if model and SFTs do not go together.
+        SftkitError: of the kind that fits, if model and SFTs do not go together, or ``texts`` are none.
     """
     from sftkit.evaluation.run import Scoring
     from sftkit.prediction.run import Predictor  # torch comes in here
 
-    if isinstance(texts, str):
-        raise SettingsError("texts is one text; give a list of them.")
-    said = _task_options(objective, {"stride": stride} if objective == "qa" else {})
+    if isinstance(texts, str | PathLike):
+        raise SettingsError("texts is one text or file, and must be a list of texts, or another iterable of them.")
+    own: dict[str, dict[str, Any]] = {"qa": {"stride": stride}, "dep": {"decode": decode}}
+    said = _task_options(objective, own.get(objective, {}))
     scoring = Scoring(objective, said, batch_size, max_length, device=device, force=force)
     predictor = Predictor(scoring, model_folder(model), all_weighted(sfts))
     return iterated(predictor.objects(predictor.given(texts)))

@@ -156,7 +156,9 @@ def _root(
 def built(name: str) -> TyperCommand:
     """One command with its options and arguments, from its function."""
     alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    alone.command(name, cls=_Command, context_settings=_CONTEXT)(getattr(import_module(f"sftkit.cli.{name}"), name))
+    module = import_module(f"sftkit.cli.{name}")
+    settings = _CONTEXT | getattr(module, "CONTEXT", {})
+    alone.command(name, cls=_Command, context_settings=settings)(getattr(module, name))
     command = typer.main.get_command(alone)
     assert isinstance(command, TyperCommand)
     return command

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -15,9 +15,13 @@ if TYPE_CHECKING:
     from sftkit.tasks.look import Look, Part
 
 _MOST_LABELS = 60
+_LOOKED_AT = 1 << 16  # bytes
+#: A file without an option is told what it looks like.
+CONTEXT = {"allow_extra_args": True}
 
 
 def data(
+    ctx: typer.Context,
     mlm: _options.MlmFiles = None,
     clm: _options.ClmFiles = None,
     pos: _options.PosFiles = None,
@@ -42,6 +46,7 @@ def data(
     strict_answers: _options.StrictAnswers = False,
     subtypes: _options.Subtypes = False,
     max_lines: _options.MaxLines = None,
+    pack: _options.Pack = True,
     streaming: _options.Streaming = False,
     quiet: _options.Quiet = False,
     json: _options.Json = False,
@@ -54,17 +59,18 @@ def data(
       sftkit data --ner train.txt --test test.txt --json
       sftkit data --mlm corpus.txt --base bert-base-multilingual-cased
     """
-    objective, files = _options.one_objective(
-        {"mlm": mlm, "clm": clm, "pos": pos, "ner": ner, "dep": dep, "nli": nli, "classify": classify, "qa": qa}
-    )
+    given = {"mlm": mlm, "clm": clm, "pos": pos, "ner": ner, "dep": dep, "nli": nli, "classify": classify, "qa": qa}
+    if ctx.args:
+        _say_what_for(ctx.args[0], given)
+    objective, sources = _options.one_objective(given)
     options = _options.checked_options(
-        objective, files, map_label, columns=tuple(columns.split(",")) if columns else (),
+        objective, sources, map_label, columns=tuple(columns.split(",")) if columns else (),
         where=_options.parse_where(where), scheme_in=scheme_in.lower(), strict_answers=strict_answers,
-        subtypes=subtypes, max_lines=max_lines, streaming=streaming,
+        subtypes=subtypes, max_lines=max_lines, pack=pack, streaming=streaming,
     )  # fmt: skip
     from sftkit.tasks.local import check_local
 
-    check_local([*files, *(dev or ()), *(test or ())])
+    check_local([*sources, *(dev or ()), *(test or ())])
     from sftkit.cli._bar import counting_bar
     from sftkit.hub import resolve_model
     from sftkit.modeling.load import load_tokenizer
@@ -74,7 +80,7 @@ def data(
     base = base or os.environ.get("SFTKIT_BASE")
     tokenizer = load_tokenizer(resolve_model(base), words=OBJECTIVES[objective].takes_words) if base else None
     window = int(max_length or RECIPES[objective].get("max_length", Settings.max_length))
-    named = {"train": files, "dev": tuple(dev or ()), "test": tuple(test or ())}
+    named = {"train": sources, "dev": tuple(dev or ()), "test": tuple(test or ())}
     with counting_bar(quiet=quiet) as bar:
         found = look_at(
             objective, {name: each for name, each in named.items() if each}, options, tokenizer, window, bar.reading
@@ -85,6 +91,19 @@ def data(
     _show(found)
     for text in () if quiet else found.notes:
         _render.note(text)
+
+
+def _say_what_for(source: str, given: dict[str, list[str] | None]) -> NoReturn:
+    """A file was named, and not what it is for: which objectives read such a file."""
+    from sftkit.tasks.guess import looks_like
+    from sftkit.tasks.local import local_file
+
+    for name in (name for name, files in given.items() if files):
+        raise typer.BadParameter(f"{source}: each file takes an option of its own: --{name} {source}.")
+    with local_file(source).open("rb") as file:
+        told = looks_like(file.read(_LOOKED_AT).decode(errors="replace"), "")
+    objectives = ", ".join(f"--{name}" for name in given)
+    raise typer.BadParameter(f"{source}: say what for, one of {objectives}.{told}")
 
 
 def _show(found: Look) -> None:
@@ -100,7 +119,8 @@ def _show(found: Look) -> None:
 
 
 _ROWS = ("examples", "words", "words an example", "longest, words", "pieces a word", "unknown pieces",
-         "longer than a window", "the same as an earlier one", "in the training data, too")  # fmt: skip
+         "longer than a window", "windows", "tokens", "the same as an earlier one",
+         "in the training data, too")  # fmt: skip
 
 
 def _cell(part: Part, title: str, found: Look, name: str) -> str:
@@ -114,6 +134,8 @@ def _cell(part: Part, title: str, found: Look, name: str) -> str:
         "pieces a word": "" if pieces is None else f"{pieces / max(1, part.words):.2f}",
         "unknown pieces": "" if pieces is None else f"{part.unknown / max(1, pieces):.2%}",
         "longer than a window": "" if pieces is None else f"{part.over:,} of {found.window:,} tokens",
+        "windows": "" if part.windows is None else f"{part.windows[0]:,}",
+        "tokens": "" if part.windows is None else f"{part.windows[1]:,}",
         "the same as an earlier one": f"{part.twice:,}",
         "in the training data, too": "" if shared is None else f"{shared:,}",
     }[title]

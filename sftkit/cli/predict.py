@@ -4,17 +4,38 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sftkit.cli import _options, _render
+from sftkit.tasks.options import COLUMNS
 from sftkit.training.settings import RECIPES, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 STANDARD_INPUT = "-"
+_SENTENCES = "text, a sentence a line; or a word a line (--words); or CoNLL-U with blanks."
+
+
+def _option(name: str, what: str) -> Any:
+    return typer.Option(name, metavar="FILE", help=what, rich_help_panel="What to label")
+
+
+MaskedText = Annotated[list[str] | None, _option("--mlm", "Text whose [MASK]s are filled, a line at a time.")]
+PosText = Annotated[list[str] | None, _option("--pos", f"Parts of speech of {_SENTENCES}  Writes CoNLL-U.")]
+NerText = Annotated[list[str] | None, _option("--ner", f"Named entities in {_SENTENCES}  Writes words and tags.")]
+DepText = Annotated[list[str] | None, _option("--dep", f"Dependency trees of {_SENTENCES}  Writes CoNLL-U.")]
+Pairs = Annotated[list[str] | None, _option("--nli", "Premises and hypotheses in a table.  Writes that with labels.")]
+Texts = Annotated[
+    list[str] | None,
+    _option("--classify", "Texts, a line each or in a table.  Writes a table with labels."),
+]
+Questions = Annotated[
+    list[str] | None,
+    _option("--qa", "Questions in SQuAD JSON, answers missing or blank.  Writes that."),
+]
 
 
 def predict(
@@ -22,19 +43,24 @@ def predict(
     sfts: Annotated[
         list[str] | None, typer.Argument(metavar="[X.sft[:WEIGHT]]…", help="SFTs to add, in memory.")
     ] = None,
-    mlm: _options.MlmFiles = None,
-    pos: _options.PosFiles = None,
-    ner: _options.NerFiles = None,
-    dep: _options.DepFiles = None,
-    nli: _options.NliFiles = None,
-    classify: _options.ClassifyFiles = None,
-    qa: _options.QaFiles = None,
+    mlm: MaskedText = None,
+    pos: PosText = None,
+    ner: NerText = None,
+    dep: DepText = None,
+    nli: Pairs = None,
+    classify: Texts = None,
+    qa: Questions = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: standard output.")
     ] = None,
     words: Annotated[
-        bool, typer.Option("--words", help="pos, ner, dep: a word a line, and a blank line after each sentence.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--words/--no-words",
+            show_default=False,
+            help="pos, ner, dep: a word a line, and a blank line after each sentence.  Default: seen from the data.",
+        ),
+    ] = None,
     jsonl: Annotated[
         bool, typer.Option("--jsonl", help="A JSON object a line, with probabilities: text or words, labels, scores.")
     ] = False,
@@ -42,9 +68,20 @@ def predict(
     max_length: Annotated[
         int | None, typer.Option("--max-length", min=8, help="Tokens a window.  Default: 256; qa 384.")
     ] = None,
-    columns: _options.Columns = None,
-    decode: _options.Decode = "tree",
-    stride: _options.Stride = 128,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns",
+            metavar="A,B,…",
+            help="nli, classify: the columns of the texts, and of the label.",
+        ),
+    ] = None,
+    decode: Annotated[
+        str, typer.Option("--decode", metavar="tree|greedy", help="dep: the best tree, or each word's best head.")
+    ] = "tree",
+    stride: Annotated[
+        int, typer.Option("--stride", min=0, help="qa: tokens that two windows of a passage share.")
+    ] = 128,
     device: _options.Device = "auto",
     force: Annotated[bool, typer.Option("--force", help="Add SFTs to another base than theirs.")] = False,
     overwrite: _options.Overwrite = False,
@@ -64,12 +101,12 @@ def predict(
     )
     if len(data) > 1:
         raise typer.BadParameter(f"--{objective}: one file at a time; of several, cat them and give - for the name.")
-    if words and objective not in ("pos", "ner", "dep"):
+    if words is not None and objective not in ("pos", "ner", "dep"):
         raise typer.BadParameter(f"--words is about --pos, --ner and --dep, not --{objective}.")
     if columns and objective in ("pos", "ner"):
         raise typer.BadParameter(f"--columns: what predict --{objective} reads has words alone; see --words.")
     options = _options.checked_options(
-        objective, data, columns=tuple(columns.split(",")) if columns else (), decode=decode, stride=stride
+        objective, data, columns=_with_label(objective, columns), decode=decode, stride=stride
     )
     _options.check_device(device)
     from sftkit.cli._arguments import parse_weighted, split_weight
@@ -88,16 +125,30 @@ def predict(
     length = int(max_length or RECIPES[objective].get("max_length", Settings.max_length))
     scoring = Scoring(objective, options, batch_size, length, device=device, force=force)
     predictor = Predictor(scoring, resolve_model(model), [parse_weighted(text) for text in sfts or ()])
-    for text in () if quiet else predictor.notes:
-        _render.note(text)
     unlabelled = predictor.opened(data[0], sys.stdin.buffer if sys.stdin else None, words=words)
+    before = [*predictor.notes, *unlabelled.notes]
+    _tell(before, quiet=quiet)
     with counting_bar(quiet=quiet or output is None) as bar:
         pieces = predictor.written(unlabelled, bar.reading, jsonl=jsonl)
         if output is None:
             _print(pieces)
-            return
-        with atomic_file(output, overwrite=overwrite) as part, part.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(pieces)
+        else:
+            with atomic_file(output, overwrite=overwrite) as part, part.open("w", encoding="utf-8", newline="") as file:
+                file.writelines(pieces)
+    _tell([text for text in unlabelled.notes if text not in before], quiet=quiet)
+
+
+def _with_label(objective: str, columns: str | None) -> tuple[str, ...]:
+    """The columns that were named; if they are those of the texts alone, labels go into a new one."""
+    given = tuple(columns.split(",")) if columns else ()
+    if not given or len(given) != len(COLUMNS.get(objective, ())) - 1:
+        return given
+    return (*given, "0" if all(name.isdecimal() for name in given) else "label")  # there is no column 0
+
+
+def _tell(notes: list[str], *, quiet: bool) -> None:
+    for text in () if quiet else notes:
+        _render.note(text)
 
 
 def _print(pieces: Iterator[str]) -> None:

@@ -37,6 +37,11 @@ _PIPELINES = {
     "classify": 'pipeline("text-classification", "model/")("…")',
 }
 
+_EXACT = (
+    "the entities of `predict` where spaces part words from punctuation and the tokenizer is BERT's; with others "
+    "`transformers` guesses from spaces where words begin"
+)
+
 _WITH_NUMPY = """\
 import numpy as np
 {imports}from huggingface_hub import hf_hub_download
@@ -122,7 +127,8 @@ def _labelling(objective: str, what: str) -> str:
     text = f"Labels for text that has none:\n\n```bash\nsftkit predict {what} --{objective} {file}\n```\n\n"
     if objective in _PIPELINES:
         code = f"from transformers import pipeline\n\n{_PIPELINES[objective]}"
-        text += f"The composed model by itself:\n\n```python\n{code}\n```\n\n"
+        exact = f" ({_EXACT})" if objective == "ner" else ""
+        text += f"The composed model by itself{exact}:\n\n```python\n{code}\n```\n\n"
     return text
 
 

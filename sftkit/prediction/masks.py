@@ -20,6 +20,7 @@ class Masked(Unlabelled):
     """Lines for ``mlm``. A mask is ``[MASK]``, or whatever the base's tokenizer has for it."""
 
     def __init__(self, lines: Iterable[str], source: str = "text") -> None:
+        super().__init__()
         self._lines, self._source = enumerate(lines, start=1), source
 
     def labelled(self, labeller: Labeller) -> Iterator[tuple[str, Any, Any]]:
@@ -29,11 +30,12 @@ class Masked(Unlabelled):
             CheckpointError: if the base has no mask.
             DataError: if a line is longer than a window, so that masks would be lost; names it.
         """
-        mask = labeller.tokenizer.mask_token
+        mask, masks = labeller.tokenizer.mask_token, 0
         if mask is None:
             raise CheckpointError("The base's tokenizer has no mask token, so there is nothing that it could fill.")
         for batch in batched(self._lines):
             texts = [line.replace(MASK, mask) for _, line in batch]
+            masks += sum(text.count(mask) for text in texts)
             ids = labeller.tokenizer(texts, verbose=False)["input_ids"]
             for (number, _), each in zip(batch, ids, strict=True):
                 if len(each) > labeller.length:
@@ -43,6 +45,8 @@ class Masked(Unlabelled):
                     )
             for text, (pieces, scores) in zip(texts, _pieces(labeller, ids), strict=True):
                 yield _filled(text, mask, pieces, labeller.tokenizer), pieces, scores
+        if not masks:
+            self.notes.append(f"{self._source}: there was no {MASK} in it, so nothing was filled.")
 
     def written(self, found: Iterable[tuple[Any, Any, Any]], labels: Sequence[str]) -> Iterator[str]:
         """The lines."""
@@ -78,6 +82,17 @@ def _filled(text: str, mask: str, pieces: Sequence[str], tokenizer: PreTrainedTo
     begin, *rest = text.split(mask)
     for piece, after in zip(pieces, rest, strict=True):
         shown = str(tokenizer.decode(tokenizer.convert_tokens_to_ids([piece]))).strip()
-        inside = piece.startswith("##")
+        inside = _goes_on(piece, tokenizer)
         begin = f"{begin.rstrip(' ') if inside else begin}{shown.removeprefix('##')}{after}"
     return begin
+
+
+def _goes_on(piece: str, tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether a piece goes on with the word before its mask: it says so, or does not begin with the space it ought to.
+
+    The latter where a mask takes the space before it for itself, as those of RoBERTa, XLM-R and ModernBERT.
+    """
+    if getattr(tokenizer.backend_tokenizer.model, "continuing_subword_prefix", None):
+        return piece.startswith("##")
+    mask = tokenizer.added_tokens_decoder[tokenizer.mask_token_id]
+    return bool(mask.lstrip) and not piece.startswith(("▁", "Ġ"))

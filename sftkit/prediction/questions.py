@@ -20,6 +20,7 @@ class Questions(Unlabelled):
     """
 
     def __init__(self, rows: Dataset, source: str = "") -> None:
+        super().__init__()
         self._rows, self._source = rows, source
 
     def labelled(self, labeller: Labeller) -> Iterator[tuple[Any, Any, Any]]:

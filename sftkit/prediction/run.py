@@ -23,9 +23,10 @@ from sftkit.operations.arithmetic import Weighted, repeats
 from sftkit.operations.bases import check_belongs
 from sftkit.prediction.masks import Masked
 from sftkit.prediction.questions import Questions
+from sftkit.prediction.sentences import Sentence, sentences_of
 from sftkit.prediction.texts import Row, Texts, texts_of
 from sftkit.prediction.unlabelled import STANDARD_INPUT, Labeller, Unlabelled, lines_of
-from sftkit.prediction.words import Sentence, Words, sentences_of
+from sftkit.prediction.words import Words
 from sftkit.tasks.qa import QuestionAnswering
 from sftkit.tasks.registry import objective_of
 from sftkit.tasks.sequences import SequenceLabels
@@ -62,13 +63,13 @@ class Predictor:
         self._tokenizer = load_tokenizer(base, words=self._objective.takes_words)
         self.notes = (*repeats(self._sfts), *check_belongs(base, self._sfts, force=scoring.force))
 
-    def opened(self, source: str, stdin: IO[bytes] | None = None, *, words: bool = False) -> Unlabelled:
+    def opened(self, source: str, stdin: IO[bytes] | None = None, *, words: bool | None = None) -> Unlabelled:
         """A source, as what it has to be for the objective.
 
         Args:
             source: a file, or "-".
             stdin: what "-" is.
-            words: whether text has a word a line.
+            words: whether text has a word a line; None: seen from its first lines.
 
         Raises:
             DataError: if it cannot be read.
@@ -78,21 +79,27 @@ class Predictor:
             kept = _kept(stdin) if source == STANDARD_INPUT and stdin else source
             return Questions(objective.read_unlabelled([kept]), kept)
         lines = lines_of(source, stdin)
+        source = "standard input" if source == STANDARD_INPUT else source
         if isinstance(objective, SequenceLabels):
             return texts_of(source, lines, objective.wanted())
-        return Masked(lines, source) if name == "mlm" else Words(name, sentences_of(source, lines, words=words))
+        if name == "mlm":
+            return Masked(lines, source)
+        return Words(name, *sentences_of(source, lines, words=words, trees=name == "dep"))
 
     def given(self, texts: Iterable[Any]) -> Unlabelled:
         """Texts in memory: strings, lists of words, pairs of texts, or pairs of question and passage."""
         name = self._scoring.objective
         if name == "qa":
-            rows = [{"question": one, "context": two, "texts": None, "starts": []} for one, two in texts]
+            pairs = [_texts_of(text, "pair") for text in texts]
+            rows: list[dict[str, Any]] = [
+                {"question": one, "context": two, "texts": None, "starts": []} for one, two in pairs
+            ]
             return Questions(Dataset.from_list(rows, features=FEATURES))
         if name in ("nli", "classify"):
-            return Texts(Row([text] if isinstance(text, str) else list(text)) for text in texts)
+            return Texts(Row(_texts_of(text, "pair" if name == "nli" else "text")) for text in texts)
         if name == "mlm":
-            return Masked(texts)
-        return Words(name, (Sentence(text.split() if isinstance(text, str) else list(text)) for text in texts))
+            return Masked(line for text in texts for line in _texts_of(text, "text"))
+        return Words(name, (Sentence(_texts_of(text, "words")) for text in texts))
 
     def objects(self, unlabelled: Unlabelled, reading: Reading = nobody) -> Iterator[dict[str, Any]]:
         """An object an example: ``text`` or ``words``, ``labels``, ``scores``.
@@ -103,7 +110,7 @@ class Predictor:
         """
         with self._stage.model(self._sfts) as model:
             labeller = self._labeller(model)
-            yield from unlabelled.objects(_told(unlabelled.labelled(labeller), reading), labeller.objective.labels)
+            yield from unlabelled.objects(_told(unlabelled, labeller, reading), labeller.objective.labels)
 
     def written(self, unlabelled: Unlabelled, reading: Reading = nobody, *, jsonl: bool = False) -> Iterator[str]:
         """The task's own format, or a JSON object a line, piece by piece; as :meth:`objects`."""
@@ -113,7 +120,7 @@ class Predictor:
             return
         with self._stage.model(self._sfts) as model:
             labeller = self._labeller(model)
-            yield from unlabelled.written(_told(unlabelled.labelled(labeller), reading), labeller.objective.labels)
+            yield from unlabelled.written(_told(unlabelled, labeller, reading), labeller.objective.labels)
 
     def _labeller(self, model: Any) -> Labeller:
         fit_tokenizer(self._tokenizer, model, self._base)
@@ -121,11 +128,37 @@ class Predictor:
         return Labeller(self._objective.for_model(model), model, self._tokenizer, length, self._scoring.batch_size)
 
 
-def _told(found: Iterator[tuple[Any, Any, Any]], reading: Reading) -> Iterator[tuple[Any, Any, Any]]:
-    for count, each in enumerate(found):
-        if count % _TOLD == 0:
+def _texts_of(given: Any, kind: str) -> list[str]:
+    """One text in memory, as what is said of it in the docstring of :func:`sftkit.predict`.
+
+    Args:
+        given: a string, or several.
+        kind: "words", "pair" or "text".
+
+    Raises:
+        SettingsError: if it is something else.
+    """
+    found = given
+    if isinstance(given, str):
+        found = given.split() if kind == "words" else [given]
+    count = {"pair": 2, "text": 1}.get(kind)
+    if not isinstance(found, list | tuple) or not all(isinstance(each, str) for each in found) or (
+        count is not None and len(found) != count
+    ):  # fmt: skip
+        wanted = {"words": "a string or a list of words", "pair": "a pair of strings", "text": "a string"}[kind]
+        raise SettingsError(f"{given!r:.60}: each of the texts must be {wanted}.")
+    return list(found)
+
+
+def _told(unlabelled: Unlabelled, labeller: Labeller, reading: Reading) -> Iterator[tuple[Any, Any, Any]]:
+    """What is labelled, while the reader is told how far it is, and at the end what was cut."""
+    for count, each in enumerate(unlabelled.labelled(labeller)):
+        if count and count % _TOLD == 0:
             reading("labelling", count, None)
         yield each
+    cut, examples = labeller.counts["cut"], labeller.counts["examples"]
+    if cut:
+        unlabelled.notes.append(f"longer than the window and cut: {cut:,} of {examples:,} examples (--max-length).")
 
 
 def _kept(stdin: IO[bytes]) -> str:

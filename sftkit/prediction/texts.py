@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
@@ -19,7 +18,8 @@ from datasets import Dataset
 from sftkit.errors import DataError
 from sftkit.prediction.unlabelled import Labeller, Unlabelled, batched
 from sftkit.tasks.sequences import FEATURES
-from sftkit.tasks.tables import KINDS, Column, Csv, Kind, QuotedTsv, Table, as_text, cell, find_columns
+from sftkit.tasks.table_rows import NO_TABLE, Csv, Kind, QuotedTsv, kind_of, rows_of
+from sftkit.tasks.tables import Column, Table, as_text, cell, find_columns
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Texts(Unlabelled):
     def __init__(
         self, rows: Iterable[Row], table: Table | None = None, label: Column | None = None, title: str = "label"
     ) -> None:
+        super().__init__()
         self._rows, self._table, self._label, self._title = iter(rows), table, label, title
 
     def labelled(self, labeller: Labeller) -> Iterator[tuple[Row, Any, Any]]:
@@ -60,7 +61,7 @@ class Texts(Unlabelled):
         if kind != "jsonl" and header:
             yield _row([*header, *([self._title] if self._label is None and self._table else [])], kind)
         for row, said, _ in found:
-            cells = row.cells if row.cells is not None else list(row.texts)
+            cells = row.cells if row.cells is not None else [" ".join(text.split("\t")) for text in row.texts]
             if isinstance(cells, dict):
                 yield json.dumps(cells | {self._label or self._title: said}, ensure_ascii=False) + "\n"
             else:
@@ -95,24 +96,27 @@ def texts_of(source: str, lines: Iterator[str], wanted: Mapping[str, Sequence[st
     Raises:
         DataError: if a column of texts is not there, or it is no table where two texts are wanted.
     """
-    first = next((line for line in lines if line.strip()), None)
-    if first is None:
-        return Texts([])
-    kind = _kind(source, first)
+    begin: list[str] = []
+    for line in lines:
+        begin.append(line)
+        if line.strip():
+            break
+    else:
+        raise DataError(f"{source}: holds no text, only blank lines.")
+    lines = chain(begin, lines)
+    kind = kind_of(source, begin[-1])
     if kind is None:
         if len(wanted) > 2:
-            raise DataError(
-                f"{source}: no table. Tables end in .tsv, .csv or .jsonl, or have tabs in their first line."
-            )
-        return Texts(Row([line]) for line in chain([first], lines) if line.strip())
-    rows = _rows(source, chain([first], lines), kind)
-    _, start = next(rows)
+            raise DataError(f"{source}: {NO_TABLE}")
+        return Texts(Row([line]) for line in lines if line.strip())
+    rows = rows_of(source, (f"{line}\n" for line in lines), kind)
+    number, start = next(rows)
     headless = all(names[0].isdecimal() for names in wanted.values()) and kind != "jsonl"
     header = tuple(start) if kind == "jsonl" else () if headless else tuple(name.strip() for name in start)
-    table = Table(source, kind, header, [(1, start)])
+    table = Table(source, kind, header, [(number, start)])
     *held, last = wanted
     places = find_columns(table, {name: wanted[name] for name in held})
-    whole = rows if header and kind != "jsonl" else chain([(1, start)], rows)
+    whole = rows if header and kind != "jsonl" else chain([(number, start)], rows)
     found = (Row([cell(table, line, row, place) for place in places], row) for line, row in whole)
     return Texts(found, table, _label(table, {last: wanted[last]}), wanted[last][0] if not headless else "label")
 
@@ -122,45 +126,3 @@ def _label(table: Table, wanted: Mapping[str, Sequence[str]]) -> Column | None:
         return find_columns(table, wanted)[0]
     except DataError:
         return None
-
-
-def _kind(source: str, first: str) -> Kind | None:
-    kind = KINDS.get(Path(source).suffix.lower())
-    if kind is None:
-        kind = "jsonl" if first.lstrip().startswith("{") else "tsv" if "\t" in first else None
-    if kind == "tsv" and all(len(name) > 1 and name[0] == name[-1] == '"' for name in first.split("\t")):
-        return "quoted"
-    return kind
-
-
-def _rows(source: str, lines: Iterator[str], kind: Kind) -> Iterator[tuple[int, Any]]:
-    """(number, cells) of every row that is not blank."""
-    width: int | None = None
-    for number, row in enumerate(_split(source, lines, kind), start=1):
-        if isinstance(row, list):
-            if not any(part.strip() for part in row):
-                continue
-            width = len(row) if width is None else width
-            if len(row) != width:
-                raise DataError(f"{source}, row {number}: {len(row)} columns; the first line has {width}.")
-        yield number, row
-
-
-def _split(source: str, lines: Iterator[str], kind: Kind) -> Iterator[Any]:
-    if kind == "tsv":
-        yield from (line.split("\t") for line in lines)
-    elif kind == "jsonl":
-        for number, line in enumerate(lines, start=1):
-            try:
-                row = json.loads(line) if line.strip() else None
-            except (ValueError, RecursionError):
-                row = False
-            if row is not None and not isinstance(row, dict):
-                raise DataError(f"{source}, line {number}: no JSON object; JSONL has one a line.")
-            if row is not None:
-                yield row
-    else:
-        try:
-            yield from csv.reader((f"{line}\n" for line in lines), Csv if kind == "csv" else QuotedTsv)
-        except csv.Error as error:
-            raise DataError(f"{source}: not valid {'CSV' if kind == 'csv' else 'TSV'} ({error}).") from None

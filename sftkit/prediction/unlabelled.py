@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import IO, Any, TypeVar
 
@@ -13,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sftkit.errors import DataError
 from sftkit.tasks.base import Objective
-from sftkit.tasks.encodings import conversion
+from sftkit.tasks.encodings import check_line_ends, check_packed, conversion
 from sftkit.tasks.local import local_file
 
 #: Standard input, as a source.
@@ -34,6 +35,7 @@ class Labeller:
         tokenizer: fits the model.
         length: tokens a window.
         batch_size: windows a batch.
+        counts: ``examples`` that were labelled so far, and how many of them the window ``cut``.
     """
 
     objective: Objective
@@ -41,15 +43,24 @@ class Labeller:
     tokenizer: PreTrainedTokenizerBase
     length: int
     batch_size: int
+    counts: Counter[str] = field(default_factory=Counter)
 
     def said(self, rows: Dataset) -> list[tuple[Any, Any]]:
         """What the model says of each row, and how sure it is."""
         evaluator = self.objective.evaluator(rows, self.tokenizer, self.length, 0)
+        self.counts.update(cut=evaluator.cut, examples=len(rows))
         return evaluator.scored(self.model, self.batch_size)
 
 
 class Unlabelled(ABC):
-    """Data without labels, as a stream."""
+    """Data without labels, as a stream.
+
+    Attributes:
+        notes: what the user may want to know: of how it is read, and, once all is labelled, of what was cut.
+    """
+
+    def __init__(self, notes: Iterable[str] = ()) -> None:
+        self.notes = list(notes)
 
     @abstractmethod
     def labelled(self, labeller: Labeller) -> Iterator[tuple[Any, Any, Any]]:
@@ -87,6 +98,9 @@ def lines_of(source: str, stdin: IO[bytes] | None = None) -> Iterator[str]:
 
 def _decoded(source: str, file: IO[bytes]) -> Iterator[str]:
     for number, raw in enumerate(file, start=1):
+        if number == 1:
+            check_packed(source, raw)
+            check_line_ends(source, raw)
         try:
             line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:

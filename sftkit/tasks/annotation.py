@@ -9,7 +9,7 @@ from pathlib import Path
 from shlex import quote
 
 from sftkit.errors import DataError
-from sftkit.tasks.encodings import conversion
+from sftkit.tasks.encodings import check_packed, conversion
 from sftkit.tasks.guess import FEWEST, kind_of
 from sftkit.tasks.local import HUB, local_file
 
@@ -28,6 +28,7 @@ def check_is_text(source: str) -> None:
         return
     with local_file(source).open("rb") as file:
         raw = file.read(_LOOKED_AT)
+    check_packed(source, raw)
     _check_encoding(source, raw)
     text = raw.decode("utf-8-sig", errors="replace")
     kind = kind_of(text, least=FEWEST)

@@ -64,12 +64,14 @@ class Evaluator(ABC):
 
     Attributes:
         examples: how many.
+        cut: of how many the model does not see all.
         notes: what the user may want to know of how they were prepared: texts that were cut, rows that were left out.
         watch: told how many of how many windows were predicted, by those who go through :meth:`by_batch`.
         sharing: where several processes score together: which of how many this is, and what gives everyone's part.
     """
 
     examples: int
+    cut: int = 0
     notes: tuple[str, ...] = ()
     watch: Callable[[int, int], None] | None = None
     sharing: Sharing | None = None

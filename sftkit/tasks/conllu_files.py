@@ -94,7 +94,7 @@ def sentences(source: str) -> Iterator[list[Word]]:
     """
     text = read_text(source)
     empty = True
-    _check_forms(source, text)
+    check_forms(source, text)
     for line, block in _blocks(text):
         words = _words(source, line, block)
         if words:
@@ -127,8 +127,16 @@ def without_text(source: str, sentences: Sequence[Sequence[str]]) -> tuple[str, 
     return (f"{source}: sentences without their text, only _ for words: {blank:,}.",) if blank else ()
 
 
-def _check_forms(source: str, text: str) -> None:
-    """Refuse a treebank most of whose words are ``_``: of some only the annotation may be published."""
+def check_forms(source: str, text: str) -> None:
+    """Refuse a treebank most of whose words are ``_``: of some only the annotation may be published.
+
+    Args:
+        source: its name.
+        text: all of it, or its beginning.
+
+    Raises:
+        DataError: saying how many they are.
+    """
     blank, words = (len(re.findall(rf"^\d+\t{form}", text, re.MULTILINE)) for form in ("_+\t", ""))
     if blank > 1 and 2 * blank > words:
         raise DataError(

@@ -27,18 +27,20 @@ def kind_of(text: str, least: int = 1) -> str:
 
     Args:
         text: a file, or its beginning.
-        least: lines that there must be, so that a few short lines of text are not taken for words with tags.
+        least: lines that there must be, so that a few short lines of text are not taken for words with tags; a line of
+            CoNLL-U is taken for nothing else.
     """
     start = text.lstrip("\ufeff \r\n\t")[:200]
-    if start.startswith("{"):
+    if re.match(r'\{\s*["}]', start):
         return "squad" if re.match(r'\{\s*"(data|version)"', start) else "json"
     lines = text.split("\n", 4 * _LOOKED_AT)[: 4 * _LOOKED_AT]
     rows = [line.strip(" \r") for line in lines if line.strip() and not re.match(r"#\s|-DOCSTART-", line)]
     rows = rows[:_LOOKED_AT]
+    words = [row for row in rows if not row.startswith("#")]
+    if words and all(row.count("\t") == 9 and row[0].isdecimal() for row in words):
+        return "conllu"
     if len(rows) < least:
         return ""
-    if all(row.count("\t") == 9 and row[0].isdecimal() for row in rows):
-        return "conllu"
     cells = [re.split(r"\t| +", row) for row in rows]
     short = 2 <= len(cells[0]) <= 6 and all(len(each) == len(cells[0]) for each in cells)
     for kind, fits in (("entities", is_tag), ("parts of speech", UPOS.__contains__)):

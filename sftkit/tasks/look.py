@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import xxhash
 from transformers import PreTrainedTokenizerBase
 
@@ -21,10 +22,13 @@ from sftkit.tasks.options import TaskOptions
 from sftkit.tasks.registry import objective_of
 from sftkit.tasks.sources import Reading, nobody
 from sftkit.tasks.tag_schemes import OUTSIDE
+from sftkit.tasks.text import Corpus
+from sftkit.tasks.tokens import Encoder, Tokens
 
-_BATCH = 1000
+_BATCH, _PAGE = 1000, 1 << 20  # examples, tokens
 #: Labels of fewer examples are hardly learned; shares above which something is told.
 FEW, UNKNOWN, TWICE, NUMBERS = 10, 0.01, 0.01, 0.5
+_MOST_CLASSES = 20
 
 
 @dataclass
@@ -40,6 +44,7 @@ class Part:
         pieces: tokens of all examples, special ones left out; None without a tokenizer.
         unknown: how many of them are the unknown token.
         over: examples that are longer than a window.
+        windows: of text, and tokens of all of them, special ones and those between lines included; None of tasks.
         numbers: words that are numbers.
         seen: hash of what a model would be fed -> examples that have it; about 100 bytes each.
         right: the same hash -> hash of what is right for the first of them.
@@ -54,6 +59,7 @@ class Part:
     pieces: int | None = None
     unknown: int = 0
     over: int = 0
+    windows: tuple[int, int] | None = None
     numbers: int = 0
     seen: Counter[int] = field(default_factory=Counter)
     right: dict[int, int] = field(default_factory=dict)
@@ -72,6 +78,8 @@ class Part:
         }  # fmt: skip
         if self.pieces is not None:
             made |= {"pieces": self.pieces, "unknown_pieces": self.unknown, "longer_than_window": self.over}
+        if self.windows is not None:
+            made |= dict(zip(("windows", "tokens"), self.windows, strict=True))
         return made
 
 
@@ -138,13 +146,15 @@ def look_at(
     return Look(name, parts, shared, window, notes)
 
 
+_NO_LABEL = "no label"
 #: What a model is fed, and what of it is right.
 _Example = tuple[tuple[str, ...], str]
 
 
 def _part(objective: Objective, sources: Sequence[str], tokenizer: PreTrainedTokenizerBase | None, window: int) -> Part:
     part = Part(tuple(sources), pieces=0 if tokenizer is not None else None)
-    examples = _examples(objective, objective.read(list(sources)), part.labels)
+    rows = objective.read(list(sources))
+    examples = _examples(objective, rows, part.labels)
     while batch := list(islice(examples, _BATCH)):
         for texts, right in batch:
             words = list(texts) if objective.takes_words else [word for text in texts for word in text.split()]
@@ -156,8 +166,10 @@ def _part(objective: Objective, sources: Sequence[str], tokenizer: PreTrainedTok
             part.seen[place] += 1
             if right and part.right.setdefault(place, _hash(right)) != _hash(right):
                 part.disputed.add(place)
-        if tokenizer is not None:
+        if tokenizer is not None and objective.is_task:
             _count_pieces(part, objective, [texts for texts, _ in batch], tokenizer, window)
+    if tokenizer is not None and not objective.is_task:
+        _count_windows(part, objective, rows, tokenizer, window)
     return part
 
 
@@ -185,6 +197,24 @@ def _count_pieces(
         part.unknown += sum(ids.count(tokenizer.unk_token_id) for ids in found)
 
 
+def _count_windows(
+    part: Part, objective: Objective, rows: Corpus, tokenizer: PreTrainedTokenizerBase, window: int
+) -> None:
+    """As a run of training or scoring has them; the tokens that are kept for it are looked through."""
+    found: Any = objective.features(rows, tokenizer, window)
+    part.windows, encoder = (len(found), found.tokens), Encoder(tokenizer)
+    around = len(encoder.before) + len(encoder.after)
+    for text in rows.parts:
+        tokens = Tokens(text.lines, encoder)
+        lengths = np.diff(tokens.ends(0, tokens.lines))
+        lengths[lengths > 0] -= tokens.separators
+        part.pieces = (part.pieces or 0) + int(lengths.sum())
+        part.over += int((lengths + around > window).sum())
+        for start in range(0, tokens.total() if tokenizer.unk_token_id is not None else 0, _PAGE):
+            page = tokens.read(start, min(start + _PAGE, tokens.total()))
+            part.unknown += int((page == tokenizer.unk_token_id).sum())
+
+
 def _examples(objective: Objective, rows: Any, labels: Counter[str]) -> Iterator[_Example]:
     """What each example is; counts its labels on the way."""
     if not objective.is_task:
@@ -199,7 +229,8 @@ def _examples(objective: Objective, rows: Any, labels: Counter[str]) -> Iterator
     for row in rows:
         texts, own = _of_row(objective, row)
         labels.update(own)
-        yield texts, "\0".join(map(str, row["tags"] if "tags" in row else [*row.get("heads", ()), *own]))
+        known = [label for label in own if label != _NO_LABEL]
+        yield texts, "\0".join(map(str, row["tags"] if "tags" in row else [*row.get("heads", ()), *known]))
 
 
 def _of_row(objective: Objective, row: Mapping[str, Any]) -> tuple[tuple[str, ...], list[str]]:
@@ -216,16 +247,12 @@ def _of_row(objective: Objective, row: Mapping[str, Any]) -> tuple[tuple[str, ..
     if "question" in row:
         kind = "not known" if row["texts"] is None else "answer" if row["texts"] else "no answer"
         return (row["question"], row["context"]), [kind]
-    return tuple(row["texts"]), ["no label" if row["label"] is None else row["label"]]
+    return tuple(row["texts"]), [_NO_LABEL if row["label"] is None else row["label"]]
 
 
 def _suspicions(objective: Objective, parts: Mapping[str, Part], shared: Mapping[str, int]) -> Iterator[str]:
     train = parts["train"]
-    rare = [label for label, count in train.labels.items() if count < FEW]
-    if rare:
-        yield f"train: labels that stand there fewer than {FEW} times: {shortened(sorted(rare), 12)}."
-    if objective.name == "ner" and not train.labels:
-        yield "train: there is no entity."
+    yield from _of_training(objective, train)
     for name, part in parts.items():
         new = sorted(set(part.labels) - set(train.labels))
         if new:
@@ -240,3 +267,16 @@ def _suspicions(objective: Objective, parts: Mapping[str, Part], shared: Mapping
             yield f"{name}: pieces that the tokenizer does not know: {part.unknown / (part.pieces or 1):.1%}."
         if objective.takes_words and part.numbers > NUMBERS * part.words:
             yield f"{name}: words that are numbers: {part.numbers:,} of {part.words:,}. Are they the words (--columns)?"
+
+
+def _of_training(objective: Objective, train: Part) -> Iterator[str]:
+    rare = [label for label, count in train.labels.items() if count < FEW]
+    if rare and objective.name != "qa":
+        yield f"train: labels that stand there fewer than {FEW} times: {shortened(sorted(rare), 12)}."
+    if objective.name in ("nli", "classify") and len(train.labels) > max(_MOST_CLASSES, train.examples / 2):
+        yield (
+            f"train: different labels: {len(train.labels):,} of {train.examples:,} examples. Are they the labels "
+            "(--columns)?"
+        )
+    if objective.name == "ner" and not train.labels:
+        yield "train: there is no entity."

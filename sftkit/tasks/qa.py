@@ -145,6 +145,7 @@ class AnswerEvaluator(Evaluator):
         self._windows = passage_windows(rows, tokenizer, max_length, stride)
         self._lengths = [len(ids) for ids in self._windows["input_ids"]]
         spaceless = () if language else _without_spaces(self._contexts)
+        self.cut = _cut(self._windows)
         self.notes = (*_remarks(len(rows), self._windows), *spaceless)
 
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[Answer]:
@@ -198,8 +199,12 @@ class AnswerEvaluator(Evaluator):
 
 
 def _remarks(questions: int, windows: Dataset) -> tuple[str, ...]:
-    cut = {row for row, was in zip(windows["row"], windows["cut"], strict=True) if was}
-    return (f"longer than the window allows and cut: {len(cut):,} of {questions:,} questions.",) if cut else ()
+    cut = _cut(windows)
+    return (f"longer than the window allows and cut: {cut:,} of {questions:,} questions.",) if cut else ()
+
+
+def _cut(windows: Dataset) -> int:
+    return len({row for row, was in zip(windows["row"], windows["cut"], strict=True) if was})
 
 
 def _without_spaces(contexts: Sequence[str]) -> tuple[str, ...]:

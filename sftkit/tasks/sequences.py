@@ -78,7 +78,7 @@ class SequenceLabels(Objective):
     labelled: ClassVar[bool] = True
     auto_class: ClassVar[Any] = AutoModelForSequenceClassification
     #: What stands for a label where annotators did not agree.
-    undecided: ClassVar[str | None] = None
+    undecided: ClassVar[tuple[str, ...]] = ()
     #: What the head is for.
     problem: Problem = ONE_LABEL
 
@@ -142,7 +142,7 @@ class SequenceLabels(Objective):
     def _label(self, label: str) -> str | None:
         self.labels_read.add(label)
         label = self.options.labels.get(label, label)
-        return None if label == self.undecided else label
+        return None if self.problem is ONE_LABEL and label in self.undecided else label
 
     def labels_in(self, rows: Dataset) -> tuple[str, ...]:
         """All labels, sorted; whole numbers by their size."""
@@ -194,11 +194,14 @@ class SequenceLabels(Objective):
 
 
 class NaturalLanguageInference(SequenceLabels):
-    """Whether a premise entails a hypothesis. Pairs on which annotators did not agree, "-" in SNLI, are left out."""
+    """Whether a premise entails a hypothesis. Pairs on which annotators did not agree are left out.
+
+    They have "-" in SNLI, and -1 where its labels are numbers, as on the hub.
+    """
 
     name: ClassVar[str] = "nli"
     title: ClassVar[str] = "natural language inference"
-    undecided: ClassVar[str | None] = "-"
+    undecided: ClassVar[tuple[str, ...]] = ("-", "-1")
 
 
 class Classification(SequenceLabels):

@@ -13,10 +13,9 @@ import xxhash
 from datasets import Dataset, concatenate_datasets
 
 from sftkit.errors import DataError
-from sftkit.tasks.encodings import conversion
+from sftkit.tasks.encodings import check_line_ends, check_packed, conversion
 from sftkit.tasks.local import HUB, local_file
 
-_GZIP = b"\x1f\x8b"
 #: Told what is being done with which source, how many lines were read, and what share of it that is, where it is known.
 Reading = Callable[[str, int, float | None], None]
 
@@ -29,14 +28,14 @@ def read_text(source: str) -> str:
     """The whole of a local text file.
 
     Raises:
-        DataError: as :func:`local_file`, or if it is not UTF-8; names the line.
+        DataError: as :func:`local_file`, or if it is not UTF-8 (names the line), or its lines end as on old Macs.
     """
     raw = local_file(source).read_bytes()
-    if raw.startswith(_GZIP):
-        raise DataError(f"{source}: is compressed. Unpack it first (gunzip).")
+    check_packed(source, raw)
     if (nul := raw.find(0)) >= 0:  # UTF-16 without a mark would pass as UTF-8 with them
         line = raw.count(b"\n", 0, nul) + 1
         raise DataError(f"{source}, line {line}: a NUL byte, so it is not UTF-8 text.{conversion(source, raw, nul)}")
+    check_line_ends(source, raw)
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

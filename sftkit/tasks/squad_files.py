@@ -88,7 +88,10 @@ def answered(source: str, answers: Sequence[Answer]) -> str:
         qa["answers"] = [{"text": text, "answer_start": start}] if text else []
         if not text or "is_impossible" in qa:
             qa["is_impossible"] = not text
-    return json.dumps(document, ensure_ascii=False) + "\n"
+    text = json.dumps(document, ensure_ascii=False)
+    if any("\ud800" <= character <= "\udfff" for character in text):  # halves of characters, in what is passed over
+        text = json.dumps(document)
+    return text + "\n"
 
 
 def write_answers(source: str, path: Path, answers: Sequence[Answer]) -> None:

@@ -2,7 +2,8 @@
 
 A file of another ending is a TSV if its first line holds a tab. The first line names the columns. Quotation marks in a
 TSV are text, as in GLUE, XNLI and AmericasNLI, unless every name in its first line stands in them; in a CSV they are
-CSV's. JSON lists and files with other separators are not covered.
+CSV's. How rows are read says :mod:`sftkit.tasks.table_rows`. JSON lists and files with other separators are not
+covered.
 """
 
 from __future__ import annotations
@@ -11,39 +12,19 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sftkit.errors import DataError
 from sftkit.tasks.sources import read_text
+from sftkit.tasks.table_rows import NO_TABLE, Csv, Kind, QuotedTsv, kind_of, rows_of
 
-Kind = Literal["tsv", "quoted", "csv", "jsonl"]
 #: A column: its place in a row, or its key in a JSON object.
 Column = int | str
-#: Endings of files that hold a table.
-KINDS: dict[str, Kind] = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl"}
-
-
 #: What a column may be called that says in which language a row is.
 LANGUAGE_COLUMNS = ("language", "lang", "locale", "language_code", "lang_code")
-#: Characters of a cell, at most: all that fit where C's ``long`` is shortest. Python's own limit is 131,072.
-_LONGEST = 2**31 - 1
-
-
-class Csv(csv.excel):
-    """CSV as it is read and written."""
-
-    lineterminator = "\n"
-    strict = True
-
-
-class QuotedTsv(Csv):
-    """A TSV with quotes."""
-
-    delimiter = "\t"
-    quoting = csv.QUOTE_ALL
 
 
 @dataclass(frozen=True)
@@ -74,8 +55,10 @@ def read_table(source: str, *, header: bool = True) -> Table:
         DataError: if it is no table, or a row is malformed; names the line.
     """
     text = read_text(source)
-    kind = _kind_of(source, text)
-    rows = list(_objects(source, text) if kind == "jsonl" else _cells(source, text, kind))
+    kind = kind_of(source, text.lstrip("\r\n").split("\n", 1)[0])
+    if kind is None:
+        raise DataError(f"{source}: {NO_TABLE}")
+    rows = list(rows_of(source, io.StringIO(text, newline="" if kind in ("csv", "quoted") else "\n"), kind))
     if kind == "jsonl":
         names = tuple(dict.fromkeys(name for _, row in rows for name in row))
     else:
@@ -217,77 +200,17 @@ def _replaced(row: Any, column: Column, value: Any) -> Any:
     return [as_text(value) if place == column else old for place, old in enumerate(row)]
 
 
-def _kind_of(source: str, text: str) -> Kind:
-    first = text.lstrip("\r\n").split("\n", 1)[0].strip()
-    kind = KINDS.get(Path(source).suffix.lower())
-    if kind is None and "\t" not in first:
-        raise DataError(f"{source}: no table. Tables end in .tsv, .csv or .jsonl, or have tabs in their first line.")
-    if kind in (None, "tsv"):
-        quoted = all(len(name) > 1 and name[0] == name[-1] == '"' for name in first.split("\t"))
-        return "quoted" if quoted else "tsv"
-    return kind
-
-
-def _cells(source: str, text: str, kind: Kind) -> Iterator[tuple[int, list[str]]]:
-    """(line, cells) of every row that is not blank, all of the same length."""
-    width: int | None = None
-    for number, cells in _split(source, text, kind):
-        if not any(part.strip() for part in cells):
-            continue
-        width = len(cells) if width is None else width
-        if len(cells) != width:
-            raise DataError(f"{source}, line {number}: {len(cells)} columns; the first line has {width}.")
-        yield number, cells
-
-
-def _split(source: str, text: str, kind: Kind) -> Iterator[tuple[int, list[str]]]:
-    if kind == "tsv":
-        for number, line in enumerate(text.split("\n"), start=1):
-            yield number, line.rstrip("\r").split("\t")
-        return
-    reader = csv.reader(io.StringIO(text, newline=""), Csv if kind == "csv" else QuotedTsv)
-    start = 1
-    try:
-        for cells in _with_long_cells(reader):
-            yield start, cells
-            start = reader.line_num + 1
-    except csv.Error as error:
-        raise DataError(f"{source}, line {start}: not valid {'CSV' if kind == 'csv' else 'TSV'} ({error}).") from None
-
-
-def _with_long_cells(reader: Iterator[list[str]]) -> Iterator[list[str]]:
-    """A reader's rows; the limit on a cell is Python's own and one for all, so it is lifted for a row at a time."""
-    while True:
-        before = csv.field_size_limit(_LONGEST)
-        try:
-            cells = next(reader, None)
-        finally:
-            csv.field_size_limit(before)
-        if cells is None:
-            return
-        yield cells
-
-
-def _objects(source: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line, object) of every line that is not blank."""
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        if not isinstance(row, dict):
-            raise DataError(f"{source}, line {number}: no JSON object; JSONL has one a line.")
-        yield number, row
-
-
 def _find(table: Table, choices: Sequence[str], wanted: str) -> Column:
     lowered = [name.lower() for name in table.header]
     for name in choices:
         if name in table.header or name.lower() in lowered:
             place = table.header.index(name) if name in table.header else lowered.index(name.lower())
             return table.header[place] if table.kind == "jsonl" else place
+    for other in (sep for sep in ";\t,|" if len(table.header) == 1 and sep in table.header[0]):
+        raise DataError(
+            f"{table.source}: was read as {table.kind.upper()} and has one column, but seems to have several, parted "
+            f"by {other!r}. Write it with tabs and name it .tsv, or with commas and quotes .csv."
+        )
     have = ", ".join(name if len(name) < 30 else f"{name[:30]}…" for name in table.header[:12])
     raise DataError(
         f"{table.source}: has no column {' or '.join(choices[:3])}, only {have}. Name the columns of {wanted} with "

@@ -21,6 +21,7 @@ class TextsEvaluator(Evaluator):
         labels: of the model, in the order of its outputs.
         known: the rows that have a label.
         gold: their labels, as the rows have them.
+        cut: how many texts the window cuts.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class TextsEvaluator(Evaluator):
         self.known = [i for i, label in enumerate(given) if label is not None]
         self.gold = [label for label in given if label is not None]
         self.examples = len(self.gold)
+        self.cut = sum(self._inputs["cut"][:])
         self.notes = remarks(len(rows), len(rows) - self.examples, self._inputs)
 
     def predict(self, model: PreTrainedModel, batch_size: int) -> list[Any]:

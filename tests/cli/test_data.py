@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from sftkit.modeling.load import load_tokenizer
+from sftkit.tasks.registry import objective_of
 from tests import squad
 from tests.cli.run import sftkit
 from tests.conftest import treebank_text
@@ -47,6 +49,47 @@ def test_pieces_are_those_of_the_base_and_long_examples_are_counted(tmp_path: Pa
     part = look("--mlm", source, "--base", pico_base, "--max-length", 16)["parts"]["train"]
     assert (part["examples"], part["words"], part["pieces"]) == (3, 44, 44)
     assert (part["unknown_pieces"], part["longer_than_window"]) == (1, 1)
+    assert (part["windows"], part["tokens"]) == (4, 44 + 2 + 4 * 2)  # two between lines, two around each window
+    apart = look("--mlm", source, "--base", pico_base, "--max-length", 16, "--no-pack")["parts"]["train"]
+    assert (apart["windows"], apart["tokens"], apart["pieces"]) == (5, 44 + 5 * 2, 44)
+
+
+def test_the_windows_are_those_of_a_run(tmp_path: Path, pico_base: Path) -> None:
+    source = _write(tmp_path, "x.txt", "ta mi lo ka\n" * 40)
+    part = look("--clm", source, "--base", pico_base, "--max-length", 32)["parts"]["train"]
+    objective = objective_of("clm")
+    features = objective.features(objective.read([str(source)]), load_tokenizer(pico_base), 32)
+    assert (part["windows"], part["tokens"]) == (len(features), features.tokens)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (treebank_text(2), "It looks like CoNLL-U, which --pos and --dep read."),
+        ("ta B-PER\nmi O\n\nlo O\n" * 3, "It looks like words with tags of named entities, which --ner reads."),
+        ('{"version": "1.1", "data": []}', "It looks like SQuAD's JSON, which --qa reads."),
+        ("text\tlabel\nta mi lo\tyes\n", "It looks like a table, which --nli and --classify read."),
+        ("ta mi lo su ra ka\n" * 6, "It looks like plain text, which --mlm and --clm read."),
+        ("ta\n", "say what for, one of --mlm, --clm, --pos,"),
+    ],
+)
+def test_a_file_without_an_objective_is_told_what_it_looks_like(text: str, told: str, tmp_path: Path) -> None:
+    done = sftkit("data", _write(tmp_path, "x", text))
+    assert done.status == 2
+    assert told in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_each_file_takes_an_option_of_its_own(tmp_path: Path) -> None:
+    done = sftkit("data", "--mlm", _write(tmp_path, "x", "ta\n"), "y")
+    assert done.status == 2
+    assert "y: each file takes an option of its own: --mlm y." in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_labels_that_are_texts_are_suspicious_and_no_label_contradicts_none(tmp_path: Path) -> None:
+    source = _write(tmp_path, "x.tsv", "text\tlabel\n" + "".join(f"a{i}\tb{i}\n" for i in range(30)))
+    assert any("different labels: 30 of 30 examples" in note for note in look("--classify", source)["notes"])
+    pairs = _write(tmp_path, "y.tsv", "premise\thypothesis\tlabel\nta\tmi\tyes\nta\tmi\t-\nka\tmi\tno\n")
+    assert look("--nli", pairs)["parts"]["train"]["contradictions"] == 0
 
 
 def test_what_the_readers_say_is_among_the_notes(tmp_path: Path) -> None:

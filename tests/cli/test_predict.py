@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import sftkit as library
 from sftkit.cli.app import app
+from sftkit.errors import SettingsError
 from tests import squad
 from tests.cli.run import sftkit, train
 from tests.conftest import treebank_text
@@ -198,6 +199,17 @@ def test_texts_in_memory_are_labelled(folder: Path, pico_base: Path) -> None:
     assert run("qa", [("mi?", "ta 42.")], stride=8, max_length=32)[0]["text"] == "mi?"
 
 
+_WORD = "1\tta" + 8 * "\t_" + "\n"
+_REFUSED = {
+    "documents": f"-DOCSTART- O\n\n{NER}", "comments": "# text = ta mi\n1\tta\tB-PER\n2\tmi\tO\n3\tlo\tO\n" * 2,
+    "tabs": NER.replace(" ", "\t"), "uner": "1\tta\tB-PER\t-\n2\tmi\tO\t-\n" * 4, "numbered": "1\tta\n2\tmi\n" * 4,
+    "blanks.tsv": "ta\t_\nmi\t_\n\n" * 4, "squad": '{"version": "1.1", "data": []}',
+    "under.conllu": _WORD.replace("ta", "_") * 4, "spaces.conllu": _WORD.replace("\t", "  "),
+    "ids": _WORD.replace("1\t", "1a\t"), "ids2": _WORD.replace("1\t", "2\t"), "blank": " \n\n",
+    "half.jsonl": '{"text": "ta \\ud800"}\n', "digits.jsonl": f'{{"text": "ta", "n": {"7" * 5000}}}\n',
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "told"),
     [
@@ -209,6 +221,22 @@ def test_texts_in_memory_are_labelled(folder: Path, pico_base: Path) -> None:
         (("--mlm", "long"), 1, "line 2: 42 tokens, and a window has 32"),
         (("--pos", "latin"), 1, "line 1: not UTF-8 text"),
         (("--pos", "text", "-o", "text"), 1, "text"),
+        (("--ner", "tabs"), 1, "(cut -f 1) for --words"),
+        (("--ner", "tagged"), 1, "(cut -d' ' -f 1) for --words"),
+        (("--ner", "uner"), 1, "(cut -f 2) for --words"),
+        (("--ner", "comments"), 1, "(grep -v -e '^#' | cut -f 2) for --words"),
+        (("--ner", "documents"), 1, "(grep -v -e '^-DOCSTART-' | cut -d' ' -f 1) for --words"),
+        (("--ner", "numbered", "--words"), 1, "has numbers beside its words"),
+        (("--ner", "blanks.tsv"), 1, "It looks like a table"),
+        (("--pos", "squad"), 1, "It looks like SQuAD's JSON"),
+        (("--pos", "under.conllu"), 1, "4 of 4 words are _: the treebank comes without its text"),
+        (("--pos", "spaces.conllu"), 1, "line 1: 1 tab-separated columns; CoNLL-U has 10"),
+        (("--pos", "ids"), 1, "line 1: '1a' is no word's number"),
+        (("--dep", "ids2"), 1, "line 1: the word's ID is 2 where 1 is due"),
+        (("--pos", "blank"), 1, "holds no text, only blank lines"),
+        (("--classify", "blank"), 1, "holds no text, only blank lines"),
+        (("--classify", "half.jsonl"), 1, "line 1: holds half a character ('\\ud800')"),
+        (("--classify", "digits.jsonl"), 1, "line 1: a number in it is too long"),
     ],
 )
 def test_what_cannot_be_labelled_is_told(
@@ -220,6 +248,8 @@ def test_what_cannot_be_labelled_is_told(
     _write(tmp_path, "text", TEXT)
     _write(tmp_path, "long", "[MASK]\n" + "ta " * 40)
     (tmp_path / "latin").write_bytes(b"caf\xe9 ta\n")
+    for name, made in _REFUSED.items():
+        _write(tmp_path, name, made)
     sfts = [path for path in (folder / f"{arguments[0][2:]}.sft",) if path.exists()]
     done = sftkit("predict", pico_base, *sfts, *arguments, "--max-length", 32)
     assert done.status == status, done.stderr
@@ -231,3 +261,122 @@ def test_an_output_is_written_whole(tmp_path: Path, predict: Any) -> None:
     source = _write(tmp_path, "x.txt", TEXT)
     assert predict("pos", source, "-o", tmp_path / "out.conllu") == ""
     assert (tmp_path / "out.conllu").read_text() == predict("pos", source)
+
+
+def test_the_help_speaks_of_what_is_labelled_not_of_training_data() -> None:
+    told = " ".join(sftkit("predict", "--help").stdout.replace("│", " ").split())
+    assert "Questions in SQuAD JSON, answers missing or blank." in told
+    assert "UPOS" not in told
+    assert "masked language modelling" not in told.lower()
+
+
+def _run(folder: Path, base: Path, name: str, source: Path, *arguments: object) -> tuple[str, str]:
+    sfts = [folder / f"{name}.sft"] if name != "mlm" else []
+    done = sftkit("predict", base, *sfts, f"--{name}", source, "--max-length", 32, *arguments)
+    assert done.status == 0, done.stderr
+    return done.stdout, " ".join(done.stderr.split())
+
+
+def test_a_word_a_line_with_blank_lines_between_is_seen_and_told(tmp_path: Path, folder: Path, pico_base: Path) -> None:
+    source = _write(tmp_path, "x.txt", "ta\nmi\nlo\n\nka\nsu\n\nra\nlo\nta\n")
+    said, told = _run(folder, pico_base, "ner", source)
+    assert "was read as a word a line, with blank lines between sentences (--no-words: a sentence a line)" in told
+    assert (said, "") == _run(folder, pico_base, "ner", source, "--words")
+    apart, told = _run(folder, pico_base, "ner", source, "--no-words")
+    assert (apart.count("\n\n"), told) == (8, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("ta\nmi\nlo\nka\nsu\n", "has one word a line, and each was taken for a sentence (--words"),
+        ("ta\n\nmi\n\nlo\n\nka\n\nsu\n", "has one word a line, and each was taken for a sentence (--words"),
+        ("สวัสดีชาวโลกทั้งหลาย\n" * 5, "hardly a line has white space, and each was taken for one word"),
+        ("ta\n\nmi lo\nka\nsu\nra\n", ""),
+    ],
+    ids=["list", "list with blank lines", "Thai", "text"],
+)
+def test_lines_of_one_word_are_told(text: str, told: str, tmp_path: Path, folder: Path, pico_base: Path) -> None:
+    note = _run(folder, pico_base, "pos", _write(tmp_path, "x.txt", text))[1]
+    assert told in note
+    assert bool(note) == bool(told)
+
+
+def test_short_treebanks_and_comments_without_words_stay_as_they_are(tmp_path: Path, predict: Any) -> None:
+    text = (
+        "# newdoc id = x\n\n#text\n1-2\tb c\t_\t_\t_\t_\t_\t_\t_\tMisc=1\n" + _WORD + "1.1\tx" + _WORD[4:] + "\n# end\n"
+    )
+    said = predict("pos", _write(tmp_path, "x", text)).split("\n")
+    assert [line for line in said if not line.startswith("1\t")] == [
+        "# newdoc id = x", "", "#text", "1-2\tb c\t_\t_\t_\t_\t_\t_\t_\tMisc=1", "1.1\tx\t_\t_\t_\t_\t_\t_\t_\t_", "",
+        "# end", "", "",
+    ]  # fmt: skip
+    assert len(predict("pos", _write(tmp_path, "y", text), "--jsonl").splitlines()) == 1
+
+
+@pytest.mark.parametrize(("name", "between"), [("x.csv", ","), ("x.tsv", "\t")])
+def test_long_cells_are_labelled_and_cut_texts_told(
+    name: str, between: str, tmp_path: Path, folder: Path, pico_base: Path
+) -> None:
+    long = "ta " * 50_000
+    rows = [("id", "text"), ("a", long), ("b", "mi")]
+    source = _write(tmp_path, name, "".join(f'"{first}"{between}"{second}"\n' for first, second in rows))
+    said, told = _run(folder, pico_base, "classify", source)
+    assert [line.count(between) for line in said.splitlines()] == [2, 2, 2]
+    assert long in said
+    assert "longer than the window and cut: 1 of 2 examples (--max-length)" in told
+
+
+def test_text_without_a_mask_is_told(tmp_path: Path, folder: Path, pico_base: Path) -> None:
+    said, told = _run(folder, pico_base, "mlm", _write(tmp_path, "x", "ta mi\n"))
+    assert (said, "there was no [MASK] in it" in told) == ("ta mi\n", True)
+
+
+def test_tabs_in_texts_do_not_make_columns(tmp_path: Path, predict: Any) -> None:
+    said = predict("classify", _write(tmp_path, "x.txt", "ta\nmi\tlo\n"))
+    assert [line.split("\t")[0] for line in said.splitlines()] == ["text", "ta", "mi lo"]
+
+
+def test_halves_of_characters_beside_questions_are_kept(tmp_path: Path, predict: Any) -> None:
+    made = squad.numbers(2, 3, unanswered=False)
+    made["data"][0]["title"] = "\ud800"
+    source = tmp_path / "x.json"
+    source.write_text(json.dumps(made))
+    assert json.loads(predict("qa", source))["data"][0]["title"] == "\ud800"
+
+
+@pytest.mark.parametrize(
+    ("columns", "last"), [("2,3", ["a", "ta", "mi"]), ("2,3,4", ["a", "ta", "mi"]), ("2,3,1", ["ta", "mi"])]
+)
+def test_columns_without_a_label_get_one(columns: str, last: list[str], tmp_path: Path, predict: Any) -> None:
+    said = predict("nli", _write(tmp_path, "x.tsv", "a\tta\tmi\nb\tka\tsu\n"), "--columns", columns)
+    cells = said.splitlines()[0].split("\t")
+    assert [cell for cell in cells if cell not in ("yes", "no")] == last
+    named = predict("nli", _write(tmp_path, "y.tsv", "x\ty\nta\tmi\n"), "--columns", "y,x")
+    assert named.splitlines()[0] == "x\ty\tlabel"
+
+
+def test_in_memory_each_text_gets_an_object_and_sfts_take_weights(folder: Path, pico_base: Path) -> None:
+    def run(texts: Any, **more: Any) -> list[dict[str, Any]]:
+        given = {"objective": "dep", "sfts": [(folder / "dep.sft", 1.0)], "device": "cpu"} | more
+        return list(library.predict(pico_base, texts, **given))
+
+    assert [each["words"] for each in run(["ta", "", "mi lo"])] == [["ta"], [], ["mi", "lo"]]
+    assert len(run(("ta mi",), decode="greedy")) == 1
+
+
+@pytest.mark.parametrize(
+    ("objective", "texts", "told"),
+    [
+        ("pos", "ta mi", "must be a list of texts"),
+        ("pos", [["ta", 1]], "must be a string or a list of words"),
+        ("nli", ["ta"], "must be a pair of strings"),
+        ("classify", [("ta", "mi")], "must be a string"),
+        ("qa", ["ta"], "must be a pair of strings"),
+        ("clm", ["ta"], "predict labels text and fills masks"),
+    ],
+)
+def test_what_are_no_texts_is_told(objective: str, texts: Any, told: str, folder: Path, pico_base: Path) -> None:
+    sfts = [path for path in (folder / f"{objective}.sft",) if path.exists()]
+    with pytest.raises(SettingsError, match=told):
+        list(library.predict(pico_base, texts, objective=objective, sfts=sfts, device="cpu"))

@@ -75,7 +75,7 @@ KINDS: dict[str, Callable[[], Tokenizer]] = {
 }  # fmt: skip
 
 
-def _save(kind: str, path: Path) -> Path:
+def save(kind: str, path: Path) -> Path:
     made = PreTrainedTokenizerFast(
         tokenizer_object=KINDS[kind](), pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>",
         mask_token=AddedToken("<mask>", lstrip=True),
@@ -94,7 +94,7 @@ def _pieces(tokenizer: PreTrainedTokenizerBase, words: list[str]) -> list[list[s
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_words_are_the_pieces_of_running_text_the_first_as_all_others(kind: str, tmp_path: Path) -> None:
-    plain, given = load_tokenizer(_save(kind, tmp_path)), load_tokenizer(tmp_path, words=True)
+    plain, given = load_tokenizer(save(kind, tmp_path)), load_tokenizer(tmp_path, words=True)
     wanted = plain(" ".join(["a", *WORDS]), add_special_tokens=False).tokens()
     first = plain("a", add_special_tokens=False).tokens()
     found = _pieces(given, WORDS)
@@ -104,7 +104,7 @@ def test_words_are_the_pieces_of_running_text_the_first_as_all_others(kind: str,
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_tokenizer_that_was_mended_and_saved_needs_no_mending(kind: str, tmp_path: Path) -> None:
-    mended = load_tokenizer(_save(kind, tmp_path / "a"), words=True)
+    mended = load_tokenizer(save(kind, tmp_path / "a"), words=True)
     mended.save_pretrained(tmp_path / "b")
     again = load_tokenizer(tmp_path / "b", words=True)
     assert _pieces(again, WORDS) == _pieces(mended, WORDS)
@@ -120,13 +120,13 @@ def test_a_tokenizer_without_marks_for_spaces_stays_as_it_is(tmp_path: Path) -> 
 
 
 def test_text_that_is_not_words_is_read_as_the_base_reads_it(tmp_path: Path) -> None:
-    tokenizer = load_tokenizer(_save("Llama 3", tmp_path))
+    tokenizer = load_tokenizer(save("Llama 3", tmp_path))
     assert tokenizer("ta mi", add_special_tokens=False).tokens() == ["ta", "Ġmi"]
 
 
 def test_a_composed_model_scores_as_its_base_under_the_sft(tmp_path: Path) -> None:
     base = pico.save_base(tmp_path / "base", "modernbert", vocab_size=300)
-    _save("ModernBERT", base)
+    save("ModernBERT", base)
     (tmp_path / "x.txt").write_text("ta NOUN\nmi VERB\n\nmi NOUN\ndon't ADJ\n")
     tagger = tmp_path / "pos.sft"
     assert train("--pos", tmp_path / "x.txt", "--base", base, "-o", tagger, "--lr", "0.1").status == 0
@@ -143,7 +143,7 @@ def test_a_composed_model_scores_as_its_base_under_the_sft(tmp_path: Path) -> No
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("odd", ["\u200b", "\ufe0f", "\u00ad", "\u2060", " ", "\u3000", "<mask>"])
 def test_every_word_has_pieces_of_its_own_whatever_it_is(kind: str, odd: str, tmp_path: Path) -> None:
-    tokenizer = load_tokenizer(_save(kind, tmp_path), words=True)
+    tokenizer = load_tokenizer(save(kind, tmp_path), words=True)
     words = ["ta", odd, "mi", odd]
     (window,) = word_windows([words], tokenizer, 32)
     ends = [end for _, end in window.spans]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 from pathlib import Path
 
 import pytest
 
 from sftkit.errors import DataError
+from sftkit.prediction.unlabelled import lines_of
 from sftkit.tasks.guess import looks_like
 from sftkit.tasks.registry import objective_of
 from tests.conftest import treebank_text
@@ -128,3 +132,41 @@ def test_one_broken_character_in_utf8_is_not_taken_for_another_encoding(tmp_path
     (tmp_path / "x.txt").write_bytes("дом\tO\n".encode() * 3 + b"\xd0\tO\n")
     with pytest.raises(DataError, match=r"line 4: not UTF-8.*iconv -c -f utf-8 -t utf-8"):
         objective_of("ner").read([str(tmp_path / "x.txt")])
+
+
+_LINES = "ta B-PER\nmi O\n\n" * 20
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        (gzip.compress(_LINES.encode()), "is compressed. Unpack it first \\(gunzip\\)"),
+        (lzma.compress(_LINES.encode()), "is compressed. Unpack it first \\(unxz\\)"),
+        (bz2.compress(_LINES.encode()), "is compressed. Unpack it first \\(bunzip2\\)"),
+        (b"PK\x03\x04\x14\0\0\0x.txt", "is a ZIP archive"),
+        (b"%PDF-1.7\n", "is a PDF"),
+        (_LINES.replace("\n", "\r").encode(), r"lines end in carriage returns alone. Convert them: tr '\\r' '\\n'"),
+        (_LINES.encode("utf-32"), "iconv -f utf-32 -t utf-8"),
+        (_LINES.encode("utf-16"), "iconv -f utf-16 -t utf-8"),
+        (_LINES.replace("mi", "mi\0", 1).encode(), r"A stray one is taken out by tr -d '\\0'"),
+    ],
+    ids=["gzip", "xz", "bzip2", "zip", "PDF", "old Mac", "UTF-32", "UTF-16", "a stray NUL"],
+)
+def test_what_is_no_utf8_text_is_told_with_what_makes_it_some(raw: bytes, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    path.write_bytes(raw)
+    with pytest.raises(DataError, match=told):
+        objective_of("ner").read([str(path)])
+    with pytest.raises(DataError, match=told):
+        list(lines_of(str(path)))
+    if b"\r" not in raw:  # a line ends there in plain text
+        with pytest.raises(DataError, match=told):
+            objective_of("mlm").read([str(path)])
+
+
+def test_half_a_character_in_a_table_of_json_is_told_with_its_line(tmp_path: Path) -> None:
+    rows = '{"text": "ta", "label": "a"}\n{"text": "mi \\ud83d", "label": "b"}\n'
+    with pytest.raises(DataError, match=r"line 2: holds half a character \('\\ud83d'\)"):
+        objective_of("classify").read([_write(tmp_path, rows, "x.jsonl")])
+    whole = rows.replace("\\ud83d", "\\ud83d\\ude00")
+    assert len(objective_of("classify").read([_write(tmp_path, whole, "x.jsonl")])) == 2

@@ -62,7 +62,7 @@ def _model(model_type: str = "bert", labels: Sequence[str] = LABELS) -> tuple[Pr
 
 @pytest.mark.parametrize(
     ("found", "labels"),
-    [(["b", "A", "b"], ("A", "b")), (["10", "9", "-1"], ("-1", "9", "10")), (["1", "b", "10"], ("1", "10", "b"))],
+    [(["b", "A", "b"], ("A", "b")), (["10", "9", "-2"], ("-2", "9", "10")), (["1", "b", "10"], ("1", "10", "b"))],
 )
 def test_labels_are_sorted_and_whole_numbers_by_size(found: list[str], labels: tuple[str, ...], tmp_path: Path) -> None:
     objective = objective_of("nli")
@@ -284,3 +284,9 @@ def test_numbers_with_decimals_are_told_to_be_learned_as_classes(labels: tuple[s
     rows = _rows(labels)
     notes = objective.remarks(rows, objective.features(rows, tokenizer, 64))
     assert any("regression is not trained" in note for note in notes) is told
+
+
+def test_pairs_without_a_label_are_marked_by_minus_one_where_labels_are_numbers(tmp_path: Path) -> None:
+    rows = [{"premise": "ta", "hypothesis": "mi", "label": label} for label in (0, -1, 2)]
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert objective_of("nli").read([str(tmp_path / "x.jsonl")])["label"][:] == ["0", None, "2"]

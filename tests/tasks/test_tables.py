@@ -111,3 +111,18 @@ def test_cells_may_be_longer_than_pythons_limit_which_stays_as_it_was(tmp_path: 
     limit, long = csv.field_size_limit(), "a" * 300_000
     assert _cells(_write(tmp_path, "x.csv", f'text,label\n"{long}",b\n')) == [[long, "b"]]
     assert csv.field_size_limit() == limit
+
+
+@pytest.mark.parametrize(("name", "other"), [("x.csv", ";"), ("x.csv", "\t"), ("x.tsv", ","), ("x.tsv", "|")])
+def test_a_table_with_other_separators_is_told_so(name: str, other: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(f"text{other}label\nta{other}a\n")
+    table = read_table(str(tmp_path / name))
+    with pytest.raises(DataError, match="has one column, but seems to have several"):
+        find_columns(table, {"text": ("text",)})
+
+
+@pytest.mark.parametrize("text", ['[{"text": "ta", "label": "a"}]', '{\n"text": "ta",\n"label": "a"\n}\n'])
+def test_json_that_is_not_an_object_a_line_is_told_what_makes_it_so(text: str, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(DataError, match=r"line 1: no JSON object; .* jq -c"):
+        read_table(str(tmp_path / "x.json"))
