@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 #: What options are called as arguments, where that is not their own name with underscores.
-_FLAGS = {"overwrite": "overwrite=True", "force": "force=True"}
+_FLAGS = {"overwrite": "overwrite=True", "force": "force=True", "trust-remote-code": "trust_remote_code=True"}
 
 
 def in_python(function: Callable[P, R]) -> Callable[P, R]:
@@ -192,6 +192,7 @@ def evaluate(
     batch_size: int = 32,
     device: str = "auto",
     force: bool = False,
+    trust_remote_code: bool = False,
 ) -> Evaluation:
     """Score a model, or a base with SFTs on it in memory; as ``sftkit evaluate``.
 
@@ -203,6 +204,7 @@ def evaluate(
         batch_size: windows a batch.
         device: "auto", "cpu", "cuda" or "mps".
         force: even on another base than the SFTs'.
+        trust_remote_code: run the Python code that comes with the model.
 
     Raises:
         SftkitError: of the kind that fits.
@@ -211,7 +213,7 @@ def evaluate(
     from sftkit.evaluation.run import evaluate as score
 
     sources = [str(data)] if isinstance(data, str | PathLike) else [str(each) for each in data]
-    scoring = Scoring(objective, batch_size=batch_size, device=device, force=force)
+    scoring = Scoring(objective, batch_size=batch_size, device=device, force=force, trust_remote_code=trust_remote_code)
     return score(scoring, sources, _model(base), [as_weighted(each) for each in sfts])
 
 
@@ -264,6 +266,7 @@ def predict(
     max_length: int = 256,
     stride: int = 128,
     device: str = "auto",
+    trust_remote_code: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Label texts that have no labels; as ``sftkit predict --jsonl``. Texts are taken as they are needed.
 
@@ -280,11 +283,17 @@ def predict(
         max_length: tokens a window, special ones included.
         stride: tokens that two windows of one passage share.
         device: "auto", "cpu", "cuda" or "mps".
+        trust_remote_code: run the Python code that comes with the model.
 
     Raises:
         SftkitError: of the kind that fits, if model and SFTs do not go together.
     """
     from sftkit.prediction.run import predict_texts  # torch comes in here
 
-    settings = {"batch_size": batch_size, "max_length": max_length, "device": device}
+    settings = {
+        "batch_size": batch_size,
+        "max_length": max_length,
+        "device": device,
+        "trust_remote_code": trust_remote_code,
+    }
     return predict_texts(model, texts, objective, sfts, stride, settings)

@@ -46,6 +46,7 @@ def predict(
     decode: _options.Decode = "tree",
     stride: _options.Stride = 128,
     device: _options.Device = "auto",
+    trust_remote_code: _options.TrustRemoteCode = False,
     force: Annotated[bool, typer.Option("--force", help="Add SFTs to another base than theirs.")] = False,
     overwrite: _options.Overwrite = False,
     quiet: _options.Quiet = False,
@@ -85,7 +86,9 @@ def predict(
     from sftkit.prediction.run import Predictor
 
     length = int(max_length or RECIPES[objective].get("max_length", Settings.max_length))
-    scoring = Scoring(objective, options, batch_size, length, device=device, force=force)
+    scoring = Scoring(
+        objective, options, batch_size, length, device=device, force=force, trust_remote_code=trust_remote_code
+    )
     predictor = Predictor(scoring, resolve_model(model), [parse_weighted(text) for text in sfts or ()])
     for text in () if quiet else predictor.notes:
         _render.note(text)

@@ -60,7 +60,7 @@ def check_levels(document: Any) -> None:
     Raises:
         NotJson: if they are.
     """
-    inside = [[document]]
+    inside: list[Any] = [[document]]
     for _ in range(MOST_LEVELS + 1):
         parts = (each.values() if isinstance(each, Mapping) else each for each in inside)
         inside = [part for each in parts for part in each if isinstance(part, Mapping | list | tuple)]

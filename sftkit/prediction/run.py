@@ -60,8 +60,9 @@ class Predictor:
             raise SettingsError("predict labels text and fills masks; to write text, compose a model for transformers.")
         self._scoring, self._base, self._sfts = scoring, base, list(sfts)
         self._objective = objective_of(scoring.objective, scoring.options)
-        self._stage = Stage(self._objective, base, scoring.device)
-        self._tokenizer = load_tokenizer(base, words=self._objective.takes_words)
+        trusted = scoring.trust_remote_code
+        self._stage = Stage(self._objective, base, scoring.device, trust_remote_code=trusted)
+        self._tokenizer = load_tokenizer(base, words=self._objective.takes_words, trust_remote_code=trusted)
         self.notes = check_belongs(base, self._sfts, force=scoring.force)
 
     def opened(self, source: str, stdin: IO[bytes] | None = None, *, words: bool = False) -> Unlabelled:

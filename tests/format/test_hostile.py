@@ -60,15 +60,15 @@ def test_what_a_reader_would_refuse_is_not_written(training: dict[str, Any], tmp
 @pytest.mark.parametrize("where", ["labels", "method", "name of a parameter", "training", "key"])
 def test_half_a_character_in_the_document_is_refused(where: str, tmp_path: Path) -> None:
     half = "a\ud800"
-    changes: dict[str, Any] = {
+    every: dict[str, dict[str, Any]] = {
         "labels": {"labels": [half]},
         "method": {"method": half},
         "name of a parameter": {"parameters": document()["parameters"] | {half: {"shape": [1]}}},
         "training": {"training": {"x": [{"y": half}]}},
         "key": {"training": {half: 1}},
-    }[where]
+    }
     with pytest.raises(FormatError, match=r"half a character \(.ud800\)"):
-        read(write_raw(tmp_path / "x.sft", sft=document(**changes)))
+        read(write_raw(tmp_path / "x.sft", sft=document(**every[where])))
 
 
 def test_a_character_written_as_two_halves_is_read(tmp_path: Path) -> None:
