@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 from transformers.utils import logging as transformers_logging
 
 from sftkit.errors import CheckpointError, SftkitError
@@ -80,6 +81,8 @@ def pretrained_tokenizer(path: Path, *, trust_remote_code: bool = False) -> PreT
     with understood(path, "its tokenizer", trust_remote_code):
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
         len(tokenizer.get_vocab())  # a vocabulary of the wrong kind shows here
+        if not tokenizer.model_max_length > 0:  # none; transformers would warn of every text
+            tokenizer.model_max_length = VERY_LARGE_INTEGER
     return tokenizer
 
 

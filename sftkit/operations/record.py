@@ -16,9 +16,11 @@ from typing import Any
 from sftkit import __version__
 from sftkit.errors import CheckpointError
 from sftkit.format.checkpoint import Checkpoint
+from sftkit.format.documents import read_json, read_object
 from sftkit.operations.arithmetic import Weighted
 
 RECORD = "sftkit.json"
+_OF_ITS_OWN = "Delete it to use the model as a base of its own."
 #: Files that are weights, or written anew, or of the training that made the base, or the base's own description.
 _NOT_COPIED = (
     "*.safetensors", "*.safetensors.index.json", "*.bin", "*.bin.index.json", "*.h5", "*.msgpack", "*.gguf", "*.onnx",
@@ -63,7 +65,7 @@ class Record:
         """
         path = folder / RECORD
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = read_object(path)
             sfts = [
                 dict(sft) | {"weight": float(sft["weight"]), "digest": str(sft["digest"])} for sft in document["sfts"]
             ]
@@ -72,9 +74,11 @@ class Record:
             )
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except CheckpointError as error:
+            raise CheckpointError(f"{error} {_OF_ITS_OWN}") from None
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise CheckpointError(
-                f"{path}: malformed ({type(error).__name__}: {error}). Delete it to use the model as a base of its own."
+                f"{path}: malformed ({type(error).__name__}: {error!s:.200}). {_OF_ITS_OWN}"
             ) from None
 
     def origin(self, found: str) -> str:
@@ -157,9 +161,9 @@ def _copy_folder(source: Path, folder: Path) -> None:
 
 def _module_folders(source: Path) -> frozenset[str]:
     try:
-        named = json.loads((source / "modules.json").read_text(encoding="utf-8"))
+        named = read_json(source / "modules.json")
         return frozenset(str(module["path"]) for module in named if module.get("path"))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, CheckpointError, TypeError, KeyError, AttributeError):
         return frozenset()
 
 
