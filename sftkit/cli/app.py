@@ -19,6 +19,7 @@ from sftkit import __version__
 from sftkit.cli import _render
 from sftkit.cli._signals import Terminated, ended_in_order
 from sftkit.errors import SftkitError
+from sftkit.shown import shown_on_a_line
 
 #: Commands in the order in which ``--help`` shows them, and the first line of their docstrings. Each is the function of
 #: its name in ``sftkit.cli.<name>``.
@@ -85,8 +86,10 @@ class _Group(TyperGroup):
                 return super().invoke(ctx)
         except (typer.Exit, typer.Abort):
             raise
-        except typer.TyperException:
+        except typer.TyperException as error:
             _let_the_first_say_it()
+            if hasattr(error, "message"):
+                error.message = shown_on_a_line(str(error.message))  # names of files are in it
             raise
         except (Exception, KeyboardInterrupt) as error:
             if isinstance(error, Exception) and os.environ.get("SFTKIT_DEBUG") == "1":
@@ -111,8 +114,8 @@ def _explained(error: Exception | KeyboardInterrupt) -> int:
         _render.error(f"{where}{error.strerror or error}.{hint}")
     else:
         _render.error(
-            f"internal error: {type(error).__name__}: {' '.join(str(error).split())[:300]}\n"
-            "This is a bug in sftkit. SFTKIT_DEBUG=1 shows where; please report it."
+            f"internal error: {type(error).__name__}: {' '.join(str(error).split())[:300]}",
+            "This is a bug in sftkit. SFTKIT_DEBUG=1 shows where; please report it.",
         )
     return 1
 

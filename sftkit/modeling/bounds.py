@@ -20,7 +20,7 @@ from sftkit.format.checkpoint import Checkpoint
 #: What a model may have more than its checkpoint: heads, matrices that are tied there, and in small ones some buffers.
 _TIMES, _MORE = 4, 1 << 24
 #: Modules for each tensor, and for none: there are many that hold nothing.
-_MODULES, _MORE_MODULES = 64, 10_000
+_MODULES, _MORE_MODULES = 16, 2000
 
 
 @contextmanager

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+
 from sftkit.errors import SftkitError
+from sftkit.modeling.load import load_model, load_tokenizer
 from tests import pico
 from tests.build import save_sft
 from tests.cli.run import sftkit
 from tests.fuzz.mutations import bytes_of, json_of
 
 FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors.index.json", "sftkit.json")
+COMMANDS = ("load", "compose", "dry", "subtract", "difference", "inspect", "evaluate", "predict", "train")
 TYPES = ("bert", "xlm-roberta", "gpt2", "llama", "distilbert", "modernbert")
 
 
@@ -39,7 +43,9 @@ class Bench:
             assert done.status == 0, done.stderr
             shutil.copy(folder / f"{kind}-made" / "sftkit.json", base)
 
-    def mutants(self, count: int, seed: int) -> Iterator[tuple[str, Callable[[], None]]]:
+    def mutants(
+        self, count: int, seed: int, commands: Sequence[str] = COMMANDS
+    ) -> Iterator[tuple[str, Callable[[], None]]]:
         """Names of inputs, and what tries them: a command on a model in which one file is wrong."""
 
         def trying(*chosen: Any) -> Callable[[], None]:
@@ -48,7 +54,7 @@ class Bench:
         for number in range(count):
             draw = random.Random(f"{seed}/{number}")
             kind, file = draw.choice(self.types), draw.choice(FILES)
-            command = draw.choice(sorted(self.commands(kind)))
+            command = draw.choice(commands)
             yield f"{seed}/{number} {kind} {file} {command}", trying(draw, kind, file, command)
 
     def commands(self, kind: str) -> dict[str, tuple[Any, ...]]:
@@ -65,7 +71,8 @@ class Bench:
             "difference": ("subtract", model, self.folder / kind, "-o", f"{out}.sft", "--k", 50, "--quiet"),
             "inspect": ("inspect", sft, "--tokens", "--tokenizer", model),
             "train": train,
-        } | ({} if kind in pico.CAUSAL else {"predict": ("predict", model, "--mlm", self.text, "--device", "cpu")})
+            "predict": ("predict", model, "--mlm", self.text, "--device", "cpu"),
+        }
 
     def _try(self, draw: random.Random, kind: str, file: str, command: str) -> None:
         for name in ("model", "out", "out.sft"):
@@ -75,7 +82,11 @@ class Bench:
         before = (model / file).read_bytes()
         changed = bytes_of(before, draw) if draw.random() < 0.15 else json_of(json.loads(before), draw)
         (model / file).write_bytes(changed)
-        self.run(*self.commands(kind)[command])
+        if command == "load":
+            load_tokenizer(model)
+            load_model(model, AutoModelForCausalLM if kind in pico.CAUSAL else AutoModelForMaskedLM)
+        else:
+            self.run(*self.commands(kind)[command])
 
     @staticmethod
     def run(*arguments: Any) -> None:
