@@ -35,6 +35,8 @@ _NEUTRAL = {"sign": (50.0, 10.0), "cosine": (0.0, 0.1), "lift": (1.0, 0.5)}
 
 _COLOURS = {"phase1": "tab:blue", "phase2": "tab:orange"}
 
+#: Inches of a picture, which has 150 dots in each: beyond 2^16 dots it cannot be drawn.
+_LARGEST = 400
 #: How a picture's name may end.
 FORMATS = (".png", ".pdf", ".svg")
 
@@ -169,6 +171,10 @@ def _curves(axes: Axes, phases: Mapping[str, Curve]) -> None:
 def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure  # not pyplot, which looks for a display and keeps every figure
 
+    if max(width, height) > _LARGEST:
+        raise SettingsError(
+            f"A picture of all this would be {width:,.0f} × {height:,.0f} inches: too large to be drawn."
+        )
     return Figure(figsize=(width, height), layout="constrained")
 
 

@@ -43,6 +43,11 @@ def quoted(value: Any, most: int = QUOTED) -> str:
     return text if len(text) <= most + 2 else f"{text[:most]}…"
 
 
+def brief(text: str, most: int = 30) -> str:
+    """A name as a message lists it among others: cut where it is long."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def in_markdown(text: str) -> str:
     """Text for a page of Markdown or HTML: shown, and without any meaning there but its own."""
     return "".join(_MARKDOWN.get(letter, letter) for letter in shown(text))

@@ -215,18 +215,18 @@ def _spec(name: Any, value: Any) -> ParameterSpec:
 
 def _text(what: str, value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
-        raise TypeError(f"{what}: {value!r} is not text")
+        raise TypeError(f"{what}: {value!r:.80} is not text")
     return value
 
 
 def _share(what: str, value: Any) -> float:
     share = float(value)
     if not 0 <= share <= 1:
-        raise ValueError(f"{what}: {value!r} is not a share")
+        raise ValueError(f"{what}: {value!r:.80} is not a share")
     return share
 
 
 def _count(what: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**62:
-        raise ValueError(f"{what}: {value!r} is not a count")
+        raise ValueError(f"{what}: {value!r:.80} is not a count")
     return value

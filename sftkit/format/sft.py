@@ -182,6 +182,13 @@ class RowStream:
         real = values != 0
         return (positions, values) if real.all() else (positions[real], values[real])
 
+    def following(self) -> int | None:
+        """As :meth:`~sftkit.format.stream.EntryStream.following`."""
+        if self._at >= len(self._matrix.indices):
+            return None
+        row = int(np.searchsorted(self._matrix.indptr, self._at, "right")) - 1
+        return row * int(self._matrix.shape[1]) + int(self._matrix.indices[self._at])
+
 
 def flatten(matrix: csr_array) -> tuple[Positions, Values]:
     """Inverse of :func:`to_csr`: flat int64 positions and float32 values, sorted, zeros dropped."""

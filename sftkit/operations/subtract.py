@@ -136,7 +136,7 @@ def _said(weighted: Sequence[Weighted], output: Path, *notes: str) -> Arithmetic
     entries = overlap = conflicts = 0
     for name in merger.names:
         size = next(i.sft.metadata.parameters[name].size for i in merger.weighted if name in i.sft.names)
-        for window in merger.windows(name, size):
+        for window in merger.windows(name, size, holes=True):
             entries, overlap = entries + len(window.positions), overlap + window.overlap
             conflicts += window.sign_conflicts
     return ArithmeticReport(

@@ -17,6 +17,7 @@ from typing import Any
 from datasets import Dataset
 
 from sftkit.errors import DataError
+from sftkit.format.documents import NotJson, parse_line
 from sftkit.prediction.unlabelled import Labeller, Unlabelled, batched
 from sftkit.tasks.sequences import FEATURES
 from sftkit.tasks.tables import KINDS, Column, Csv, Kind, QuotedTsv, Table, cell, find_columns
@@ -152,7 +153,9 @@ def _split(source: str, lines: Iterator[str], kind: Kind) -> Iterator[Any]:
     elif kind == "jsonl":
         for number, line in enumerate(lines, start=1):
             try:
-                row = json.loads(line) if line.strip() else None
+                row = parse_line(line) if line.strip() else None
+            except NotJson as error:
+                raise DataError(f"{source}, line {number}: {error}.") from None
             except (ValueError, RecursionError):
                 row = False
             if row is not None and not isinstance(row, dict):

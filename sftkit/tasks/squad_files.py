@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from datasets import Dataset, Features, List, Value
 
 from sftkit.errors import DataError
+from sftkit.format.documents import NotJson, check_document
+from sftkit.shown import brief, quoted
 from sftkit.tasks.guess import looks_like
 from sftkit.tasks.local import HUB
 from sftkit.tasks.sources import hub_rows, read_text
@@ -127,7 +129,10 @@ def _hub_questions(source: str) -> Iterator[_Found]:
 
 def _document(source: str) -> Any:
     try:
-        return json.loads(read_text(source))
+        text = read_text(source)
+        document = json.loads(text)
+        check_document(document, text)
+        return document
     except json.JSONDecodeError as error:
         where = f"{source}, line {error.lineno}, column {error.colno}"
         told = looks_like(read_text(source), "--qa")
@@ -136,12 +141,14 @@ def _document(source: str) -> Any:
         ) from None
     except RecursionError:
         raise DataError(f"{source}: its JSON is nested too deep to be SQuAD's.") from None
+    except NotJson as error:
+        raise DataError(f"{source}: {error}.") from None
     except ValueError:  # Python refuses to read numbers of thousands of digits
         raise DataError(f"{source}: a number in it is too long to be read. --qa takes SQuAD's JSON.") from None
 
 
 def _row(source: str, name: str, context: str, qa: Mapping[str, Any], *, strict: bool) -> dict[str, Any]:
-    where = f"question {name}"
+    where = f"question {brief(name)}"
     if not context.strip():
         raise DataError(f"{source}, {where}: its context is empty.")
     answers = _items(source, where, qa, "answers") if qa.get("answers") is not None else []
@@ -161,7 +168,7 @@ def _row(source: str, name: str, context: str, qa: Mapping[str, Any], *, strict:
 def _start(source: str, where: str, context: str, answer: Mapping[str, Any], text: str, *, strict: bool) -> int:
     start = answer.get("answer_start")
     if (start is None and strict) or (start is not None and (not isinstance(start, int) or isinstance(start, bool))):
-        raise DataError(f"{source}, {where}: answer {text!r} needs 'answer_start', a number of characters.")
+        raise DataError(f"{source}, {where}: answer {quoted(text)} needs 'answer_start', a number of characters.")
     there = context[start : start + len(text)] if start is not None and start >= 0 else ""
     if there == text:
         return int(start or 0)
@@ -169,8 +176,8 @@ def _start(source: str, where: str, context: str, answer: Mapping[str, Any], tex
         at = context.find(text)
         hint = f" (it does at {at})" if at >= 0 else ""
         raise DataError(
-            f"{source}, {where}: the answer {text!r} does not stand at answer_start {start!s:.20} of the context, "
-            f"where {there!r} is{hint}."
+            f"{source}, {where}: the answer {quoted(text)} does not stand at answer_start {start!s:.20} of the "
+            f"context, where {quoted(there)} is{hint}."
         )
     return -1
 

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sftkit.errors import DataError
+from sftkit.format.documents import NotJson, parse_line
+from sftkit.shown import brief, quoted
 from sftkit.tasks.sources import read_text
 
 Kind = Literal["tsv", "quoted", "csv", "jsonl"]
@@ -116,7 +118,7 @@ def cell(table: Table, line: int, row: Any, column: Column) -> str:
         return json.dumps(value)
     if not isinstance(value, str):
         name = repr(column) if isinstance(column, str) else f"column {column + 1}"
-        raise DataError(f"{table.source}, line {line}: {name} is {json.dumps(value)}, which is no text.")
+        raise DataError(f"{table.source}, line {line}: {name} is {quoted(value)}, which is no text.")
     return value
 
 
@@ -148,7 +150,7 @@ def check_where(source: str, name: str, wanted: str, cells: Sequence[str]) -> No
         DataError: if it is not.
     """
     if wanted not in cells:
-        there = ", ".join(value for value, _ in Counter(cells).most_common(8))
+        there = ", ".join(brief(value) for value, _ in Counter(cells).most_common(8))
         raise DataError(f"{source}: no row has {name}={wanted} (--where); among its values are {there}.")
 
 
@@ -162,7 +164,7 @@ def mixed_languages(source: str, columns: Mapping[str, Sequence[Any]]) -> tuple[
     for name, values in columns.items():
         counts = Counter(map(_plain, values))
         if len(counts) > 1:
-            told = ", ".join(f"{value} {count:,}" for value, count in counts.most_common(4))
+            told = ", ".join(f"{brief(value)} {count:,}" for value, count in counts.most_common(4))
             more = ", …" if len(counts) > 4 else ""
             pick = f"--where {name}={counts.most_common(1)[0][0]}"
             return (f"{source}: rows of several languages are taken together ({told}{more}); {pick} picks one.",)
@@ -264,7 +266,9 @@ def _objects(source: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse_line(line)
+        except NotJson as error:
+            raise DataError(f"{source}, line {number}: {error}.") from None
         except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
@@ -278,7 +282,7 @@ def _find(table: Table, choices: Sequence[str], wanted: str) -> Column:
         if name in table.header or name.lower() in lowered:
             place = table.header.index(name) if name in table.header else lowered.index(name.lower())
             return table.header[place] if table.kind == "jsonl" else place
-    have = ", ".join(name if len(name) < 30 else f"{name[:30]}…" for name in table.header[:12])
+    have = ", ".join(map(brief, table.header[:12]))
     raise DataError(
         f"{table.source}: has no column {' or '.join(choices[:3])}, only {have}. Name the columns of {wanted} with "
         "--columns A,B,…; of a file without a header give their numbers."
