@@ -63,11 +63,11 @@ def plot_summaries(summaries: Sequence[DiffSummary], path: Path, *, overwrite: b
     layers = in_model_order(layer for summary in summaries for layer in map(layer_of, summary.metadata.parameters))
     present = {kind_of(name) for summary in summaries for name in summary.metadata.parameters}
     kinds = [kind for kind in KINDS if kind in present]
+    figure = _figure(2 * (0.62 * len(kinds) + 2.0), (0.26 * len(layers) + 1.6) * len(summaries))
     densities = [_cells(summary, layers, kinds, lambda stats: 100 * stats.density) for summary in summaries]
     means = [
         _cells(summary, layers, kinds, lambda stats: stats.mean_abs if stats.nnz else np.nan) for summary in summaries
     ]
-    figure = _figure(2 * (0.62 * len(kinds) + 2.0), (0.26 * len(layers) + 1.6) * len(summaries))
     axes = figure.subplots(len(summaries), 2, squeeze=False, sharey=True)
     for row, summary, density, mean in zip(axes, summaries, densities, means, strict=True):
         _heat(figure, row[0], density, layers, kinds, _Look("Blues", "{:.2g}", 0.0, _largest(densities)))
@@ -172,9 +172,7 @@ def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure  # not pyplot, which looks for a display and keeps every figure
 
     if max(width, height) > _LARGEST:
-        raise SettingsError(
-            f"A picture of all this would be {width:,.0f} × {height:,.0f} inches: too large to be drawn."
-        )
+        raise SettingsError(f"A picture of it would have {width:,.0f} × {height:,.0f} inches: too much to be drawn.")
     return Figure(figsize=(width, height), layout="constrained")
 
 

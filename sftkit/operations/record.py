@@ -8,16 +8,17 @@ from __future__ import annotations
 import fnmatch
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sftkit import __version__
-from sftkit.errors import CheckpointError
+from sftkit.errors import CheckpointError, SettingsError
 from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.documents import read_json, read_object
 from sftkit.operations.arithmetic import Weighted
+from sftkit.shown import shown
 
 RECORD = "sftkit.json"
 _OF_ITS_OWN = "Delete it to use the model as a base of its own."
@@ -30,6 +31,24 @@ _NOT_COPIED = (
 )  # fmt: skip
 #: Folders of the same model in other formats, and of its training.
 _NOT_ENTERED = (".*", "onnx", "openvino", "coreml", "original", "runs", "logs", "checkpoint-*", "__pycache__")
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuse what no record could hold: names that are not UTF-8.
+
+    Args:
+        names: of bases, SFTs and data, as they were given.
+
+    Raises:
+        SettingsError: naming one.
+    """
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise SettingsError(
+                f"{shown(name)}: this name is not UTF-8, so no record could hold it. Rename it, or link to it."
+            ) from None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import conllu
 import numpy as np
 
 from sftkit.errors import DataError
-from sftkit.shown import quoted
+from sftkit.shown import quoted, shown_on_a_line
 from sftkit.tasks.guess import looks_like
 from sftkit.tasks.sources import read_text
 from sftkit.tasks.tag_sets import RELATIONS as RELATIONS
@@ -187,9 +187,8 @@ def _words(source: str, start: int, block: list[str]) -> list[Word]:
     try:
         (tokens,) = conllu.parse("\n".join(block) + "\n\n", fields=_FIELDS)
     except (conllu.exceptions.ParseException, ValueError) as error:
-        raise DataError(
-            f"{source}, sentence at line {start}: not valid CoNLL-U ({' '.join(str(error).split())})."
-        ) from None
+        told = shown_on_a_line(" ".join(str(error).split()), 200)
+        raise DataError(f"{source}, sentence at line {start}: not valid CoNLL-U ({told}).") from None
     # ranges are multi-word tokens, decimals empty nodes
     words: list[Word] = [
         (number, token) for number, token in zip(numbers, tokens, strict=True) if isinstance(token["id"], int)

@@ -29,12 +29,9 @@ def strange(tmp_path: Path, pico_base: Path) -> Path:
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "inspect": ("inspect", "x.sft"),
-    "json": ("inspect", "x.sft", "--json"),
     "overlap": ("overlap", "x.sft", "y.sft"),
-    "overlap json": ("overlap", "x.sft", "y.sft", "--json"),
     "sum": ("compose", "x.sft", "y.sft:0.5", "-o", "z.sft"),
     "compose": ("compose", "base", "x.sft", "-o", "model"),
-    "compose json": ("compose", "base", "x.sft", "-o", "model", "--json"),
     "subtract": ("subtract", "base", "x.sft", "-o", "model"),
     "difference": ("subtract", "base", "base", "-o", "z.sft"),
     "convert": ("convert", "x.sft", "-o", "diff"),

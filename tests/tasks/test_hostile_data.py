@@ -10,6 +10,7 @@ import pytest
 
 from sftkit.errors import DataError, SftkitError
 from sftkit.prediction.texts import texts_of
+from sftkit.prediction.unlabelled import batched
 from sftkit.tasks.local import local_file
 from sftkit.tasks.options import TaskOptions
 from sftkit.tasks.registry import objective_of
@@ -76,7 +77,7 @@ def test_half_a_character_is_refused_before_anything_is_learned(tmp_path: Path) 
     with pytest.raises(DataError, match=r"x\.jsonl, line 2: .*half a character"):
         objective_of("classify").read([str(path)])
     with pytest.raises(DataError, match=r"line 2: .*half a character"):
-        list(texts_of(str(path), iter(path.read_text().splitlines()), {"text": ("text",)}).rows)  # type: ignore[attr-defined]
+        list(batched(texts_of(str(path), iter(path.read_text().splitlines()), {"text": ("text",)})._rows))
 
 
 def test_half_a_character_anywhere_in_squads_json_is_refused(tmp_path: Path) -> None:
