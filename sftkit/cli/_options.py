@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from sftkit.errors import SettingsError
+from sftkit.shown import brief
 from sftkit.tasks.options import TaskOptions, check_options, check_streams, parse_map_label, parse_pairs
 
 if sys.version_info >= (3, 11):
@@ -184,6 +185,10 @@ TrustRemoteCode = Annotated[
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of everything that is drawn at random.")]
 
 
+#: Of a file of options.
+_MOST_BYTES = 1 << 20
+
+
 def _read_config(ctx: typer.Context, path: Path | None) -> Path | None:
     """Make a TOML file's values the defaults of the command's options.
 
@@ -193,13 +198,19 @@ def _read_config(ctx: typer.Context, path: Path | None) -> Path | None:
     if path is None:
         return None
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise typer.BadParameter(f"{path}: {error}") from None
+        with path.open("rb") as file:
+            text = file.read(_MOST_BYTES + 1)
+        if len(text) > _MOST_BYTES:
+            raise ValueError(f"more than {_MOST_BYTES:,} bytes, which no file of options has")
+        values = tomllib.loads(text.decode())
+    except OSError as error:
+        raise typer.BadParameter(f"{path}: {error.strerror}.") from None
+    except (ValueError, RecursionError) as error:
+        raise typer.BadParameter(f"{path}: no TOML that can be read ({brief(str(error), 200)}).") from None
     known = {option.removeprefix("--"): each.name for each in ctx.command.params for option in each.opts}
     for name in values:
         if name.replace("_", "-") not in known:
-            raise typer.BadParameter(f"{path}: there is no option --{name}.")
+            raise typer.BadParameter(f"{path}: there is no option --{brief(name)}.")
     ctx.default_map = {str(known[name.replace("_", "-")]): _as_typed(value) for name, value in values.items()}
     return path
 
