@@ -44,6 +44,9 @@ def read_config(path: Path) -> dict[str, Any]:
         value = config.get(field)
         if value is not None and not isinstance(value, types):
             raise CheckpointError(f"{path}/config.json: {field} is {quoted(value)}, not {called}.")
+    if config.get("transformers_weights"):
+        named = quoted(config["transformers_weights"])
+        raise CheckpointError(f"{path}/config.json: transformers_weights names {named}; other names are not read here.")
     if not all(isinstance(each, str) for each in config.get("architectures") or ()):
         raise CheckpointError(f"{path}/config.json: architectures is {quoted(config['architectures'])}, not of names.")
     return config

@@ -81,6 +81,9 @@ def pretrained_tokenizer(path: Path, *, trust_remote_code: bool = False) -> PreT
     with understood(path, "its tokenizer", trust_remote_code):
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
         len(tokenizer.get_vocab())  # a vocabulary of the wrong kind shows here
+        if tokenizer.is_fast:  # how a batch is cut and filled is said here, and not by a file
+            tokenizer.backend_tokenizer.no_padding()
+            tokenizer.backend_tokenizer.no_truncation()
         if not tokenizer.model_max_length >= 1:  # none; transformers would warn of every text
             tokenizer.model_max_length = VERY_LARGE_INTEGER
     return tokenizer

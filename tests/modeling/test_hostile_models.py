@@ -88,6 +88,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "JSON nested 100,000 deep": ("config.json", '{"x":' + "[" * 100_000 + "]" * 100_000 + "}", "nested deeper"),
     "half a character": ("config.json", '{"x": "\\ud800"}', "half a character"),
     "a number of 6,000 digits": ("config.json", '{"x": ' + "9" * 6000 + "}", "not valid JSON"),
+    "weights under another name": ("config.json", '{"transformers_weights": "other.safetensors"}', "other.safetensors"),
     "a config that is a number": ("config.json", "5", "config.json is not a JSON object"),
     "a tokenizer that is a number": ("tokenizer.json", "5", "tokenizer.json"),
     "a tokenizer without a model": ("tokenizer.json", "{}", "tokenizer.json"),
@@ -111,6 +112,25 @@ def test_what_is_wrong_in_a_file_is_a_line_that_names_it(wrong: str, base: Path)
     assert str(base) in str(told.value)
     assert "\n" not in str(told.value)
     assert len(str(told.value)) < 600
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"padding": {"strategy": {"Fixed": 10**12}, "direction": "Right", "pad_to_multiple_of": None, "pad_id": 0,
+                     "pad_type_id": 0, "pad_token": "[PAD]"}},
+        {"padding": {"strategy": "BatchLongest", "direction": "Right", "pad_to_multiple_of": 0, "pad_id": 0,
+                     "pad_type_id": 0, "pad_token": "[PAD]"}},
+        {"truncation": {"direction": "Right", "max_length": 0, "strategy": "LongestFirst", "stride": 0}},
+    ],
+    ids=("filled up", "multiples of 0", "cut to nothing"),
+)  # fmt: skip
+def test_how_a_tokenizers_file_cuts_and_fills_texts_is_passed_over(settings: dict[str, Any], base: Path) -> None:
+    plain = load_tokenizer(base)("ta mi lo ka su ra")["input_ids"]
+    change(base / "tokenizer.json", **settings)
+    tokenizer = load_tokenizer(base)
+    assert tokenizer("ta mi lo ka su ra")["input_ids"] == plain
+    assert len(tokenizer.backend_tokenizer.encode("ta mi lo ka su ra").ids) == len(plain)
 
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json"])
