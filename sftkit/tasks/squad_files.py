@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from datasets import Dataset, Features, List, Value
 
 from sftkit.errors import DataError
-from sftkit.format.documents import NotJson, check_document
+from sftkit.format.documents import NotJson, check_characters, check_levels
 from sftkit.shown import brief, quoted
 from sftkit.tasks.guess import looks_like
 from sftkit.tasks.local import HUB
@@ -61,6 +61,7 @@ def question_rows(source: str, *, strict: bool = False) -> Questions:
     rows = [_row(source, *each, strict=strict) for each in found]
     if not rows:
         raise DataError(f"{source}: holds no question.")
+    _check_the_rest(source)
     if not any(row["texts"] for row in rows) and not any(qa.get("is_impossible") for *_, qa in found):
         rows = [row | {"texts": None, "starts": []} for row in rows]
     again = len(found) - len({name for name, *_ in found})
@@ -129,9 +130,8 @@ def _hub_questions(source: str) -> Iterator[_Found]:
 
 def _document(source: str) -> Any:
     try:
-        text = read_text(source)
-        document = json.loads(text)
-        check_document(document, text)
+        document = json.loads(read_text(source))
+        check_levels(document)
         return document
     except json.JSONDecodeError as error:
         where = f"{source}, line {error.lineno}, column {error.colno}"
@@ -145,6 +145,16 @@ def _document(source: str) -> Any:
         raise DataError(f"{source}: {error}.") from None
     except ValueError:  # Python refuses to read numbers of thousands of digits
         raise DataError(f"{source}: a number in it is too long to be read. --qa takes SQuAD's JSON.") from None
+
+
+def _check_the_rest(source: str) -> None:
+    """See that what nobody reads, such as a title, can be written again beside the answers."""
+    if source.startswith(HUB) or "\\ud" not in read_text(source).lower():
+        return
+    try:
+        check_characters(_document(source))
+    except NotJson as error:
+        raise DataError(f"{source}: {error}.") from None
 
 
 def _row(source: str, name: str, context: str, qa: Mapping[str, Any], *, strict: bool) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from sftkit.errors import DataError
 from sftkit.format.documents import NotJson, parse_line
-from sftkit.shown import brief, quoted
+from sftkit.shown import QUOTED, brief
 from sftkit.tasks.sources import read_text
 
 Kind = Literal["tsv", "quoted", "csv", "jsonl"]
@@ -118,7 +118,7 @@ def cell(table: Table, line: int, row: Any, column: Column) -> str:
         return json.dumps(value)
     if not isinstance(value, str):
         name = repr(column) if isinstance(column, str) else f"column {column + 1}"
-        raise DataError(f"{table.source}, line {line}: {name} is {quoted(value)}, which is no text.")
+        raise DataError(f"{table.source}, line {line}: {name} is {brief(json.dumps(value), QUOTED)}, which is no text.")
     return value
 
 
