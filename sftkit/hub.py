@@ -22,6 +22,7 @@ _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
 _WEIGHTS = (
     "model.safetensors", "model-*.safetensors", "model.safetensors.index.json", "*.json", "tokenizer*", "vocab*",
     "merges*", "*.model", "*.txt", "chat_template*",
+    "*.py",  # copied, and run only where that is asked for
 )  # fmt: skip
 _PICKLED = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
 

@@ -20,6 +20,7 @@ from sftkit.operations.curves import PHASES, Curve, best, curves
 from sftkit.operations.kinds import KINDS, in_model_order, kind_of, layer_of
 from sftkit.operations.overlap import METRICS, Matrix, OverlapReport
 from sftkit.operations.stats import Stats, grouped
+from sftkit.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +35,8 @@ _NEUTRAL = {"sign": (50.0, 10.0), "cosine": (0.0, 0.1), "lift": (1.0, 0.5)}
 
 _COLOURS = {"phase1": "tab:blue", "phase2": "tab:orange"}
 
+#: Inches of a picture, which has 150 dots in each: beyond 2^16 dots it cannot be drawn.
+_LARGEST = 400
 #: How a picture's name may end.
 FORMATS = (".png", ".pdf", ".svg")
 
@@ -60,16 +63,16 @@ def plot_summaries(summaries: Sequence[DiffSummary], path: Path, *, overwrite: b
     layers = in_model_order(layer for summary in summaries for layer in map(layer_of, summary.metadata.parameters))
     present = {kind_of(name) for summary in summaries for name in summary.metadata.parameters}
     kinds = [kind for kind in KINDS if kind in present]
+    figure = new_figure(2 * (0.62 * len(kinds) + 2.0), (0.26 * len(layers) + 1.6) * len(summaries))
     densities = [_cells(summary, layers, kinds, lambda stats: 100 * stats.density) for summary in summaries]
     means = [
         _cells(summary, layers, kinds, lambda stats: stats.mean_abs if stats.nnz else np.nan) for summary in summaries
     ]
-    figure = new_figure(2 * (0.62 * len(kinds) + 2.0), (0.26 * len(layers) + 1.6) * len(summaries))
     axes = figure.subplots(len(summaries), 2, squeeze=False, sharey=True)
     for row, summary, density, mean in zip(axes, summaries, densities, means, strict=True):
         _heat(figure, row[0], density, layers, kinds, _Look("Blues", "{:.2g}", 0.0, _largest(densities)))
         _heat(figure, row[1], mean, layers, kinds, _Look("Oranges", "{:.1e}", 0.0, _largest(means)))
-        row[0].set_title(f"{Path(summary.label).name}: density, % (K = {summary.k:,})", loc="left", fontsize=9)
+        row[0].set_title(f"{_plain(Path(summary.label).name)}: density, % (K = {summary.k:,})", loc="left", fontsize=9)
         row[1].set_title("mean |φ| of the entries", loc="left", fontsize=9)
     save_figure(figure, path, overwrite)
 
@@ -91,7 +94,7 @@ def plot_overlap(report: OverlapReport, path: Path, *, overwrite: bool = False) 
     chances = report.whole.expected[~np.eye(len(report.names), dtype=bool)] * (100 if percent else 1)
     said = f"{report.metric}{', %' if percent else ''}: {METRICS[report.metric]}"
     title = f"{said}; at random within each parameter {_span(chances)}"
-    figure.suptitle(textwrap.fill(title, int(12 * figure.get_figwidth())), x=0.02, ha="left", fontsize=8)
+    figure.suptitle(textwrap.fill(_plain(title), int(12 * figure.get_figwidth())), x=0.02, ha="left", fontsize=8)
     save_figure(figure, path, overwrite)
 
 
@@ -148,7 +151,7 @@ def learning_curves(records: Mapping[str, Mapping[str, Any]], path: Path, *, ove
         _curves(row[0], curves(record, "history"))
         if step is not None:
             row[0].plot(step, value, "o", markersize=8, fillstyle="none", color=_COLOURS["phase2"], label="kept")
-        row[0].set_title(f"{name}: {metric}, held out", loc="left", fontsize=9)
+        row[0].set_title(_plain(f"{name}: {metric}, held out"), loc="left", fontsize=9)
         row[0].legend(frameon=False, fontsize=8)
         _curves(row[1], curves(record, "losses"))
         row[1].set_title("training loss since the evaluation before", loc="left", fontsize=9)
@@ -169,7 +172,14 @@ def new_figure(width: float, height: float) -> Figure:
     """An empty figure, in inches."""
     from matplotlib.figure import Figure  # not pyplot, which looks for a display and keeps every figure
 
+    if max(width, height) > _LARGEST:
+        raise SettingsError(f"A picture of it would have {width:,.0f} × {height:,.0f} inches: too much to be drawn.")
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def _plain(text: str) -> str:
+    """Text for a picture, in which no dollar begins a formula."""
+    return shown(text).replace("$", r"\$")
 
 
 def save_figure(figure: Figure, path: Path, overwrite: bool) -> None:
@@ -197,8 +207,8 @@ def _cells(
 
 def _heat(figure: Figure, axes: Axes, values: Matrix, rows: Sequence[str], columns: Sequence[str], look: _Look) -> None:
     image = axes.imshow(values, cmap=look.colours, vmin=look.low, vmax=look.high, aspect="auto")
-    axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=8)
-    axes.set_yticks(range(len(rows)), rows, fontsize=8)
+    axes.set_xticks(range(len(columns)), list(map(_plain, columns)), rotation=90, fontsize=8)
+    axes.set_yticks(range(len(rows)), list(map(_plain, rows)), fontsize=8)
     axes.set_facecolor("0.93")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)

@@ -28,6 +28,7 @@ def evaluate(
     seed: int = 42,
     device: str = "auto",
     force: bool = False,
+    trust_remote_code: bool = False,
     **options: Any,
 ) -> Evaluation:
     """Score a model, or a base with SFTs on it in memory; as ``sftkit evaluate``.
@@ -43,6 +44,7 @@ def evaluate(
         seed: of masks and of the bootstrap.
         device: "auto", "cpu", "cuda" or "mps".
         force: even on another base than the SFTs'.
+        trust_remote_code: run the Python code that comes with the model.
         options: what is said of the task's data, by the names of the command's options: ``columns=("form", "upos")``,
             ``map_label={"DATE": "O"}``, ``scheme="conlleval"``.
 
@@ -54,7 +56,7 @@ def evaluate(
 
     sources = [str(data)] if isinstance(data, str | PathLike) else [str(each) for each in data]
     said = _task_options(objective, options)
-    scoring = Scoring(objective, said, batch_size, max_length, seed, device, force)
+    scoring = Scoring(objective, said, batch_size, max_length, seed, device, force, trust_remote_code=trust_remote_code)
     added = all_weighted(list(sfts))
     other = opposing(added, all_weighted(against)) if against else ()
     return score(scoring, sources, model_folder(base), added, against=other)
@@ -97,6 +99,7 @@ def predict(
     decode: str = "tree",
     device: str = "auto",
     force: bool = False,
+    trust_remote_code: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Label texts that have no labels; as ``sftkit predict --jsonl``. Texts are taken as they are needed.
 
@@ -115,6 +118,7 @@ def predict(
         decode: "tree" or "greedy", of "dep".
         device: "auto", "cpu", "cuda" or "mps".
         force: even on another base than the SFTs'.
+        trust_remote_code: run the Python code that comes with the model.
 
     Returns:
         An object for each text, in their order, as they are labelled.
@@ -129,6 +133,8 @@ def predict(
         raise SettingsError("texts is one text or file, and must be a list of texts, or another iterable of them.")
     own: dict[str, dict[str, Any]] = {"qa": {"stride": stride}, "dep": {"decode": decode}}
     said = _task_options(objective, own.get(objective, {}))
-    scoring = Scoring(objective, said, batch_size, max_length, device=device, force=force)
+    scoring = Scoring(
+        objective, said, batch_size, max_length, device=device, force=force, trust_remote_code=trust_remote_code
+    )
     predictor = Predictor(scoring, model_folder(model), all_weighted(sfts))
     return iterated(predictor.objects(predictor.given(texts)))

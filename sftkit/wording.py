@@ -16,7 +16,8 @@ T = TypeVar("T")
 #: Options that are switched on (or off).
 _FLAGS = {
     **{name: f"{name.replace('-', '_')}=True" for name in (
-        "overwrite", "force", "no-head", "per-layer", "streaming", "subtypes", "strict-answers", "paper-compat",
+        "overwrite", "force", "trust-remote-code", "no-head", "per-layer", "streaming", "subtypes", "strict-answers",
+        "paper-compat",
     )},
     "no-pack": "pack=False",
 }  # fmt: skip

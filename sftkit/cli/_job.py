@@ -109,6 +109,7 @@ class Job:
         from sftkit.format.atomic import check_output
         from sftkit.format.safefile import SafeReader
         from sftkit.hub import resolve_model
+        from sftkit.operations.record import check_names
         from sftkit.tasks.local import check_local
         from sftkit.training.checks import check
         from sftkit.training.settings import RUN, Source, settings_for
@@ -119,7 +120,7 @@ class Job:
         local = [Path(name) for name in named if "://" not in name]
         files = [*(self.given["avoid"] or ()), *([self.given["mask_from"]] if self.given["mask_from"] else [])]
         begun = self.resume and self.run_dir is not None and (self.run_dir / RUN).is_file()
-        _check_names([named, self.base, files, self.outputs, self.run_dir])
+        check_names(_strings([named, self.base, files, self.outputs, self.run_dir]))
         for output in self.outputs if writing else ():
             # what a run that is gone on with has written already is seen to once it is there again
             inputs = [*local, *files, Path(self.base)]
@@ -145,7 +146,7 @@ class Job:
                 _check_logs(settings.report_to, self.run_dir)
         except SettingsError as error:  # what settings_for refuses is an option's value
             raise typer.BadParameter(str(error)) from None
-        _check_names(asdict(settings))
+        check_names(_strings(asdict(settings)))
         check_local([*self.data, *settings.dev, *(source.data for source in sources)])
         for file in files:
             SafeReader(file)
@@ -167,20 +168,6 @@ def _quiet_torch() -> None:
 
     if world() > 1:
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-
-
-def _check_names(settings: object) -> None:
-    """Refuse what the record of a training could not hold and no screen could show: names that are not UTF-8.
-
-    Raises:
-        SettingsError: naming one.
-    """
-    for name in _strings(settings):
-        shown = name.encode("utf-8", "backslashreplace").decode()
-        if shown.encode() != name.encode("utf-8", "surrogatepass"):
-            raise SettingsError(
-                f"{shown}: this name is not UTF-8, so no record could hold it. Rename it, or link to it."
-            )
 
 
 def _strings(value: object) -> Iterator[str]:

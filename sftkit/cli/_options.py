@@ -12,6 +12,7 @@ import typer
 
 from sftkit.errors import SettingsError
 from sftkit.format.places import at_home
+from sftkit.shown import brief
 from sftkit.tasks.options import TaskOptions, check_options, check_streams, parse_map_label, parse_pairs
 
 if sys.version_info >= (3, 11):
@@ -179,7 +180,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run the Python code that comes with the model.")
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of everything that is drawn at random.")]
+
+
+#: Of a file of options.
+_MOST_BYTES = 1 << 20
 
 
 def _read_config(ctx: typer.Context, path: Path | None) -> Path | None:
@@ -192,13 +200,19 @@ def _read_config(ctx: typer.Context, path: Path | None) -> Path | None:
         return None
     path = at_home(path)
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise typer.BadParameter(f"{path}: {error}") from None
+        with path.open("rb") as file:
+            text = file.read(_MOST_BYTES + 1)
+        if len(text) > _MOST_BYTES:
+            raise ValueError(f"more than {_MOST_BYTES:,} bytes, which no file of options has")
+        values = tomllib.loads(text.decode())
+    except OSError as error:
+        raise typer.BadParameter(f"{path}: {error.strerror}.") from None
+    except (ValueError, RecursionError) as error:
+        raise typer.BadParameter(f"{path}: no TOML that can be read ({brief(str(error), 200)}).") from None
     known = {option.removeprefix("--"): each.name for each in ctx.command.params for option in each.opts}
     for name in values:
         if name.replace("_", "-") not in known:
-            raise typer.BadParameter(f"{path}: there is no option --{name}.")
+            raise typer.BadParameter(f"{path}: there is no option --{brief(name)}.")
     ctx.default_map = {str(known[name.replace("_", "-")]): _as_typed(value) for name, value in values.items()}
     return path
 

@@ -1,4 +1,7 @@
-"""The one place that writes to the screen: data to standard output, notes, progress and errors to standard error."""
+"""The one place that writes to the screen: data to standard output, notes, progress and errors to standard error.
+
+What comes from files is shown and never obeyed: see :mod:`sftkit.shown`.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,22 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from sftkit.operations.facts import counted as counted  # for every command's tables, as is the next
 from sftkit.operations.facts import share as share
+from sftkit.shown import shown, shown_on_a_line
 
 
 class _Console(Console):
-    """rich's console, but that a reader who went away is the application's business."""
+    """rich's console, but that it sends no orders but its own, and a reader who went away is the application's."""
+
+    def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
+        """What is to be written, piece by piece; text has nothing in it that a terminal obeys."""
+        for piece in super().render(renderable, options):
+            yield piece if piece.control else Segment(shown(piece.text), piece.style)
 
     def on_broken_pipe(self) -> None:
         """Called while the exception is handled."""
@@ -58,9 +68,9 @@ def table(title: str, columns: Sequence[Column], rows: Iterable[Sequence[object]
     made = Table(show_header=any(column.title for column in columns))
     for column in columns:
         # a name that is cut off says nothing
-        made.add_column(Text(column.title), justify="right" if column.number else "left", overflow="fold")
+        made.add_column(Text(shown(column.title)), justify="right" if column.number else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(Text(str(cell)) for cell in row))
+        made.add_row(*(Text(shown(str(cell))) for cell in row))
     console = stdout()
     if title:
         console.print(Text(title, "italic"), soft_wrap=True)
@@ -95,7 +105,9 @@ def raw(text: str) -> None:
     """Send text to standard output as it is: to a terminal as that shows letters, into files and pipes as UTF-8."""
     if sys.stdout is None:
         return
-    if sys.stdout.isatty() or not hasattr(sys.stdout, "buffer"):
+    if sys.stdout.isatty():
+        sys.stdout.write(shown(text))
+    elif not hasattr(sys.stdout, "buffer"):
         sys.stdout.write(text)
     else:
         sys.stdout.flush()
@@ -122,12 +134,14 @@ def _finite(value: Any) -> Any:
 
 def note(text: str) -> None:
     """A remark that the user may want to know of, to standard error."""
-    stderr().print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True)
+    stderr().print(f"[yellow]note:[/] {escape(shown_on_a_line(text))}", soft_wrap=True)
 
 
-def error(text: str) -> None:
-    """What could not be done, to standard error."""
-    stderr().print(f"[red]error:[/] {escape(text)}", soft_wrap=True)
+def error(text: str, more: str = "") -> None:
+    """What could not be done, to standard error; and, on a line of its own, what more there is to say."""
+    stderr().print(f"[red]error:[/] {escape(shown_on_a_line(text))}", soft_wrap=True)
+    if more:
+        stderr().print(Text(more), soft_wrap=True)
 
 
 def size(count: int) -> str:

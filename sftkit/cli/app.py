@@ -20,6 +20,7 @@ from sftkit.cli._arguments import expanded
 from sftkit.cli._failures import line
 from sftkit.cli._signals import Terminated, ended_in_order
 from sftkit.errors import SftkitError
+from sftkit.shown import shown_on_a_line
 
 #: Commands in the order in which ``--help`` shows them, and the first line of their docstrings. Each is the function of
 #: its name in ``sftkit.cli.<name>``.
@@ -93,8 +94,10 @@ class _Group(TyperGroup):
                 return super().invoke(ctx)
         except (typer.Exit, typer.Abort):
             raise
-        except typer.TyperException:
+        except typer.TyperException as error:
             _let_the_first_say_it()
+            if hasattr(error, "message"):
+                error.message = shown_on_a_line(str(error.message))  # names of files are in it
             raise
         except (Exception, KeyboardInterrupt) as error:
             if isinstance(error, Exception) and os.environ.get("SFTKIT_DEBUG") == "1":
@@ -114,7 +117,8 @@ def _explained(error: Exception | KeyboardInterrupt, command: str) -> int:
         _let_the_first_say_it()
         _render.error(str(error))
     else:
-        _render.error(line(error, command))
+        render_line, *more = line(error, command).split("\n", 1)
+        _render.error(render_line, *more)
     return 1
 
 

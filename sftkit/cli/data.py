@@ -48,6 +48,7 @@ def data(
     max_lines: _options.MaxLines = None,
     pack: _options.Pack = True,
     streaming: _options.Streaming = False,
+    trust_remote_code: _options.TrustRemoteCode = False,
     quiet: _options.Quiet = False,
     json: _options.Json = False,
 ) -> None:
@@ -78,7 +79,10 @@ def data(
     from sftkit.tasks.registry import OBJECTIVES
 
     base = base or os.environ.get("SFTKIT_BASE")
-    tokenizer = load_tokenizer(resolve_model(base), words=OBJECTIVES[objective].takes_words) if base else None
+    tokenizer = None
+    if base:
+        words = OBJECTIVES[objective].takes_words
+        tokenizer = load_tokenizer(resolve_model(base), words=words, trust_remote_code=trust_remote_code)
     window = int(max_length or RECIPES[objective].get("max_length", Settings.max_length))
     named = {"train": sources, "dev": tuple(dev or ()), "test": tuple(test or ())}
     with counting_bar(quiet=quiet) as bar:

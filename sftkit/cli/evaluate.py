@@ -79,6 +79,7 @@ def evaluate(
     pack: _options.Pack = True,
     streaming: _options.Streaming = False,
     device: _options.Device = "auto",
+    trust_remote_code: _options.TrustRemoteCode = False,
     force: Annotated[bool, typer.Option("--force", help="Add SFTs to another base than theirs.")] = False,
     overwrite: _options.Overwrite = False,
     quiet: _options.Quiet = False,
@@ -110,7 +111,7 @@ def evaluate(
     from sftkit.evaluation.run import Scoring
 
     length = max_length or RECIPES[objective].get("max_length", Settings.max_length)
-    scoring = Scoring(objective, options, batch_size, length, seed, device, force, resamples)
+    scoring = Scoring(objective, options, batch_size, length, seed, device, force, resamples, trust_remote_code)
     found, notes = request.run(scoring, overwrite=overwrite, quiet=quiet)
     for text in () if quiet else notes:
         _render.note(text)

@@ -83,6 +83,7 @@ def predict(
         int, typer.Option("--stride", min=0, help="qa: tokens that two windows of a passage share.")
     ] = 128,
     device: _options.Device = "auto",
+    trust_remote_code: _options.TrustRemoteCode = False,
     force: Annotated[bool, typer.Option("--force", help="Add SFTs to another base than theirs.")] = False,
     overwrite: _options.Overwrite = False,
     quiet: _options.Quiet = False,
@@ -123,7 +124,9 @@ def predict(
     from sftkit.prediction.run import Predictor
 
     length = int(max_length or RECIPES[objective].get("max_length", Settings.max_length))
-    scoring = Scoring(objective, options, batch_size, length, device=device, force=force)
+    scoring = Scoring(
+        objective, options, batch_size, length, device=device, force=force, trust_remote_code=trust_remote_code
+    )
     predictor = Predictor(scoring, resolve_model(model), [parse_weighted(text) for text in sfts or ()])
     unlabelled = predictor.opened(data[0], sys.stdin.buffer if sys.stdin else None, words=words)
     before = [*predictor.notes, *unlabelled.notes]

@@ -216,6 +216,7 @@ def train(
     values: Annotated[str, typer.Option("--values", metavar="f32|bf16|f16", help="How φ is stored.")] = "f32",
     seed: _options.Seed = 42,
     device: _options.Device = "auto",
+    trust_remote_code: _options.TrustRemoteCode = False,
     overwrite: _options.Overwrite = False,
     quiet: _options.Quiet = False,
     json: _options.Json = False,
@@ -260,6 +261,7 @@ def train(
         "train_norms": train_norms,
         "max_length": max_length, "lr": lr, "l1": l1, "l0": l0, "eval_every": eval_every, "accumulate": accumulate,
         "temperature": temperature, "precision": precision, "seed": seed,
+        "trust_remote_code": trust_remote_code,
         "device": _options.check_device(device), "dev": tuple(dev) if dev else None,
     }  # fmt: skip
     if len(densities) > 1 and k is not None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
-from sftkit.errors import OutputExistsError
+from sftkit.errors import CheckpointError, OutputExistsError
 from sftkit.format.atomic import check_folder
+from sftkit.format.documents import read_object
 
 MARKER = "demo.json"
 
@@ -22,8 +22,8 @@ def check(folder: Path, *, overwrite: bool) -> None:
     if not folder.is_dir() or not any(folder.iterdir()):
         return
     try:
-        sfts = json.loads((folder / MARKER).read_text(encoding="utf-8"))["sfts"]
-    except (OSError, ValueError, KeyError, TypeError):
+        sfts = [str(name) for name in read_object(folder / MARKER)["sfts"]]
+    except (OSError, CheckpointError, KeyError, TypeError):
         raise OutputExistsError(f"{folder} holds other things than a demonstration. Choose another --output.") from None
     if not overwrite:
         raise OutputExistsError(f"{folder} exists already. Choose another --output, or replace it with --overwrite.")

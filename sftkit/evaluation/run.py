@@ -45,6 +45,7 @@ class Scoring:
         device: "auto", "cpu", "cuda" or "mps".
         force: add SFTs even to another base than theirs.
         resamples: draws of the bootstrap; 0 for none.
+        trust_remote_code: run the Python code that comes with the model.
     """
 
     objective: str
@@ -55,6 +56,7 @@ class Scoring:
     device: str = "auto"
     force: bool = False
     resamples: int = 1000
+    trust_remote_code: bool = False
 
 
 @dataclass(frozen=True)
@@ -169,8 +171,9 @@ class Judge:
         """
         self.scoring, self.base = scoring, base
         objective = objective_of(scoring.objective, scoring.options)
-        self.stage = Stage(objective, base, scoring.device)
-        self.tokenizer = load_tokenizer(base, words=objective.takes_words)
+        trusted = scoring.trust_remote_code
+        self.stage = Stage(objective, base, scoring.device, trust_remote_code=trusted)
+        self.tokenizer = load_tokenizer(base, words=objective.takes_words, trust_remote_code=trusted)
 
     def objective(self, sfts: Sequence[Weighted]) -> Objective:
         """What reads the data and scores, by what the head under these SFTs is for.

@@ -51,8 +51,11 @@ class Stage:
         loads: how many times the model was loaded.
     """
 
-    def __init__(self, objective: Objective, base: Path, device: str = "auto") -> None:
+    def __init__(
+        self, objective: Objective, base: Path, device: str = "auto", *, trust_remote_code: bool = False
+    ) -> None:
         self._objective, self._base, self._device = objective, base, device_of(device)
+        self._trusted = trust_remote_code
         checkpoint = Checkpoint(base)
         self._view = BaseView.of(checkpoint)
         # the model is loaded in float32, and scored as compose would write it: in the base's own dtypes
@@ -146,7 +149,9 @@ class Stage:
 
     def _loaded(self, head: _Head) -> PreTrainedModel:
         objective = self._objective
-        loaded = load_model(self._base, objective.auto_class, **_label_config(head.labels))
+        loaded = load_model(
+            self._base, objective.auto_class, trust_remote_code=self._trusted, **_label_config(head.labels)
+        )
         fresh = set(loaded.fresh)
         if head.untied:
             untie_output(loaded.model)

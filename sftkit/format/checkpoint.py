@@ -6,7 +6,6 @@ float dtype, with or without a prefix before the backbone's names. Does not cove
 
 from __future__ import annotations
 
-import json
 import math
 import struct
 from collections.abc import Iterator, Mapping
@@ -19,13 +18,14 @@ from numpy.typing import NDArray
 
 from sftkit.errors import CheckpointError, FormatError
 from sftkit.format.classes import class_facts
+from sftkit.format.config import read_config, read_index
 from sftkit.format.dtypes import BFLOAT16, FLOAT_CODES, code_of
 from sftkit.format.metadata import ParameterSpec
 from sftkit.format.names import backbone_prefix, canonical, heads_of, is_buffer
 from sftkit.format.quantised import check_no_gguf, check_plain
 from sftkit.format.safefile import SafeReader, TensorSpec
 from sftkit.format.ties import Ties, asks_for_ties, dropped_while_loading, find_ties
-from sftkit.format.wrappers import check_no_adapter, unwrapped, wrappers_of
+from sftkit.format.wrappers import unwrapped, wrappers_of
 
 SAFETENSORS, SAFETENSORS_INDEX = "model.safetensors", "model.safetensors.index.json"
 PYTORCH, PYTORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
@@ -68,8 +68,8 @@ class Checkpoint:
             FormatError: if a safetensors file in it is damaged.
         """
         self.path = Path(path)
-        self.config = _config(self.path)
-        self.model_type = str(self.config.get("model_type", ""))
+        self.config = read_config(self.path)
+        self.model_type = str(self.config.get("model_type") or "")
         self.architecture = str((self.config.get("architectures") or [""])[0])
         readers: dict[str, TensorReader] = {}
         self._in_order = tuple(_open(self.path))
@@ -183,46 +183,20 @@ class Checkpoint:
         return max(sizes, key=lambda name: sizes[name], default="")
 
 
-def _config(path: Path) -> dict[str, Any]:
-    if not path.is_dir():
-        raise CheckpointError(f"{path}: no such model directory.")
-    check_no_adapter(path)
-    try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: not a model directory (it has no config.json).") from None
-    except ValueError as error:
-        raise CheckpointError(f"{path}/config.json is not valid JSON ({error}).") from None
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{path}/config.json is not a JSON object.")
-    return config
-
-
 def _open(path: Path) -> Iterator[TensorReader]:
     if (path / SAFETENSORS).is_file():
         yield SafeReader(path / SAFETENSORS)
     elif (path / SAFETENSORS_INDEX).is_file():
-        for name in _shards(path / SAFETENSORS_INDEX):
+        for name in read_index(path / SAFETENSORS_INDEX):
             yield SafeReader(path / name)
     elif (path / PYTORCH).is_file():
         yield TorchReader(path / PYTORCH)
     elif (path / PYTORCH_INDEX).is_file():
-        for name in _shards(path / PYTORCH_INDEX):
+        for name in read_index(path / PYTORCH_INDEX):
             yield TorchReader(path / name)
     else:
         check_no_gguf(path)
         raise CheckpointError(f"{path}: holds no weights (neither {SAFETENSORS} nor {PYTORCH}, whole or in shards).")
-
-
-def _shards(index: Path) -> list[str]:
-    try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise CheckpointError(f"{index}: not a valid index of shards ({error}).") from None
-    for name in names:
-        if not isinstance(name, str) or Path(name).name != name or not (index.parent / name).is_file():
-            raise CheckpointError(f"{index}: names the shard {name!r}, which is not in that directory.")
-    return names
 
 
 class TorchReader:

@@ -22,9 +22,10 @@ from sftkit.format.encoding import GAP_DTYPES, Positions, Values, decode, encode
 from sftkit.format.metadata import Metadata
 from sftkit.format.places import at_home
 from sftkit.format.safefile import Planned, SafeReader, SafeWriter, canonical_order, header_of, planned
-from sftkit.format.sft import SFT, Difference, to_csr
+from sftkit.format.sft import SFT, Difference, check_rows, to_csr
 
 _DIFF, _GAPS, _VALUES, _HEAD = "diff/", "/gaps", "/values", "head/"
+_NAMELESS = ("diff/gaps", "diff//gaps", "diff/values", "diff//values")
 
 
 class SftFile:
@@ -49,15 +50,13 @@ class SftFile:
             raise FormatError(f"{path}: not a file but a pipe or a device.")  # opening one may wait forever
         self._reader = SafeReader(self.path)
         self.metadata = Metadata.from_strings(self._reader.metadata, str(path))
-        self.names = tuple(sorted(key[len(_DIFF) : -len(_GAPS)] for key in self._reader if _is_gaps(key)))
+        self.names = tuple(sorted(key[len(_DIFF) : -len(_GAPS)] for key in self._reader if _is_part(key, _GAPS)))
         for name in self.names:
             self._check_header(name)
         for key in self._reader:
-            if (
-                key.startswith(_DIFF)
-                and key.endswith(_VALUES)
-                and _gaps(key[len(_DIFF) : -len(_VALUES)]) not in self._reader
-            ):
+            if key in _NAMELESS:
+                raise FormatError(f"{path}: {key} names no parameter. The file is damaged.")
+            if _is_part(key, _VALUES) and _gaps(key[len(_DIFF) : -len(_VALUES)]) not in self._reader:
                 raise FormatError(f"{path}: {key} has no gaps beside it. The file is damaged.")
 
     def _check_header(self, name: str) -> None:
@@ -140,6 +139,8 @@ def read(path: str | Path) -> SFT:
         FormatError: if anything in it is not what the format asks for.
     """
     file = SftFile(path)
+    stored = sum(file.stored_length(name) for name in file.names)
+    check_rows((file.metadata.parameters[name] for name in file.names), stored, str(path))
     parameters = {}
     for name in file.names:
         positions, values = file.entries(name)
@@ -254,8 +255,9 @@ def _write(path: Path, tensors: Mapping[str, NDArray[Any]], metadata: Metadata) 
             writer.write(plan.name, tensors[plan.name])
 
 
-def _is_gaps(key: str) -> bool:
-    return key.startswith(_DIFF) and key.endswith(_GAPS)
+def _is_part(key: str, ending: str) -> bool:
+    """Whether a tensor is some parameter's gaps, or values."""
+    return key.startswith(_DIFF) and key.endswith(ending) and len(key) > len(_DIFF) + len(ending)
 
 
 def _gaps(name: str) -> str:

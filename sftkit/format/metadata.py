@@ -13,10 +13,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sftkit.errors import FormatError
+from sftkit.format.documents import NotJson, check_characters, check_levels, parse_json
 from sftkit.format.dtypes import canonical_dtype
 
 FORMAT = "sft"
 VERSION = "1"
+#: Of the document. One of a model of 100,000 parameters has some 10 million.
+MOST_CHARACTERS = 1 << 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +108,23 @@ class Metadata:
         return document
 
     def to_strings(self) -> dict[str, str]:
-        """The safetensors metadata."""
-        text = json.dumps(self.document(), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        """The safetensors metadata.
+
+        Raises:
+            FormatError: if it is what :meth:`from_strings` would refuse: nested too deep, too long, or no text.
+        """
+        try:
+            check_levels([self.training, self.parents, self.parameters])
+            document = self.document()
+            check_characters(document)
+        except NotJson as error:
+            raise FormatError(f"What the SFT says of itself cannot be written: it is {error}.") from None
+        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        if len(text) > MOST_CHARACTERS:
+            raise FormatError(
+                f"What the SFT says of itself has {len(text):,} characters, more than a file may hold "
+                f"({MOST_CHARACTERS:,})."
+            )
         return {"format": FORMAT, "format_version": VERSION, "sft": text}
 
     @staticmethod
@@ -126,11 +144,17 @@ class Metadata:
         if version.split(".")[0] != VERSION:
             raise FormatError(f"{where}: format version {version or 'missing'}; this program reads version {VERSION}.")
         try:
-            document = json.loads(strings["sft"], parse_constant=_refuse_constant)
+            text = strings["sft"]
         except KeyError:
             raise FormatError(f"{where}: the metadata document 'sft' is missing. The file is damaged.") from None
-        except (ValueError, RecursionError) as error:
-            raise FormatError(f"{where}: the metadata document 'sft' is not valid JSON ({error}).") from None
+        if len(text) > MOST_CHARACTERS:
+            raise FormatError(
+                f"{where}: the metadata document 'sft' has {len(text):,} characters, more than {MOST_CHARACTERS:,}."
+            )
+        try:
+            document = parse_json(text, parse_constant=_refuse_constant)
+        except NotJson as error:
+            raise FormatError(f"{where}: the metadata document 'sft' is {error!s:.300}.") from None
         try:
             return _parse(document)
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
@@ -142,7 +166,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def _reason(error: Exception) -> str:
-    return f"missing key {error}" if isinstance(error, KeyError) else str(error)
+    return f"missing key {error}" if isinstance(error, KeyError) else f"{error!s:.300}"
 
 
 def _parse(document: Any) -> Metadata:
@@ -191,18 +215,18 @@ def _spec(name: Any, value: Any) -> ParameterSpec:
 
 def _text(what: str, value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
-        raise TypeError(f"{what}: {value!r} is not text")
+        raise TypeError(f"{what}: {value!r:.80} is not text")
     return value
 
 
 def _share(what: str, value: Any) -> float:
     share = float(value)
     if not 0 <= share <= 1:
-        raise ValueError(f"{what}: {value!r} is not a share")
+        raise ValueError(f"{what}: {value!r:.80} is not a share")
     return share
 
 
 def _count(what: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**62:
-        raise ValueError(f"{what}: {value!r} is not a count")
+        raise ValueError(f"{what}: {value!r:.80} is not a count")
     return value

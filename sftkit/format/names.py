@@ -22,6 +22,9 @@ _HEADS = (
 # Names of whole modules that are a head's in one class of a type and the backbone's in another.
 _BODIES = frozenset(("encoder", "decoder", "pooler", "model", "transformer", "embeddings", "language_model"))
 
+# Names that are parts of a backbone, and never the whole of it.
+_PARTS = frozenset(("encoder", "decoder", "embeddings", "layer", "layers", "h", "block", "blocks"))
+
 # Buffers that older transformers stored beside the parameters; a mask of attention is one by its shape as well.
 _BUFFER = re.compile(
     r"(^|\.)(\w*inv_freq|position_ids|token_type_ids|relative_position_index|num_batches_tracked|embed_scale|causal_mask)$"
@@ -40,9 +43,16 @@ def backbone_prefix(model_type: str, keys: Iterable[str], architecture: str = ""
     """
     keys, known = tuple(keys), type_facts(model_type)
     # A bare DistilBERT is "transformer.layer…", a GPT-2 with prefix "transformer.h…": only its own prefixes count.
-    own = [known["prefix"], *known.get("others", ())] if known else ["model"]
+    own = [known["prefix"], *known.get("others", ())] if known else ["model", _outermost(keys)]
     candidates = (dotted(each) for each in (class_facts(model_type, architecture).get("prefix", ""), *own))
     return next((each for each in candidates if each and any(key.startswith(each) for key in keys)), "")
+
+
+def _outermost(keys: tuple[str, ...]) -> str:
+    """What is before every name but the heads', in a model of a type that transformers lacks; "" if that differs."""
+    tops = {key.partition(".")[0] for key in keys if not key.startswith(_HEADS)}
+    top = tops.pop() if len(tops) == 1 else ""
+    return "" if top in _PARTS else top
 
 
 def model_prefix(model_type: str, architecture: str = "") -> str:

@@ -22,8 +22,10 @@ from sftkit.format.metadata import Metadata, ParameterSpec
 if TYPE_CHECKING:
     from scipy.sparse import csr_array  # 0.15 s to import, which what works on positions alone need not pay
 
-# A parameter of more rows than this belongs to no model we know of, and its row pointers alone would fill 16 MB.
+#: A parameter of more rows than this belongs to no model we know of, and its row pointers alone would fill 16 MB.
 _MOST_ROWS = 1 << 22
+#: Rows of all parameters with entries together: their pointers fill 64 MB. More entries make up for more rows.
+_MOST_ROWS_IN_ALL, _ROWS_AN_ENTRY = 1 << 24, 16
 
 
 class Difference(Protocol):
@@ -127,6 +129,24 @@ class SFT:
         return flatten(self.parameters[name])
 
 
+def check_rows(specs: Iterable[ParameterSpec], entries: int, where: str) -> None:
+    """See that the row pointers of an SFT's parameters are in proportion to its entries.
+
+    Args:
+        specs: of the parameters that have entries.
+        entries: how many are stored.
+        where: the file, for errors.
+
+    Raises:
+        FormatError: if the parameters together claim more rows than any model has, with so few entries.
+    """
+    rows, most = sum(spec.matrix_shape[0] for spec in specs), _MOST_ROWS_IN_ALL + _ROWS_AN_ENTRY * entries
+    if rows > most:
+        raise FormatError(
+            f"{where}: its parameters claim {rows:,} rows for {entries:,} entries; {most:,} at most are accepted."
+        )
+
+
 def to_csr(positions: Positions, values: Values, spec: ParameterSpec, name: str) -> csr_array:
     """The CSR array of one parameter.
 
@@ -145,9 +165,10 @@ def to_csr(positions: Positions, values: Values, spec: ParameterSpec, name: str)
     if rows > _MOST_ROWS:
         raise FormatError(f"{name}: a parameter of {rows:,} rows is more than this program accepts.")
     index = np.int32 if max(len(positions), rows, columns) < 2**31 else np.int64
-    pointers = np.searchsorted(positions, np.arange(rows + 1, dtype=np.int64) * columns).astype(index)
-    row_of = np.repeat(np.arange(rows, dtype=np.int64) * columns, np.diff(pointers))
-    matrix = csr_array((values, (positions - row_of).astype(index), pointers), shape=(rows, columns))
+    row_of = positions // max(columns, 1)
+    pointers = np.zeros(rows + 1, index)
+    np.cumsum(np.bincount(row_of, minlength=rows), out=pointers[1:])
+    matrix = csr_array((values, (positions - row_of * columns).astype(index), pointers), shape=(rows, columns))
     matrix.has_canonical_format = True
     return matrix
 
@@ -184,6 +205,13 @@ class RowStream:
         values = self._matrix.data[begin:end].astype(np.float32, copy=False)
         real = values != 0
         return (positions, values) if real.all() else (positions[real], values[real])
+
+    def following(self) -> int | None:
+        """As :meth:`~sftkit.format.stream.EntryStream.following`."""
+        if self._at >= len(self._matrix.indices):
+            return None
+        row = int(np.searchsorted(self._matrix.indptr, self._at, "right")) - 1
+        return row * int(self._matrix.shape[1]) + int(self._matrix.indices[self._at])
 
 
 def flatten(matrix: csr_array) -> tuple[Positions, Values]:

@@ -51,6 +51,16 @@ class EntryStream:
         self._positions, self._values = self._positions[cut:], self._values[cut:]
         return taken
 
+    def following(self) -> int | None:
+        """A position before which there are no entries that were not given yet; None if all were.
+
+        Raises:
+            FormatError: as ``encoding.decode``.
+        """
+        while not len(self._positions) and self._at < self._length:  # a piece may be bridges and nothing else
+            self._positions, self._values = self._decode()
+        return int(self._positions[0]) if len(self._positions) else None
+
     def _decode(self) -> tuple[Positions, Values]:
         gaps, values = self._file.stored(self._name, self._at, self._at + _PIECE)
         try:

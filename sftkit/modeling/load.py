@@ -1,17 +1,13 @@
 """Bases and tokenizers from a directory or the hub, loaded by transformers without its chatter.
 
-Covers the architectures that sftkit's objectives ask for through transformers' Auto classes. Models that need
-``trust_remote_code`` are not covered.
+Covers the architectures that sftkit's objectives ask for through transformers' Auto classes. A model that comes with
+Python code of its own is loaded only where ``trust_remote_code`` says so.
 """
 
 from __future__ import annotations
 
-import logging
 import re
-import warnings
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,39 +16,24 @@ import torch
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_MASKED_LM_MAPPING,
-    AutoConfig,
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
-    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import logging as transformers_logging
 
 from sftkit.errors import CheckpointError, SettingsError
 from sftkit.format.checkpoint import Checkpoint
+from sftkit.format.classes import type_facts
 from sftkit.format.names import model_prefix
+from sftkit.modeling.bounds import bounded
 from sftkit.modeling.prefix_space import put_space_before_words
+from sftkit.modeling.pretrained import pretrained_config, pretrained_model, pretrained_tokenizer
 
 #: Tokens a sequence where neither model nor tokenizer names a limit.
 NO_LIMIT = 1 << 30
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence transformers' load reports, bars and warnings: what matters in them is checked and said by sftkit."""
-    level = transformers_logging.get_verbosity()
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity(logging.CRITICAL)
-    transformers_logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if bars:
-            transformers_logging.enable_progress_bar()
+#: Tokens that a model must take: two special ones of each side, and some text.
+_SHORTEST = 8
 
 
 @dataclass(frozen=True)
@@ -64,7 +45,13 @@ class Loaded:
 
 
 def load_model(
-    path: Path, auto_class: Any, *, seed: int = 0, dtype: torch.dtype = torch.float32, **config: Any
+    path: Path,
+    auto_class: Any,
+    *,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+    trust_remote_code: bool = False,
+    **config: Any,
 ) -> Loaded:
     """Load a base under a head; a head that the checkpoint lacks is initialised from ``seed``.
 
@@ -73,6 +60,7 @@ def load_model(
         auto_class: transformers' Auto class of the wanted head.
         seed: of the head's initialisation.
         dtype: of every parameter, whatever the checkpoint's.
+        trust_remote_code: run the Python code that comes with the model.
         config: changes to the config, such as ``num_labels``.
 
     Raises:
@@ -80,21 +68,21 @@ def load_model(
             asked for as a causal model, or the reverse.
     """
     torch.manual_seed(seed)
-    _check_direction(auto_class, path)
-    try:
-        with quiet():
-            model, info = auto_class.from_pretrained(
-                path,
-                dtype=dtype,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,
-                key_mapping=_renamed(path, auto_class),
-                **config,
-            )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise CheckpointError(
-            f"{path}: transformers cannot load it as {_kind(auto_class)} ({_line(error)})."
-        ) from error
+    known = pretrained_config(path, trust_remote_code=trust_remote_code)
+    _check_direction(auto_class, known, path)
+    checkpoint = Checkpoint(path)
+    with bounded(checkpoint):
+        model, info = pretrained_model(
+            path,
+            auto_class,
+            f"it as {_kind(auto_class)}",
+            trust_remote_code=trust_remote_code,
+            dtype=dtype,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            key_mapping=_renamed(checkpoint, known, auto_class),
+            **config,
+        )
     _check_backbone(model, info, path)
     _own_storage(model)
     model.config.return_dict = True  # outputs with names, whatever the base was saved for
@@ -120,21 +108,18 @@ def check_output_matrix(loaded: Loaded, path: Path) -> None:
         )
 
 
-def load_tokenizer(path: Path, *, words: bool = False) -> PreTrainedTokenizerBase:
+def load_tokenizer(path: Path, *, words: bool = False, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
     """The base's tokenizer.
 
     Args:
         path: a model directory.
         words: it will be given single words, and must turn them into the pieces that they are in running text.
+        trust_remote_code: run the Python code that comes with the tokenizer.
 
     Raises:
         CheckpointError: if there is none, or only a slow one, which cannot map pieces back to words.
     """
-    try:
-        with quiet():
-            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path)
-    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
-        raise CheckpointError(f"{path}: its tokenizer cannot be loaded ({_line(error)}).") from error
+    tokenizer = pretrained_tokenizer(path, trust_remote_code=trust_remote_code)
     if not tokenizer.is_fast:
         raise CheckpointError(f"{path}: its tokenizer is a slow one; sftkit needs a tokenizer.json beside the model.")
     if len(tokenizer) <= len(set(tokenizer.all_special_ids)):  # what transformers makes of a folder without its files
@@ -184,15 +169,16 @@ def device_of(name: str) -> str:
     return name
 
 
-def check_checkpointing(path: Path, auto_class: Any) -> None:
+def check_checkpointing(path: Path, auto_class: Any, *, trust_remote_code: bool = False) -> None:
     """See that a base under a head can compute activations again, from its config alone.
 
     Raises:
         SettingsError: if transformers has no gradient checkpointing for it.
     """
     try:
-        found = auto_class._model_mapping[type(AutoConfig.from_pretrained(path))]
-    except (OSError, ValueError, KeyError):
+        config = pretrained_config(path, trust_remote_code=trust_remote_code)
+        found = auto_class._model_mapping[type(config)]
+    except (CheckpointError, KeyError):
         return  # told where the model is loaded
     made = found[0] if isinstance(found, tuple) else found
     if not made.supports_gradient_checkpointing:
@@ -208,21 +194,26 @@ def longest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
     A model's config says how many positions it has, or says nothing, 0 or -1 where there is no limit (XLNet). RoBERTa
     and its kin number positions from the padding token's id + 1, which shows in their table of positions: it has a
     padding index, as no other model's has.
+
+    Raises:
+        CheckpointError: if that leaves no room for text.
     """
     limits = [getattr(model.config, "max_position_embeddings", None), tokenizer.model_max_length]
     for name, module in model.named_modules():
         padding = getattr(module, "padding_idx", None)
         if name.rpartition(".")[2] == "position_embeddings" and padding is not None:
             limits.append(len(module.weight) - padding - 1)
-    return int(min([NO_LIMIT, *(limit for limit in limits if limit is not None and limit > 0)]))
+    found = int(min([NO_LIMIT, *(limit for limit in limits if limit is not None and limit > 0)]))
+    if found < _SHORTEST:
+        raise CheckpointError(
+            f"{model.config.name_or_path}: takes no more than {found} tokens, says its config or its tokenizer's. "
+            "That is no room for text."
+        )
+    return found
 
 
-def _check_direction(auto_class: Any, path: Path) -> None:
+def _check_direction(auto_class: Any, config: Any, path: Path) -> None:
     """Refuse encoders as causal models, which transformers takes, and lets see what they predict; and the reverse."""
-    try:
-        config = AutoConfig.from_pretrained(path)
-    except (OSError, ValueError, KeyError):
-        return  # told where the model is loaded
     masked, decoder = type(config) in MODEL_FOR_MASKED_LM_MAPPING, getattr(config, "is_decoder", False)
     if auto_class is AutoModelForCausalLM and masked and not decoder:
         raise CheckpointError(
@@ -233,6 +224,10 @@ def _check_direction(auto_class: Any, path: Path) -> None:
         raise CheckpointError(
             f"{path}: a {config.model_type} reads from left to right, so masked language modelling is not for it. "
             "Use --clm."
+        )
+    if type(config) not in getattr(auto_class, "_model_mapping", (type(config),)) and not hasattr(config, "auto_map"):
+        raise CheckpointError(
+            f"{path}: transformers cannot load it as {_kind(auto_class)} (there is none of its type)."
         )
 
 
@@ -258,13 +253,12 @@ def _check_backbone(model: PreTrainedModel, info: dict[str, Any], path: Path) ->
         raise CheckpointError(f"{path}: the weights lack {len(lost)} of the backbone's parameters, such as {lost[0]}.")
 
 
-def _renamed(path: Path, auto_class: Any) -> dict[str, str] | None:
+def _renamed(checkpoint: Checkpoint, config: Any, auto_class: Any) -> dict[str, str] | None:
     """How names begin in the checkpoint and in the model: without wrappers, and with the prefix of the head's class."""
-    config = AutoConfig.from_pretrained(path)
     mapping: Any = getattr(auto_class, "_model_mapping", ())
-    if type(config) not in mapping:
-        return None  # told by transformers
-    names = dict(Checkpoint(path).wrappers)
+    if type(config) not in mapping or not type_facts(config.model_type):  # a class that comes with the model
+        return dict(checkpoint.wrappers) or None
+    names = dict(checkpoint.wrappers)
     found = mapping[type(config)]
     name = str((found[0] if isinstance(found, tuple) else found).__name__)
     stored, wanted = model_prefix(config.model_type), model_prefix(config.model_type, name)
@@ -276,10 +270,3 @@ def _renamed(path: Path, auto_class: Any) -> dict[str, str] | None:
 def _kind(auto_class: Any) -> str:
     name = str(getattr(auto_class, "__name__", auto_class)).removeprefix("AutoModelFor").removeprefix("AutoModel")
     return "a model for " + re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower() if name else "a model"
-
-
-def _line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    if text.startswith("Unrecognized configuration class"):  # and then a list of a hundred others
-        return "there is none of its type"
-    return text if len(text) <= 200 else text[:200] + "…"

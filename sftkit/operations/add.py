@@ -24,6 +24,7 @@ from sftkit.operations._window import Merged
 from sftkit.operations.arithmetic import SUM, Merger, Method, Weighted, paths, repeats
 from sftkit.operations.belong import same_base
 from sftkit.operations.heads import HeadChoice, brings_task_head, choose_head, head_document, is_language
+from sftkit.operations.record import check_names
 from sftkit.operations.report import ArithmeticReport, uses
 
 
@@ -90,6 +91,7 @@ def add(
         OutputExistsError: if the output exists.
     """
     check_output(output, overwrite=overwrite, inputs=paths(weighted), directory=False)
+    check_names(Path(item.path).name for item in weighted)
     total = Sum(weighted, method)
     write(output, total, values=values, overwrite=overwrite)
     notes = [*repeats(weighted), *total.choice.notes]

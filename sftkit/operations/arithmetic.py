@@ -107,8 +107,8 @@ class Merger:
         """Every parameter on which an SFT has entries, sorted."""
         return tuple(sorted(frozenset().union(*self._names)))
 
-    def windows(self, name: str, size: int, length: int | None = None) -> Iterator[Merged]:
-        """The sum on one parameter, a stretch at a time, in order and without holes.
+    def windows(self, name: str, size: int, length: int | None = None, *, holes: bool = False) -> Iterator[Merged]:
+        """The sum on one parameter, a stretch at a time, in order.
 
         Within a stretch positions are unique but not sorted: adding to a block needs no order, and sorting costs more
         than everything else.
@@ -117,6 +117,7 @@ class Merger:
             name: the parameter; one without entries gives stretches without positions.
             size: its number of elements.
             length: elements of a stretch, at most; ``WINDOW`` by default.
+            holes: leave out stretches without entries: how large a parameter is that no base has seen, a file claims.
 
         Raises:
             FormatError: if a file's entries are not what the format asks for.
@@ -126,7 +127,8 @@ class Merger:
         length = WINDOW if length is None else length
         scratch = Scratch(min(size, length) if len(chosen) > 1 else 0, elect=self.method.name == "ties")
         given = [0] * len(chosen)
-        for start in range(0, size, length):
+        walks = [cursor for cursor, _ in cursors]
+        for start in occupied(walks, size, length) if holes else range(0, size, length):
             stop = min(start + length, size)
             parts = [
                 Part(*cursor.below(stop), weight, self.weighted[at].times, self.weighted[at].opposed)
@@ -139,7 +141,7 @@ class Merger:
 
     def parameter(self, name: str, size: int) -> Merged:
         """The sum on a whole parameter, its positions in order."""
-        windows = [_in_order(window) for window in self.windows(name, size)]
+        windows = [_in_order(window) for window in self.windows(name, size, holes=True)]
         return Merged(
             np.concatenate([np.zeros(0, np.int64), *(window.positions for window in windows)]),
             np.concatenate([np.zeros(0), *(window.values for window in windows)]),
@@ -179,9 +181,25 @@ def cursor(sft: Difference, name: str) -> Cursor:
 class Cursor(Protocol):
     """Entries of one parameter, given piece by piece."""
 
+    def following(self) -> int | None:
+        """A position before which there are no entries that were not given yet; None if all were."""
+        ...
+
     def below(self, stop: int) -> tuple[Positions, Values]:
         """The entries not yet given whose position is below ``stop``."""
         ...
+
+
+def occupied(cursors: Sequence[Cursor], size: int, length: int) -> Iterator[int]:
+    """Where those stretches of a parameter begin that hold entries not given yet; each is to be taken when it comes.
+
+    Args:
+        cursors: over the entries of several SFTs.
+        size: elements of the parameter, which a file may claim to be as many as it likes.
+        length: of a stretch.
+    """
+    while (first := min((at for each in cursors if (at := each.following()) is not None), default=size)) < size:
+        yield first // length * length
 
 
 class _Whole:
@@ -189,6 +207,10 @@ class _Whole:
 
     def __init__(self, positions: Positions, values: Values) -> None:
         self._positions, self._values, self._at = positions, values, 0
+
+    def following(self) -> int | None:
+        """The position of the next entry; None if all were given."""
+        return int(self._positions[self._at]) if self._at < len(self._positions) else None
 
     def below(self, stop: int) -> tuple[Positions, Values]:
         """The entries not yet given whose position is below ``stop``."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sftkit.hub import looks_like_hub_id
 from sftkit.operations.facts import facts, share
 from sftkit.operations.training_facts import training_facts
+from sftkit.shown import in_markdown, shown_on_a_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +73,7 @@ def card(summary: DiffSummary, repo: str, file: str, revision: str | None = None
     parts = [
         _front_matter(summary, named if on_hub else ""),
         f"# {repo.split('/')[1]}",
-        _introduction(summary, f"[{named}](https://huggingface.co/{named})" if on_hub else f"`{named or '?'}`"),
+        _introduction(summary, f"[{named}](https://huggingface.co/{named})" if on_hub else _code(named or "?")),
         _table([(name, text) for name, text in facts(summary) if text]),
         "## How to use it",
         _usage(summary, repo, file, revision, named if on_hub else "BASE"),
@@ -92,7 +93,9 @@ def _front_matter(summary: DiffSummary, base: str) -> str:
 
 def _introduction(summary: DiffSummary, base: str) -> str:
     metadata = summary.metadata
-    objective = f" for {_OBJECTIVES.get(metadata.objective, metadata.objective)}" if metadata.objective else ""
+    objective = (
+        f" for {_OBJECTIVES.get(metadata.objective) or in_markdown(metadata.objective)}" if metadata.objective else ""
+    )
     head = ", and a head of its own" if summary.head else ""
     return (
         f"A sparse fine-tuning (SFT) of {base}{objective}: {summary.k:,} differences, {share(summary.density)} of its "
@@ -133,9 +136,10 @@ def _labelling(objective: str, what: str) -> str:
 
 
 def _table(rows: Sequence[tuple[str, str]]) -> str:
-    lines = [f"| {_cell(name)} | {_cell(text)} |" for name, text in rows]
+    lines = [f"| {in_markdown(name)} | {in_markdown(text)} |" for name, text in rows]
     return "\n".join(["| | |", "|---|---|", *lines])
 
 
-def _cell(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", "<br>")
+def _code(text: str) -> str:
+    """Text between backticks, of which it may have none."""
+    return f"`{shown_on_a_line(text).replace('`', chr(39))}`"

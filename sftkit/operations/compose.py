@@ -18,7 +18,7 @@ from sftkit.operations.bases import check_origin, set_aside
 from sftkit.operations.belong import check_shapes
 from sftkit.operations.heads import HeadChoice, choose_head, head_document
 from sftkit.operations.layout import BaseView, Layout, plan_layout
-from sftkit.operations.record import Record, copy_model, copy_small_files, describe, summed, write_config
+from sftkit.operations.record import Record, check_names, copy_model, copy_small_files, describe, summed, write_config
 from sftkit.operations.renamed import Source, named_as_learned
 from sftkit.operations.report import ArithmeticReport, uses
 from sftkit.operations.stream import Streamed, Watch, unwatched, write_model
@@ -111,6 +111,7 @@ def compose(
         OutputExistsError: if the output exists.
     """
     check_output(output, overwrite=overwrite, inputs=(base, *paths(weighted)), directory=True)
+    check_names([name or str(base), str(base), *(item.path for item in weighted)])
     with named_as_learned(base, weighted) as source, atomic_directory(output, overwrite=overwrite) as folder:
         plan = plan_composition(base, weighted, source, head)
         if plan.weighted:

@@ -30,6 +30,7 @@ from sftkit.operations.largest import choose_largest
 from sftkit.operations.layout import BaseView
 from sftkit.operations.left_out import left_out
 from sftkit.operations.lm_heads import is_task_class
+from sftkit.operations.record import check_names
 from sftkit.operations.renamed import as_loaded
 from sftkit.operations.report import ArithmeticReport
 from sftkit.operations.selected import Chosen, choosing
@@ -213,6 +214,7 @@ def difference(
     """
     check_output(output, overwrite=overwrite, inputs=(tuned, base), directory=False)
     keep_freed()
+    check_names([name or str(base)])
     with as_loaded(tuned) as mine, as_loaded(base) as theirs:
         delta = ModelDifference(mine, theirs, name=name, origin=base, values=values)
         if only is not None or exclude is not None:

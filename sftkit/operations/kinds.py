@@ -74,7 +74,7 @@ def layer_of(name: str) -> str:
     """
     parts = name.split(".")
     for at, part in enumerate(parts):
-        if part.isdigit() and at:
+        if part.isdecimal() and at:
             return ".".join(parts[: at + 1])
     if any(_EMBEDDING.search(part) for part in parts[:-1]):
         return EMBEDDINGS
@@ -87,7 +87,7 @@ def in_model_order(layers: Iterable[str]) -> list[str]:
 
     def key(layer: str) -> tuple[int, str, int]:
         stem, _, number = layer.rpartition(".")
-        if number.isdigit():
+        if number.isdecimal():
             return (1, stem, int(number))
         return (0, layer, 0) if layer == EMBEDDINGS else (2, layer, 0)
 

@@ -106,7 +106,7 @@ def _of_class(model_type: str, architecture: str) -> LmHead | None:
     """The head of the class itself if it is a language model's, else of the one that its model type has."""
     for name in (architecture, language_class(model_type)):
         facts = class_facts(model_type, name)
-        if name and is_lm_class(name) and "output" in facts:
+        if name and is_lm_class(name) and {"output", "prefix"} <= facts.keys():
             prefix, output = f"{facts['prefix']}.", str(facts["output"])
             twins = [pair for pair in facts.get("ties", {}).items() if all(each.endswith(".bias") for each in pair)]
             return LmHead(

@@ -21,7 +21,7 @@ from sftkit.format.atomic import atomic_file
 from sftkit.format.files import SftFile
 from sftkit.format.sft import Difference
 from sftkit.operations._pairs import Counter, PairSums, block_size
-from sftkit.operations.arithmetic import cursor
+from sftkit.operations.arithmetic import cursor, occupied
 from sftkit.operations.kinds import in_model_order, layer_of
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _count(files: Sequence[Difference], name: str, size: int, counter: Counter) 
     sums.size = size
     streams = {at: cursor(file, name) for at, file in enumerate(files) if name in file.names}
     block = block_size(len(files))
-    for begin in range(0, size if streams else 0, block):
+    for begin in occupied(list(streams.values()), size, block):
         stop = min(begin + block, size)
         counter.start(stop - begin)
         for at, stream in streams.items():

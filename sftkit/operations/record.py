@@ -8,17 +8,20 @@ from __future__ import annotations
 import fnmatch
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sftkit import __version__
-from sftkit.errors import CheckpointError
+from sftkit.errors import CheckpointError, SettingsError
 from sftkit.format.checkpoint import Checkpoint
+from sftkit.format.documents import read_json, read_object
 from sftkit.operations.arithmetic import Weighted
+from sftkit.shown import shown
 
 RECORD = "sftkit.json"
+_OF_ITS_OWN = "Delete it to use the model as a base of its own."
 #: Files that are weights, or written anew, or of the training that made the base, or the base's own description.
 _NOT_COPIED = (
     "*.safetensors", "*.safetensors.index.json", "*.bin", "*.bin.index.json", "*.h5", "*.msgpack", "*.gguf", "*.onnx",
@@ -30,6 +33,22 @@ _NOT_COPIED = (
 _COPIED = ("*_linear.pt",)
 #: Folders of the same model in other formats, and of its training.
 _NOT_ENTERED = (".*", "onnx", "openvino", "coreml", "original", "runs", "logs", "checkpoint-*", "__pycache__")
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuse what no record could hold: names that are not UTF-8.
+
+    Args:
+        names: of bases, SFTs and data, as they were given.
+
+    Raises:
+        SettingsError: naming one.
+    """
+    for name in names:
+        if any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise SettingsError(
+                f"{shown(name)}: this name is not UTF-8, so no record could hold it. Rename it, or link to it."
+            )
 
 
 @dataclass(frozen=True)
@@ -67,7 +86,7 @@ class Record:
         """
         path = folder / RECORD
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = read_object(path)
             sfts = [
                 dict(sft) | {"weight": float(sft["weight"]), "digest": str(sft["digest"])} for sft in document["sfts"]
             ]
@@ -76,9 +95,11 @@ class Record:
             )
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except CheckpointError as error:
+            raise CheckpointError(f"{error} {_OF_ITS_OWN}") from None
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise CheckpointError(
-                f"{path}: malformed ({type(error).__name__}: {error}). Delete it to use the model as a base of its own."
+                f"{path}: malformed ({type(error).__name__}: {error!s:.200}). {_OF_ITS_OWN}"
             ) from None
 
     def origin(self, found: str) -> str:
@@ -169,9 +190,9 @@ def _copy_folder(source: Path, folder: Path) -> None:
 
 def _module_folders(source: Path) -> frozenset[str]:
     try:
-        named = json.loads((source / "modules.json").read_text(encoding="utf-8"))
+        named = read_json(source / "modules.json")
         return frozenset(str(module["path"]) for module in named if module.get("path"))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, CheckpointError, TypeError, KeyError, AttributeError):
         return frozenset()
 
 

@@ -108,10 +108,13 @@ def _renames(checkpoint: Checkpoint) -> bool:
 def _loaded_shapes(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
     """Canonical name -> shape of every parameter of the backbone when transformers loads it; no weight is read."""
     import torch
-    from transformers import AutoConfig
 
-    with torch.device("meta"):
-        model = _class(checkpoint)._from_config(AutoConfig.from_pretrained(checkpoint.path))
+    from sftkit.modeling.bounds import bounded
+    from sftkit.modeling.pretrained import pretrained_config, understood
+
+    maker, config = _class(checkpoint), pretrained_config(checkpoint.path)
+    with understood(checkpoint.path, "it", False), torch.device("meta"), bounded(checkpoint):
+        model = maker._from_config(config)
     prefix = dotted(model_prefix(checkpoint.model_type, type(model).__name__))
     named = ((name, tuple(parameter.shape)) for name, parameter in model.named_parameters())
     return {name.removeprefix(prefix): shape for name, shape in named if name.startswith(prefix)}
@@ -122,7 +125,7 @@ def _class(checkpoint: Checkpoint) -> Any:
 
     architecture = checkpoint.architecture or str(type_facts(checkpoint.model_type).get("base", ""))
     found: Any = getattr(transformers, architecture or "-", None)
-    if found is None:
+    if not (isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)):  # a stranger chose the name
         raise CheckpointError(f"{checkpoint.path}: transformers has no {architecture or 'model'} to load it with.")
     return found
 
@@ -130,11 +133,11 @@ def _class(checkpoint: Checkpoint) -> Any:
 def _save_as_loaded(checkpoint: Checkpoint, folder: Path) -> None:
     from safetensors.torch import save_file
 
-    try:
-        model, info = _class(checkpoint).from_pretrained(checkpoint.path, dtype="auto", output_loading_info=True)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        line = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"{checkpoint.path}: transformers cannot load it ({line}).") from error
+    from sftkit.modeling.bounds import bounded
+    from sftkit.modeling.pretrained import pretrained_model
+
+    with bounded(checkpoint):
+        model, info = pretrained_model(checkpoint.path, _class(checkpoint), dtype="auto", output_loading_info=True)
     tied = set(model.all_tied_weights_keys or ()) if getattr(model.config, "tie_word_embeddings", False) else set()
     left_out = tied | set(info["missing_keys"])  # what the checkpoint lacks would be random
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items() if name not in left_out}

@@ -21,7 +21,7 @@ from sftkit.operations.add import negated
 from sftkit.operations.arithmetic import Merger, Method, Weighted, paths
 from sftkit.operations.compose import compose, plan_composition, record_of, report
 from sftkit.operations.convert import converted
-from sftkit.operations.record import Record, copy_model, copy_small_files, describe, summed, write_config
+from sftkit.operations.record import Record, check_names, copy_model, copy_small_files, describe, summed, write_config
 from sftkit.operations.report import ArithmeticReport, uses
 from sftkit.operations.stream import Watch, unwatched, write_model
 
@@ -52,6 +52,7 @@ def subtract_from_model(
         OutputExistsError: if the output exists.
     """
     check_output(output, overwrite=overwrite, inputs=(model, *paths(weighted)), directory=True)
+    check_names([str(model), *(item.path for item in weighted)])
     taken = negated(weighted)
     record = Record.read(model)
     why = "the model has no sftkit.json" if record is None else _changed(model, record)
@@ -137,7 +138,7 @@ def _said(weighted: Sequence[Weighted], output: Path, *notes: str) -> Arithmetic
     entries = overlap = conflicts = 0
     for name in merger.names:
         size = next(i.sft.metadata.parameters[name].size for i in merger.weighted if name in i.sft.names)
-        for window in merger.windows(name, size):
+        for window in merger.windows(name, size, holes=True):
             entries, overlap = entries + len(window.positions), overlap + window.overlap
             conflicts += window.sign_conflicts
     return ArithmeticReport(

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sftkit.errors import CheckpointError
+from sftkit.format.config import read_config
+from sftkit.format.documents import read_object
 from sftkit.operations.heads import classifies_texts
 
 if TYPE_CHECKING:
@@ -74,18 +76,18 @@ def name_padding(folder: Path) -> None:
     Args:
         folder: the composed model's.
     """
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_config(folder)
     architecture, number = str((config.get("architectures") or [""])[0]), config.get("pad_token_id")
     path = folder / "tokenizer_config.json"
     if not classifies_texts(architecture) or not isinstance(number, int) or not (folder / _JSON).is_file():
         return
-    settings = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    settings = read_object(path) if path.is_file() else {}
     token = _vocabulary(folder).get(number)
     if settings.get("pad_token") or token is None:
         return
     for each in (path, folder / "special_tokens_map.json"):
         if each == path or each.is_file():
-            known = json.loads(each.read_text(encoding="utf-8")) if each.is_file() else {}
+            known = read_object(each) if each.is_file() else {}
             text = json.dumps(known | {"pad_token": token}, indent=2, ensure_ascii=False)
             each.write_text(text + "\n", encoding="utf-8")
 
@@ -97,9 +99,12 @@ def _vocabulary(folder: Path) -> dict[int, str]:
         try:
             vocabulary = Tokenizer.from_file(str(folder / _JSON)).get_vocab(with_added_tokens=True)
         except Exception as error:  # the library raises bare Exception for every malformed file
-            raise CheckpointError(f"{folder / _JSON}: not a tokenizer ({error}).") from None
+            raise CheckpointError(f"{folder / _JSON}: not a tokenizer ({error!s:.200}).") from None
         return {row: token for token, row in vocabulary.items()}
     if (folder / _VOCABULARY).is_file():
-        lines = (folder / _VOCABULARY).read_text(encoding="utf-8").splitlines()
+        try:
+            lines = (folder / _VOCABULARY).read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            raise CheckpointError(f"{folder / _VOCABULARY} is not UTF-8 ({error.reason}).") from None
         return dict(enumerate(lines))
     raise CheckpointError(f"{folder}: has neither {_JSON} nor {_VOCABULARY}. Give another --tokenizer DIR.")

@@ -83,7 +83,8 @@ def _said(value: Any) -> str:
     if value is None or value is False or value in ("", 0) or value in ([], {}, ()):
         return ""
     if isinstance(value, Mapping):
-        return ", ".join(f"{str(key).replace('_', ' ')} {_said(part)}" for key, part in value.items() if _said(part))
+        parts = ((str(key).replace("_", " "), _said(part)) for key, part in value.items())
+        return ", ".join(f"{key} {said}" for key, said in parts if said)
     if isinstance(value, list | tuple):
         return ", ".join(map(_said, value))
     if value is True:

@@ -58,9 +58,10 @@ class Predictor:
             raise SettingsError("predict labels text and fills masks; to write text, compose a model for transformers.")
         self._scoring, self._base, self._sfts = scoring, base, list(sfts)
         objective = objective_of(scoring.objective, scoring.options)
-        self._stage = Stage(objective, base, scoring.device)
+        trusted = scoring.trust_remote_code
+        self._stage = Stage(objective, base, scoring.device, trust_remote_code=trusted)
         self._objective = for_head(objective, self._stage.problem(self._sfts))
-        self._tokenizer = load_tokenizer(base, words=self._objective.takes_words)
+        self._tokenizer = load_tokenizer(base, words=self._objective.takes_words, trust_remote_code=trusted)
         self.notes = (*repeats(self._sfts), *check_belongs(base, self._sfts, force=scoring.force))
 
     def opened(self, source: str, stdin: IO[bytes] | None = None, *, words: bool | None = None) -> Unlabelled:

@@ -21,6 +21,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sftkit.errors import MismatchError, SettingsError
 from sftkit.modeling.labelled import only_rows
+from sftkit.shown import brief
 from sftkit.tasks.options import NO_OPTIONS, TaskOptions
 from sftkit.tasks.sources import Reading, joined, nobody, number_held_out
 from sftkit.tasks.tally import Tally
@@ -302,8 +303,8 @@ class Objective(ABC):
 
 
 def shortened(names: Sequence[str], most: int = 6) -> str:
-    """The first names of a list."""
-    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
+    """The first names of a list, each cut where it is long."""
+    return ", ".join(map(brief, names[:most])) + (", …" if len(names) > most else "")
 
 
 def with_rows(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -14,6 +14,7 @@ import conllu
 import numpy as np
 
 from sftkit.errors import DataError
+from sftkit.shown import quoted, shown_on_a_line
 from sftkit.tasks.guess import looks_like
 from sftkit.tasks.sources import read_text
 from sftkit.tasks.tag_sets import RELATIONS as RELATIONS
@@ -72,7 +73,7 @@ def check_tree(places: Sequence[str], heads: Sequence[int | None], relations: Se
             raise DataError(f"{place}: HEAD {said}; it must be 0 or the number of one of the {len(heads)} words.")
         if universal(relation or "_") not in RELATIONS:
             raise DataError(
-                f"{place}: unknown relation {relation or '_'!r} in column 8; the universal ones are "
+                f"{place}: unknown relation {quoted(relation or '_')} in column 8; the universal ones are "
                 f"{' '.join(RELATIONS)}."
             )
     there = [head for head in heads if head is not None]
@@ -194,9 +195,8 @@ def _words(source: str, start: int, block: list[str]) -> list[Word]:
     try:
         (tokens,) = conllu.parse("\n".join(block) + "\n\n", fields=_FIELDS)
     except (conllu.exceptions.ParseException, ValueError) as error:
-        raise DataError(
-            f"{source}, sentence at line {start}: not valid CoNLL-U ({' '.join(str(error).split())})."
-        ) from None
+        told = shown_on_a_line(" ".join(str(error).split()), 200)
+        raise DataError(f"{source}, sentence at line {start}: not valid CoNLL-U ({told}).") from None
     # ranges are multi-word tokens, decimals empty nodes
     words: list[Word] = [
         (number, token) for number, token in zip(numbers, tokens, strict=True) if isinstance(token["id"], int)
@@ -215,7 +215,7 @@ def checked_tag(place: str, tag: str | None) -> str:
     """
     if tag not in UPOS:
         raise DataError(
-            f"{place}: unknown part-of-speech tag {tag or '_'!r} (column 4 of CoNLL-U); "
+            f"{place}: unknown part-of-speech tag {quoted(tag or '_')} (column 4 of CoNLL-U); "
             f"the universal ones are {' '.join(UPOS)}."
         )
     return tag

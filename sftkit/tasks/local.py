@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sftkit.errors import DataError
+from sftkit.shown import QUOTED, shown_on_a_line
 
 #: What the names of data sets begin with that are not on this machine.
 HUB = "hf://"
@@ -15,13 +16,21 @@ def local_file(source: str) -> Path:
     """A source that must be a file with something in it.
 
     Raises:
-        DataError: if it is missing, a directory, or empty.
+        DataError: if it is missing, a directory, a pipe, or empty.
     """
     path = Path(source)
-    if not path.exists():
-        raise DataError(f"{source}: no such file.")
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError(f"{source}: no such file.") from None
+    except (OSError, ValueError) as error:  # a name that is too long, a link to itself, a folder that is closed
+        raise DataError(f"{shown_on_a_line(source, QUOTED)}: {getattr(error, 'strerror', None) or error}.") from None
     if path.is_dir():
         raise DataError(f"{source}: a directory, not a data file.")
+    if not path.is_file():
+        raise DataError(
+            f"{source}: not a file but a pipe or a device, and data is read more than once. Write it into a file first."
+        )
     if path.stat().st_size == 0:
         raise DataError(f"{source}: the file is empty.")
     return path

@@ -18,6 +18,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sftkit.errors import DataError, MismatchError
+from sftkit.shown import quoted
 from sftkit.tasks.base import Evaluator, shortened
 from sftkit.tasks.conll_files import Tagged, as_iob2, tagged_sentences, write_tags
 from sftkit.tasks.local import HUB
@@ -200,7 +201,7 @@ def _from_hub(source: str, columns: Sequence[str], scheme: str) -> Tagged:
     for number, (own, marks) in enumerate(zip(words, tags, strict=True), start=1):
         wrong = [mark for mark in marks if not isinstance(mark, str) or not is_tag(mark)]
         if wrong or len(own) != len(marks):
-            problem = f"{wrong[0]!r} is no BIO tag" if wrong else f"{len(own)} words and {len(marks)} tags"
+            problem = f"{quoted(wrong[0])} is no BIO tag" if wrong else f"{len(own)} words and {len(marks)} tags"
             raise DataError(f"{source}, row {number}: {problem}.")
     found, notes = as_iob2(source, tags, scheme)
     return Tagged(list(zip(words, found, strict=True)), notes)

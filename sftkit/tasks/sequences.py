@@ -29,10 +29,11 @@ from transformers import (
 )
 
 from sftkit.errors import DataError
+from sftkit.shown import quoted
 from sftkit.tasks import sources
 from sftkit.tasks.base import Collator, Evaluator, Objective
 from sftkit.tasks.local import HUB
-from sftkit.tasks.options import COLUMNS
+from sftkit.tasks.options import COLUMNS, NO_OPTIONS, TaskOptions
 from sftkit.tasks.problems import ONE_LABEL, PROBLEMS, Problem
 from sftkit.tasks.sources import hub_column, hub_table, joined, quiet_datasets
 from sftkit.tasks.tables import (
@@ -82,6 +83,11 @@ class SequenceLabels(Objective):
     #: What the head is for.
     problem: Problem = ONE_LABEL
 
+    def __init__(self, options: TaskOptions = NO_OPTIONS) -> None:
+        super().__init__(options)
+        #: Source -> the labels in it.
+        self.found: dict[str, set[str]] = {}
+
     def for_problem(self, name: str) -> Self:
         """The same objective for a head that is for something else than a choice of one label."""
         made = copy(self)
@@ -102,6 +108,7 @@ class SequenceLabels(Objective):
     def _rows(self, source: str) -> Dataset:
         columns = self._hub_columns(source) if source.startswith(HUB) else self._file_columns(source)
         texts = [list(each) for each in zip(*columns[:-1], strict=True)]
+        self.found[source] = {label for label in columns[-1] if label is not None}
         return Dataset.from_dict({"texts": texts, "label": columns[-1]}, features=FEATURES)
 
     def wanted(self) -> dict[str, Sequence[str]]:
@@ -161,7 +168,10 @@ class SequenceLabels(Objective):
             DataError: if all have the same.
         """
         if len(self.labels) < 2:
-            raise DataError(f"The training data hold only the label {self.labels[0]!r}; there must be two.")
+            where = ", ".join(source for source, labels in self.found.items() if labels <= set(self.labels))
+            raise DataError(
+                f"{where or 'the training data'}: only the label {quoted(self.labels[0])}; there must be two."
+            )
         with quiet_datasets():
             rows = rows.filter(lambda batch: [label is not None for label in batch["label"]], batched=True)
         return encoded(rows, self.labels, tokenizer, max_length)

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from datasets import Dataset, Features, List, Value
 
 from sftkit.errors import DataError
+from sftkit.format.documents import NotJson, check_characters, check_levels
+from sftkit.shown import brief, quoted
 from sftkit.tasks.guess import looks_like
 from sftkit.tasks.local import HUB
 from sftkit.tasks.sources import hub_rows, read_text
@@ -59,6 +61,7 @@ def question_rows(source: str, *, strict: bool = False) -> Questions:
     rows = [_row(source, *each, strict=strict) for each in found]
     if not rows:
         raise DataError(f"{source}: holds no question.")
+    _check_the_rest(source)
     if not any(row["texts"] for row in rows) and not any(qa.get("is_impossible") for *_, qa in found):
         rows = [row | {"texts": None, "starts": []} for row in rows]
     again = len(found) - len({name for name, *_ in found})
@@ -130,7 +133,9 @@ def _hub_questions(source: str) -> Iterator[_Found]:
 
 def _document(source: str) -> Any:
     try:
-        return json.loads(read_text(source))
+        document = json.loads(read_text(source))
+        check_levels(document)
+        return document
     except json.JSONDecodeError as error:
         where = f"{source}, line {error.lineno}, column {error.colno}"
         told = looks_like(read_text(source), "--qa")
@@ -139,12 +144,24 @@ def _document(source: str) -> Any:
         ) from None
     except RecursionError:
         raise DataError(f"{source}: its JSON is nested too deep to be SQuAD's.") from None
+    except NotJson as error:
+        raise DataError(f"{source}: {error}.") from None
     except ValueError:  # Python refuses to read numbers of thousands of digits
         raise DataError(f"{source}: a number in it is too long to be read. --qa takes SQuAD's JSON.") from None
 
 
+def _check_the_rest(source: str) -> None:
+    """See that what nobody reads, such as a title, can be written again beside the answers."""
+    if source.startswith(HUB) or "\\ud" not in read_text(source).lower():
+        return
+    try:
+        check_characters(_document(source))
+    except NotJson as error:
+        raise DataError(f"{source}: {error}.") from None
+
+
 def _row(source: str, name: str, context: str, qa: Mapping[str, Any], *, strict: bool) -> dict[str, Any]:
-    where = f"question {name}"
+    where = f"question {brief(name)}"
     if not context.strip():
         raise DataError(f"{source}, {where}: its context is empty.")
     answers = _items(source, where, qa, "answers") if qa.get("answers") is not None else []
@@ -164,7 +181,7 @@ def _row(source: str, name: str, context: str, qa: Mapping[str, Any], *, strict:
 def _start(source: str, where: str, context: str, answer: Mapping[str, Any], text: str, *, strict: bool) -> int:
     start = answer.get("answer_start")
     if (start is None and strict) or (start is not None and (not isinstance(start, int) or isinstance(start, bool))):
-        raise DataError(f"{source}, {where}: answer {text!r} needs 'answer_start', a number of characters.")
+        raise DataError(f"{source}, {where}: answer {quoted(text)} needs 'answer_start', a number of characters.")
     there = context[start : start + len(text)] if start is not None and start >= 0 else ""
     if there == text:
         return int(start or 0)
@@ -172,8 +189,8 @@ def _start(source: str, where: str, context: str, answer: Mapping[str, Any], tex
         at = context.find(text)
         hint = f" (it does at {at})" if at >= 0 else ""
         raise DataError(
-            f"{source}, {where}: the answer {text!r} does not stand at answer_start {start!s:.20} of the context, "
-            f"where {there!r} is{hint}."
+            f"{source}, {where}: the answer {quoted(text)} does not stand at answer_start {start!s:.20} of the "
+            f"context, where {quoted(there)} is{hint}."
         )
     return -1
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from sftkit.errors import DataError
+from sftkit.format.documents import NotJson, parse_line
 
 Kind = Literal["tsv", "quoted", "csv", "jsonl"]
 #: Endings of files that hold a table.
 KINDS: dict[str, Kind] = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl"}
 NO_TABLE = "no table. Tables end in .tsv, .csv or .jsonl, or have tabs in their first line."
-#: An escape of JSON that is one half of a character, or a pair of them.
-_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 #: Characters of a cell, at most: all that fit where C's ``long`` is shortest. Python's own limit is 131,072.
 _LONGEST = 2**31 - 1
 
@@ -100,15 +98,13 @@ def _object(source: str, number: int, line: str) -> dict[str, Any]:
     """A line of JSONL."""
     told = "no JSON object; JSONL has one a line, as jq -c '.' makes it, and of a list jq -c '.[]'."
     try:
-        row = json.loads(line)
+        row = parse_line(line)
         if isinstance(row, dict):
-            if _HALF.search(line):
-                json.dumps(row, ensure_ascii=False).encode()
             return row
     except (json.JSONDecodeError, RecursionError):
         pass
-    except UnicodeEncodeError as error:
-        told = f"holds half a character ({error.object[error.start]!a})."
+    except NotJson as error:
+        told = told if str(error).startswith("not valid JSON") else f"{error}."
     except ValueError:  # Python refuses to read numbers of thousands of digits
         told = "a number in it is too long to be read."
     raise DataError(f"{source}, line {number}: {told}")

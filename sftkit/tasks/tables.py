@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sftkit.errors import DataError
+from sftkit.shown import QUOTED, brief
 from sftkit.tasks.sources import read_text
 from sftkit.tasks.table_rows import NO_TABLE, Csv, Kind, QuotedTsv, kind_of, rows_of
 
@@ -99,7 +100,7 @@ def cell(table: Table, line: int, row: Any, column: Column) -> str:
         return json.dumps(value)
     if not isinstance(value, str):
         name = repr(column) if isinstance(column, str) else f"column {column + 1}"
-        raise DataError(f"{table.source}, line {line}: {name} is {json.dumps(value)}, which is no text.")
+        raise DataError(f"{table.source}, line {line}: {name} is {brief(json.dumps(value), QUOTED)}, which is no text.")
     return value
 
 
@@ -141,7 +142,7 @@ def check_where(source: str, name: str, wanted: str, cells: Sequence[str]) -> No
         DataError: if it is not.
     """
     if wanted not in cells:
-        there = ", ".join(value for value, _ in Counter(cells).most_common(8))
+        there = ", ".join(brief(value) for value, _ in Counter(cells).most_common(8))
         raise DataError(f"{source}: no row has {name}={wanted} (--where); among its values are {there}.")
 
 
@@ -155,7 +156,7 @@ def mixed_languages(source: str, columns: Mapping[str, Sequence[Any]]) -> tuple[
     for name, values in columns.items():
         counts = Counter(map(_plain, values))
         if len(counts) > 1:
-            told = ", ".join(f"{value} {count:,}" for value, count in counts.most_common(4))
+            told = ", ".join(f"{brief(value)} {count:,}" for value, count in counts.most_common(4))
             more = ", …" if len(counts) > 4 else ""
             pick = f"--where {name}={counts.most_common(1)[0][0]}"
             return (f"{source}: rows of several languages are taken together ({told}{more}); {pick} picks one.",)
@@ -211,7 +212,7 @@ def _find(table: Table, choices: Sequence[str], wanted: str) -> Column:
             f"{table.source}: was read as {table.kind.upper()} and has one column, but seems to have several, parted "
             f"by {other!r}. Write it with tabs and name it .tsv, or with commas and quotes .csv."
         )
-    have = ", ".join(name if len(name) < 30 else f"{name[:30]}…" for name in table.header[:12])
+    have = ", ".join(map(brief, table.header[:12]))
     raise DataError(
         f"{table.source}: has no column {' or '.join(choices[:3])}, only {have}. Name the columns of {wanted} with "
         "--columns A,B,…; of a file without a header give their numbers."

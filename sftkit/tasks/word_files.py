@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from sftkit.errors import DataError
+from sftkit.shown import quoted
 from sftkit.tasks.guess import looks_like
 from sftkit.tasks.sources import read_text
 
@@ -89,7 +90,7 @@ def read_word_file(source: str, wanted: Wanted, columns: Sequence[str] = ()) -> 
         if not wanted.is_tag(cells[tag]):
             where = "the last column" if tag == len(cells) - 1 else f"column {tag + 1}"
             hint = _other_column(blocks, wanted, word) or looks_like(text, wanted.option)
-            raise DataError(f"{source}, line {number}: {cells[tag]!r} in {where} is no {wanted.tags}.{hint}")
+            raise DataError(f"{source}, line {number}: {quoted(cells[tag])} in {where} is no {wanted.tags}.{hint}")
     words = [[cells[word] for _, cells in block] for block in blocks]
     words, told = _without_prefix(words)
     return WordFile(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerBase
 
 from sftkit.errors import CheckpointError
+from sftkit.shown import quoted
 from sftkit.tasks.windows import windows
 
 
@@ -76,7 +77,9 @@ def _pieces_per_word(words: Sequence[str], tokenizer: PreTrainedTokenizerBase) -
         if word is not None:
             counts[word] += 1
     if not all(counts) and tokenizer.unk_token is None:
-        raise CheckpointError(f"The tokenizer has nothing for {words[counts.index(0)]!r}, not even an unknown token.")
+        raise CheckpointError(
+            f"The tokenizer has nothing for {quoted(words[counts.index(0)])}, not even an unknown token."
+        )
     return counts
 
 

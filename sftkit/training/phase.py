@@ -24,7 +24,8 @@ from transformers import (
 )
 from transformers.utils.import_utils import is_torch_tf32_available
 
-from sftkit.modeling.load import device_of, quiet
+from sftkit.modeling.load import device_of
+from sftkit.modeling.pretrained import quiet
 from sftkit.tasks.base import Collator, Evaluator, mean_over_labels
 from sftkit.training.callbacks import ProgressCallback, Regularise, Schedule, ScoreStart, SetAside
 from sftkit.training.checkpoints import (

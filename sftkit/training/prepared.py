@@ -72,7 +72,7 @@ class Prepared:
         device_of(settings.device)  # what is not there is better told before anything is read
         check_loggers(settings.report_to)
         if settings.checkpoint_gradients:
-            check_checkpointing(settings.base, objective.auto_class)
+            check_checkpointing(settings.base, objective.auto_class, trust_remote_code=settings.trust_remote_code)
         self.observer.loading("data")
         self.names = [*settings.data, *(source.data for source in settings.sources)]
         rows = [objective.read([name]) for name in self.names]
@@ -98,9 +98,13 @@ class Prepared:
         settings, objective = self.settings, self.objective
         self.observer.loading("base")
         self.checkpoint = Checkpoint(settings.base)
-        self.tokenizer = load_tokenizer(settings.base, words=objective.takes_words)
+        trusted = settings.trust_remote_code
+        self.tokenizer = load_tokenizer(settings.base, words=objective.takes_words, trust_remote_code=trusted)
         dtype = _DTYPES[settings.base_dtype]
-        loaded = load_model(settings.base, objective.auto_class, seed=settings.seed, dtype=dtype, **objective.config())
+        loaded = load_model(
+            settings.base, objective.auto_class, seed=settings.seed, dtype=dtype, trust_remote_code=trusted,
+            **objective.config(),
+        )  # fmt: skip
         check_output_matrix(loaded, settings.base)
         self.model = loaded.model
         self.max_length = min(settings.max_length, longest(self.model, self.tokenizer))

@@ -106,6 +106,7 @@ class Settings:
         fsdp: with weights, gradients and moments shared out over the processes.
         checkpoint_gradients: compute activations again in the backward pass, to save memory.
         report_to: loggers of the Trainer, such as "tensorboard".
+        trust_remote_code: run the Python code that comes with the base.
     """
 
     objective: str
@@ -145,6 +146,7 @@ class Settings:
     checkpoint_gradients: bool = False
     fsdp: bool = False
     report_to: tuple[str, ...] = ()
+    trust_remote_code: bool = False
     options: TaskOptions = NO_OPTIONS
 
 

@@ -189,7 +189,7 @@ def test_a_name_that_is_not_utf_8_is_refused_before_anything_is_read(option: str
     given = {"--mlm": tmp_path / "none.txt", "-o": tmp_path / "x.sft", "--base": tmp_path, option: tmp_path / "\udce9"}
     done = train(*(part for pair in given.items() for part in pair))
     assert (done.status, done.stderr.count("\n")) == (1, 1)
-    assert "\\udce9: this name is not UTF-8" in done.stderr
+    assert "\\xe9: this name is not UTF-8" in done.stderr
 
 
 @pytest.mark.parametrize("room", [20_000, 45_000], ids=["of θ", "of a checkpoint's moments"])
