@@ -39,7 +39,7 @@ def test_base_plus_the_difference_is_the_tuned_model_on_disk_and_in_memory(famil
         for parameter in model.parameters():
             parameter.add_((torch.rand_like(parameter) < 0.2) * 0.25)
     model.save_pretrained(tmp_path / "tuned")
-    assert difference(tmp_path / "tuned", tmp_path / "base", tmp_path / "d.sft").extra["exact"]
+    assert difference(tmp_path / "tuned", tmp_path / "base", tmp_path / "d.sft").exact
     sfts = [Weighted(SftFile(tmp_path / "d.sft"), 1.0, "d.sft")]
     compose(tmp_path / "base", sfts, tmp_path / "out")
     found, info = model_class.from_pretrained(tmp_path / "out", output_loading_info=True)

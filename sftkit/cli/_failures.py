@@ -93,7 +93,7 @@ def memory_told(settings: Settings, plan: Callable[[], Plan | None]) -> Iterator
             raise
         needed = "; ".join(f"{phase} needs {what}" for phase, what in _needs(made))
         raise SettingsError(
-            f"out of memory on {made.device}{_asked(error)}: {needed}.\nLess is needed with {_less(settings)}."
+            f"out of memory on {made.device}{_asked(error)}: {needed}.", f"Less is needed with {_less(settings)}."
         ) from error
 
 

@@ -37,7 +37,7 @@ SUMMARIES = {
     "convert": "Convert an SFT published as pytorch_diff.bin to .sft, or an .sft file back to that layout.",
     "push": "Upload an SFT to the hub, with a model card made from what it says of itself.",
     "pull": "Download an SFT from the hub, and check it; one that was published as pytorch_diff.bin is converted.",
-    "help": "Show the documentation's pages: getting started, the method, transfer step by step, troubleshooting, …",
+    "help": "Show the documentation's pages: getting started, the method, transfer, troubleshooting and the rest.",
 }
 #: Seconds by which one of a launcher's processes may be slower than another.
 _PATIENCE = 10.0
@@ -115,10 +115,9 @@ def _explained(error: Exception | KeyboardInterrupt, command: str) -> int:
         return 0
     if isinstance(error, SftkitError):
         _let_the_first_say_it()
-        _render.error(str(error))
+        _render.error(*map(str, error.args[:2]))  # what is wrong; what else there is to say
     else:
-        render_line, *more = line(error, command).split("\n", 1)
-        _render.error(render_line, *more)
+        _render.error(*line(error, command).split("\n", 1))
     return 1
 
 

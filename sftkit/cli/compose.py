@@ -202,7 +202,7 @@ def _show_preview(result: Preview) -> None:
             ("entries changed", f"{made.entries:,}"),
             ("changed by more than one SFT", f"{made.overlap:,}{_of(made.overlap, made.entries)}"),
             ("of these with both signs", f"{made.sign_conflicts:,}{_of(made.sign_conflicts, made.overlap)}"),
-            (f"lost in rounding to {result.dtype}", f"{result.lost:,}{_of(result.lost, made.entries)}"),
+            (f"lost in rounding to {result.dtype}", f"{made.lost:,}{_of(made.lost, made.entries)}"),
             ("rounding error, of Σ|φ|", _render.share(result.rounding)),
             ("head", f"{_HEADS[str(head.get('kind', 'base'))]} ({head.get('from', 'base')}){untied}"),
         ],

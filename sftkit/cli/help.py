@@ -21,7 +21,7 @@ def help(  # noqa: A001 - the command's name
     ctx: typer.Context,
     topic: Annotated[str | None, typer.Argument(metavar="[TOPIC]", help="A page, or a command.")] = None,
 ) -> None:
-    """Show a page of the documentation, or what pages there are.
+    """Show the documentation's pages: getting started, the method, transfer, troubleshooting and the rest.
 
     \b
     Examples:

@@ -20,6 +20,8 @@ Interval = tuple[float, float]
 Draws = dict[str, NDArray[np.float64]]
 #: Metrics that may be above 1.
 _UNBOUNDED = ("loss", "perplexity")
+#: Metrics that may be below 0: correlations.
+_SIGNED = ("spearman", "pearson")
 
 
 def draws(tally: Tally, count: int, seed: int) -> Draws:
@@ -57,7 +59,7 @@ def over_seeds(each: Sequence[Draws], scores: Sequence[Mapping[str, float]], see
 def intervals(drawn: Draws) -> dict[str, Interval]:
     """The 95 % percentile interval of each metric, within what it can be."""
     return {
-        name: (max(low, 0.0), high if name in _UNBOUNDED else min(high, 1.0))
+        name: (max(low, -1.0 if name in _SIGNED else 0.0), high if name in _UNBOUNDED else min(high, 1.0))
         for name, (low, high) in percentiles(drawn).items()
     }
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sftkit.errors import MismatchError
 from sftkit.format.atomic import check_output
+from sftkit.format.dtypes import VALUE_DTYPES, narrowed
 from sftkit.format.encoding import Positions, Values
 from sftkit.format.files import SftFile, digest_of, write
 from sftkit.format.metadata import Metadata, ParameterSpec
@@ -31,8 +32,8 @@ from sftkit.operations.report import ArithmeticReport, uses
 class Sum:
     """Several weighted SFTs as one; satisfies ``Difference``. Sums are taken when they are asked for."""
 
-    def __init__(self, weighted: Sequence[Weighted], method: Method = SUM) -> None:
-        """Check that the SFTs belong together and choose the head.
+    def __init__(self, weighted: Sequence[Weighted], method: Method = SUM, values: str = "f32") -> None:
+        """Check that the SFTs belong together and choose the head; ``values`` says how the sum will be stored.
 
         Raises:
             MismatchError: if shapes or bases differ, or two SFTs bring a task head.
@@ -44,7 +45,9 @@ class Sum:
         self.metadata = _metadata(weighted, parents, method, self.choice)
         self.names = tuple(name for name in self._merger.names if name in self.metadata.parameters)
         self.skipped = tuple(name for name in self._merger.names if name not in self.metadata.parameters)
-        self.overlap = self.sign_conflicts = 0
+        self.overlap = self.sign_conflicts = self.lost = 0
+        self.exact = True
+        self._stored = VALUE_DTYPES.get(values, np.dtype(np.float32))
         self._counted: set[str] = set()
 
     @cached_property
@@ -68,10 +71,15 @@ class Sum:
         return merged.positions[real], values[real]
 
     def _count(self, name: str, merged: Merged) -> None:
-        if name not in self._counted:
-            self._counted.add(name)
-            self.overlap += merged.overlap
-            self.sign_conflicts += merged.sign_conflicts
+        if name in self._counted:
+            return
+        self._counted.add(name)
+        self.overlap += merged.overlap
+        self.sign_conflicts += merged.sign_conflicts
+        with np.errstate(over="ignore"):
+            stored = narrowed(merged.values, self._stored).astype(np.float64)
+        self.lost += int(np.count_nonzero((stored == 0) & (merged.values != 0)))
+        self.exact &= bool((stored == merged.values).all())
 
 
 def add(
@@ -92,7 +100,7 @@ def add(
     """
     check_output(output, overwrite=overwrite, inputs=paths(weighted), directory=False)
     check_names(Path(item.path).name for item in weighted)
-    total = Sum(weighted, method)
+    total = Sum(weighted, method, values)
     write(output, total, values=values, overwrite=overwrite)
     notes = [*repeats(weighted), *total.choice.notes]
     if total.skipped:
@@ -102,7 +110,7 @@ def add(
         notes.append("nothing is left: every entry cancels.")
     return ArithmeticReport(
         str(output), uses(weighted), entries, total.overlap, total.sign_conflicts,
-        dict(head_document(total.choice)), tuple(notes),
+        dict(head_document(total.choice)), tuple(notes), total.lost, total.exact and not total.skipped,
     )  # fmt: skip
 
 

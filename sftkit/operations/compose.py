@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from sftkit.format.atomic import atomic_directory, check_output
 from sftkit.format.checkpoint import Checkpoint
@@ -127,7 +126,7 @@ def compose(
             streamed, notes = Streamed(0, 0, 0, "", ""), ("the weights cancel: the output is the base, to the byte.",)
             copy_model(base, folder)
     notes = (*repeats(weighted), *plan.notes, *notes)
-    return report(str(output), weighted, streamed, plan.head, notes, lost=streamed.lost)
+    return report(str(output), weighted, streamed, plan.head, notes)
 
 
 def lost_notes(plan: Plan, streamed: Streamed) -> tuple[str, ...]:
@@ -164,10 +163,9 @@ def report(
     streamed: Streamed,
     head: HeadChoice | None,
     notes: Sequence[str] = (),
-    **extra: Any,
 ) -> ArithmeticReport:
     """The report on a streamed model."""
     return ArithmeticReport(
         output, uses(weighted), streamed.entries, streamed.overlap, streamed.sign_conflicts,
-        dict(head_document(head)) if head else None, tuple(notes), extra,
+        dict(head_document(head)) if head else None, tuple(notes), streamed.lost, streamed.exact,
     )  # fmt: skip

@@ -239,12 +239,11 @@ def _written(
     if delta.left_out:
         notes.append(f"base + SFT is not the whole tuned model: {delta.left_out[0]} is left out.")
     written = SftFile(output).metadata
-    extra = {
-        "k": written.k,
-        "density": written.density,
-        "exact": wanted is None and not delta.inexact and not delta.left_out,
-    }
-    return ArithmeticReport(str(output), (), written.k, 0, 0, None, tuple(notes), extra)
+    exact = wanted is None and not delta.inexact and not delta.left_out
+    return ArithmeticReport(
+        str(output), (), written.k, 0, 0, None, tuple(notes), exact=exact,
+        extra={"k": written.k, "density": written.density},
+    )  # fmt: skip
 
 
 def _shared(tuned: Checkpoint, base: Checkpoint, tuned_name: str, base_name: str) -> tuple[str, ...]:

@@ -29,20 +29,18 @@ class Preview:
         report: the report that composing would give; its output is None.
         problems: why composing would fail, a line each; the counts are 0 then.
         dtype: of the base, or "float32" for a sum of SFTs.
-        lost: entries whose sum the base's dtype rounds away entirely.
         rounding: Σ|what rounding takes or adds| / Σ|φ|.
     """
 
     report: ArithmeticReport
     problems: tuple[str, ...]
     dtype: str
-    lost: int
     rounding: float
 
     def document(self) -> dict[str, Any]:
         """The document that ``--json`` prints."""
         return self.report.document() | {
-            "problems": list(self.problems), "dtype": self.dtype, "lost": self.lost, "rounding": self.rounding,
+            "problems": list(self.problems), "dtype": self.dtype, "rounding": self.rounding,
         }  # fmt: skip
 
 
@@ -81,18 +79,18 @@ def preview_sum(weighted: Sequence[Weighted], *, method: Method = SUM) -> Previe
         return _failed(weighted, [str(error)], "float32")
     made = ArithmeticReport(
         None, uses(weighted), entries, total.overlap, total.sign_conflicts,
-        dict(head_document(total.choice)), (*repeats(weighted), *total.choice.notes),
+        dict(head_document(total.choice)), (*repeats(weighted), *total.choice.notes), total.lost, total.exact,
     )  # fmt: skip
-    return Preview(made, (), "float32", 0, 0.0)
+    return Preview(made, (), "float32", 0.0)
 
 
 def _done(weighted: Sequence[Weighted], plan: Plan, streamed: Streamed, notes: Sequence[str]) -> Preview:
     made = ArithmeticReport(
         None, uses(weighted), streamed.entries, streamed.overlap, streamed.sign_conflicts,
-        dict(head_document(plan.head)), (*repeats(weighted), *plan.notes, *notes),
+        dict(head_document(plan.head)), (*repeats(weighted), *plan.notes, *notes), streamed.lost, streamed.exact,
     )  # fmt: skip
-    return Preview(made, (), plan.base.dtype, streamed.lost, streamed.rounding)
+    return Preview(made, (), plan.base.dtype, streamed.rounding)
 
 
 def _failed(weighted: Sequence[Weighted], wrong: Sequence[str], dtype: str) -> Preview:
-    return Preview(ArithmeticReport(None, uses(weighted), 0, 0, 0), tuple(wrong), dtype, 0, 0.0)
+    return Preview(ArithmeticReport(None, uses(weighted), 0, 0, 0), tuple(wrong), dtype, 0.0)

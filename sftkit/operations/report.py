@@ -21,6 +21,8 @@ class ArithmeticReport:
         sign_conflicts: those of them where the signs differ.
         head: whose head the result has.
         notes: what the user may want to know.
+        lost: entries that rounding took away entirely.
+        exact: whether no number was rounded and nothing left out.
         extra: further keys of the JSON document.
     """
 
@@ -31,13 +33,16 @@ class ArithmeticReport:
     sign_conflicts: int
     head: dict[str, Any] | None = None
     notes: tuple[str, ...] = ()
+    lost: int = 0
+    exact: bool = True
     extra: dict[str, Any] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """The document that ``--json`` prints."""
         return {
             "output": self.output, "sfts": list(self.sfts), "entries": self.entries, "overlap": self.overlap,
-            "sign_conflicts": self.sign_conflicts, "head": self.head, "notes": list(self.notes), **self.extra,
+            "sign_conflicts": self.sign_conflicts, "head": self.head, "lost": self.lost, "exact": self.exact,
+            "notes": list(self.notes), **self.extra,
         }  # fmt: skip
 
 

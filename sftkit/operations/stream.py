@@ -56,6 +56,7 @@ class Streamed:
         base: fingerprint of the base that was read.
         result: fingerprint of what was written.
         lost: positions whose sum was rounded away entirely.
+        exact: whether no sum was rounded.
         rounding: Σ|what rounding took or added| / Σ|φ|; only measured.
     """
 
@@ -65,6 +66,7 @@ class Streamed:
     base: str
     result: str
     lost: int = 0
+    exact: bool = True
     rounding: float = 0.0
 
 
@@ -76,6 +78,7 @@ class _Totals:
     overlap: int = 0
     conflicts: int = 0
     lost: int = 0
+    exact: bool = True
     error: float = 0.0
     mass: float = 0.0
 
@@ -85,6 +88,7 @@ class _Totals:
         self.overlap += part.overlap
         self.conflicts += part.conflicts
         self.lost += part.lost
+        self.exact &= part.exact
         self.error += part.error
         self.mass += part.mass
 
@@ -141,7 +145,7 @@ class _Run:
         total = self._totals
         return Streamed(
             total.entries, total.overlap, total.conflicts, self.before.hexdigest(), self.after.hexdigest(),
-            total.lost, total.error / total.mass if total.mass else 0.0,
+            total.lost, total.exact, total.error / total.mass if total.mass else 0.0,
         )  # fmt: skip
 
     def _tensor(self, tensor: OutputTensor, put: Put) -> _Totals:
@@ -190,6 +194,8 @@ class _Run:
         block[at] = moved = added(before, window.values, name)
         same = np.flatnonzero(widened(moved) == widened(before))  # what never was more than a mark (UNMOVED) is no loss
         totals.lost += int(np.count_nonzero(np.abs(window.values[same]) >= _LEAST))
+        if totals.exact:  # one rounded sum of a tensor says it all
+            totals.exact = bool((moved.astype(np.float64) == before.astype(np.float64) + window.values).all())
         if self._measuring:
             gained = moved.astype(np.float64) - before.astype(np.float64)
             totals.error += float(np.abs(gained - window.values).sum())

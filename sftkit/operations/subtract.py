@@ -141,9 +141,7 @@ def _said(weighted: Sequence[Weighted], output: Path, *notes: str) -> Arithmetic
         for window in merger.windows(name, size, holes=True):
             entries, overlap = entries + len(window.positions), overlap + window.overlap
             conflicts += window.sign_conflicts
-    return ArithmeticReport(
-        str(output), uses(weighted), entries, overlap, conflicts, None, tuple(notes), {"exact": True}
-    )
+    return ArithmeticReport(str(output), uses(weighted), entries, overlap, conflicts, None, tuple(notes))
 
 
 def _from_weights(
@@ -174,4 +172,5 @@ def _from_weights(
         write_config(folder, plan.base, plan.layout.config)
         carried = copy_small_files(model, folder)
         replace(record_of(plan, streamed, Method(), str(model)), carried=carried).write(folder)
-    return report(str(output), weighted, streamed, None, (*plan.notes, *notes), exact=False)
+    made = report(str(output), weighted, streamed, None, (*plan.notes, *notes))
+    return replace(made, exact=made.exact and not any(item.sft.head for item in weighted))

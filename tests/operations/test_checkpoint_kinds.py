@@ -169,7 +169,7 @@ def test_buffers_of_old_checkpoints_are_no_parameters_whatever_their_dtype(famil
     assert Checkpoint(old).parameters == Checkpoint(tmp_path / "base").parameters
     assert fingerprint(Checkpoint(old)) == fingerprint(Checkpoint(tmp_path / "base"))
     report = difference(old, tmp_path / "base", tmp_path / "d.sft")
-    assert (report.entries, report.extra["exact"]) == (0, True)
+    assert (report.entries, report.exact) == (0, True)
 
 
 TIED = {

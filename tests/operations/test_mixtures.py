@@ -42,7 +42,7 @@ def test_the_difference_of_two_models_goes_by_the_names_that_loading_gives(famil
     base, tuned = pair(tmp_path, family)
     model_class: Any = getattr(transformers, FAMILIES[family])
     report = difference(tuned, base, tmp_path / "d.sft")
-    assert report.extra["exact"]
+    assert report.exact
     sft = SftFile(tmp_path / "d.sft")
     model = model_class.from_pretrained(base)
     prefix = f"{model.base_model_prefix}."

@@ -56,7 +56,7 @@ def tuned_like(base: Path, path: Path, dtype: Any = np.float32, scale: float = 1
 def test_a_base_plus_the_difference_is_the_tuned_model_to_the_byte(tmp_path: Path, base: Path, dtype: Any) -> None:
     tuned = tuned_like(base, tmp_path / "tuned", dtype)
     report = difference(tuned, base, tmp_path / "d.sft")
-    assert report.extra["exact"]
+    assert report.exact
     compose(base, opened(tmp_path / "d.sft"), tmp_path / "again")
     assert (tmp_path / "again" / MODEL).read_bytes() == (tuned / MODEL).read_bytes()
 
@@ -83,14 +83,14 @@ def test_signs_of_zero_survive_in_half_precision(tmp_path: Path, base: Path) -> 
     tensors[0][name][:4], tensors[1][name][:4] = (0.0, -0.0, 0.0, 1e-7), (-0.0, 0.0, 1e-7, 0.0)
     for path, own in zip((base, tuned), tensors, strict=True):
         save_file(own, path / MODEL, {"format": "pt"})
-    assert difference(tuned, base, tmp_path / "d.sft").extra["exact"]
+    assert difference(tuned, base, tmp_path / "d.sft").exact
     compose(base, opened(tmp_path / "d.sft"), tmp_path / "again")
     assert (tmp_path / "again" / MODEL).read_bytes() == (tuned / MODEL).read_bytes()
 
 
 def test_differences_that_float32_cannot_hold_are_counted(tmp_path: Path, base: Path) -> None:
     report = difference(tuned_like(base, tmp_path / "tuned", scale=30.0), base, tmp_path / "d.sft")
-    assert not report.extra["exact"]
+    assert not report.exact
     assert "no float32 numbers" in report.notes[0]
 
 
@@ -102,7 +102,7 @@ def test_a_zero_that_changes_its_sign_in_float32_is_counted(tmp_path: Path, base
     for path, own in zip((base, tuned), tensors, strict=True):
         save_file(own, path / MODEL, {"format": "pt"})
     report = difference(tuned, base, tmp_path / "d.sft")
-    assert not report.extra["exact"]
+    assert not report.exact
     assert report.notes[0].startswith("1 differences")
 
 
@@ -169,7 +169,8 @@ def test_a_composed_model_minus_its_sfts_is_the_base_to_the_byte(tmp_path: Path,
     compose(base, opened(a, b), tmp_path / "ab")
     one = subtract_from_model(tmp_path / "ab", opened(b), tmp_path / "a")
     two = subtract_from_model(tmp_path / "a", opened(a), tmp_path / "nothing")
-    assert one.extra == two.extra == {"exact": True}
+    assert one.exact
+    assert two.exact
     for file in base.iterdir():
         assert (tmp_path / "nothing" / file.name).read_bytes() == file.read_bytes()
     assert not (tmp_path / "nothing" / "sftkit.json").exists()
@@ -210,7 +211,7 @@ def test_where_something_is_not_at_hand_the_weights_are_within_one_rounding_and_
     else:
         a.unlink()
     report = subtract_from_model(tmp_path / "ab", taken, tmp_path / "a")
-    assert report.extra == {"exact": False}
+    assert not report.exact
     assert "within one rounding" in " ".join(report.notes)
     expected, found = Checkpoint(tmp_path / "only-a"), Checkpoint(tmp_path / "a")
     for name, key in found.backbone.items():

@@ -138,7 +138,7 @@ def test_the_output_matrix_of_an_untied_model_is_a_parameter_like_any_other(fami
     output = sft.metadata.output
     assert output in sft.names
     assert output not in sft.head
-    assert report.extra["exact"]
+    assert report.exact
     for weight, folder in ((1.0, "whole"), (0.5, "half")):
         compose(base, [Weighted(sft, weight, "d.sft")], tmp_path / folder)
     plain, half, whole, wanted = (

@@ -39,10 +39,10 @@ def test_exact_is_counted_across_dtypes(base_dtype: torch.dtype, tuned_dtype: to
     report = difference(tuned, base, tmp_path / "d.sft")
     compose(base, [Weighted(SftFile(tmp_path / "d.sft"), 1.0, "d.sft")], tmp_path / "out")
     found, wanted = (load_file(path / "model.safetensors") for path in (tmp_path / "out", tuned))
-    assert report.extra["exact"] is all(torch.equal(found[name].double(), wanted[name].double()) for name in found)
-    assert any("within rounding" in note for note in report.notes) is not report.extra["exact"]
+    assert report.exact is all(torch.equal(found[name].double(), wanted[name].double()) for name in found)
+    assert any("within rounding" in note for note in report.notes) is not report.exact
     if (base_dtype, tuned_dtype) == (torch.bfloat16, torch.float32):
-        assert not report.extra["exact"]
+        assert not report.exact
 
 
 @pytest.mark.parametrize("values", ["f32", "bf16", "f16"])
@@ -55,7 +55,7 @@ def test_exact_is_counted_with_the_values_that_are_stored(values: str, few_digit
     compose(base, [Weighted(SftFile(tmp_path / "d.sft"), 1.0, "d.sft")], tmp_path / "out")
     found, wanted = (load_file(path / "model.safetensors") for path in (tmp_path / "out", tuned))
     same = all(torch.equal(found[name].view(torch.int16), wanted[name].view(torch.int16)) for name in found)
-    assert report.extra["exact"] is same
+    assert report.exact is same
     assert any(f"rounded to {'b' * (values == 'bf16')}float16" in note for note in report.notes) is not same
     assert same is (values == "f32" or few_digits)
 
@@ -74,7 +74,7 @@ def test_what_is_left_out_of_a_difference_is_told(tmp_path: Path) -> None:
     base = save_base(tmp_path / "base", "bert", head=False)
     tuned = rewritten(base, tmp_path / "tuned", lambda state: state | {"classifier.weight": torch.ones(2, 16)})
     report = difference(tuned, base, tmp_path / "d.sft")
-    assert report.extra["exact"] is False
+    assert report.exact is False
     assert any("classifier.weight is left out" in note for note in report.notes)
 
 
@@ -86,9 +86,7 @@ def test_a_head_in_a_wider_dtype_than_the_bases_is_not_exact(tmp_path: Path) -> 
         halves = {name: tensor.bfloat16() for name, tensor in state.items()}
         return halves | {name: tensor + 1e-4 for name, tensor in state.items() if name.startswith("cls.")}
 
-    assert (
-        difference(rewritten(source, tmp_path / "t", head_in_float), base, tmp_path / "d.sft").extra["exact"] is False
-    )
+    assert difference(rewritten(source, tmp_path / "t", head_in_float), base, tmp_path / "d.sft").exact is False
 
 
 @pytest.mark.parametrize(("scale", "told"), [(1e-5, True), (0.1, False)])
