@@ -12,11 +12,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sftkit.api import SFT, apply, read
     from sftkit.errors import SftkitError
-    from sftkit.functions import compose, inspect, overlap, subtract
-    from sftkit.scored import evaluate, predict
-    from sftkit.switch import Switch
+    from sftkit.python.api import SFT, apply, read
+    from sftkit.python.functions import compose, inspect, overlap, subtract
+    from sftkit.python.scored import evaluate, predict
+    from sftkit.python.switch import Switch
 
 __version__ = "0.1.0"
 __all__ = [

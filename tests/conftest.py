@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def pico_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pico BERT with its masked-LM head. Never write into it."""
-    from tests import pico
+    from tests.helpers import pico
 
     return pico.save_base(tmp_path_factory.mktemp("pico") / "base")
 

@@ -15,15 +15,15 @@ import torch
 from safetensors.torch import load_file
 
 import sftkit
-from sftkit import api
+from sftkit.algebra.arithmetic import Weighted
+from sftkit.composing.compose import compose
+from sftkit.composing.sums import add
 from sftkit.errors import FormatError, MismatchError
 from sftkit.format.files import SftFile
 from sftkit.modeling import apply
-from sftkit.operations.add import add
-from sftkit.operations.arithmetic import Weighted
-from sftkit.operations.compose import compose
-from tests import pico
-from tests.build import save_sft
+from sftkit.python import api
+from tests.helpers import pico
+from tests.helpers.build import save_sft
 
 
 @pytest.fixture(scope="module")

@@ -17,16 +17,16 @@ from transformers import (
     AutoTokenizer,
 )
 
+from sftkit.algebra.arithmetic import Weighted
+from sftkit.composing.compose import compose
 from sftkit.evaluation.run import Scoring, evaluate
 from sftkit.format.files import SftFile, write
 from sftkit.modeling.parser import AutoModelForDependencyParsing
-from sftkit.operations.arithmetic import Weighted
-from sftkit.operations.compose import compose
-from sftkit.tasks.conllu_files import RELATIONS
 from sftkit.tasks.pos import PartOfSpeech
+from sftkit.tasks.readers.conllu import RELATIONS
 from sftkit.training.lottery import learn
 from sftkit.training.settings import settings_for
-from tests import pico
+from tests.helpers import pico
 
 ENCODERS = ["bert", "xlm-roberta", "distilbert", "deberta-v2", "electra", "modernbert"]
 IDS = torch.tensor([[2, 10, 20, 30, 4, 40, 3]])

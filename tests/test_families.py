@@ -13,14 +13,14 @@ import torch
 import transformers
 
 import sftkit
+from sftkit.algebra.arithmetic import Weighted
+from sftkit.composing.compose import compose
+from sftkit.composing.difference import difference
 from sftkit.evaluation.run import Scoring, evaluate
 from sftkit.format.files import SftFile
 from sftkit.modeling.backbone import prefix_of
-from sftkit.operations.arithmetic import Weighted
-from sftkit.operations.compose import compose
-from sftkit.operations.difference import difference
-from tests import pico
-from tests.families import DECODERS, ENCODERS, GROUPS, MIXTURES, class_of, make
+from tests.helpers import pico
+from tests.helpers.families import DECODERS, ENCODERS, GROUPS, MIXTURES, class_of, make
 
 PAGE = Path(sftkit.__file__).parent / "docs" / "models.md"
 _OBJECTIVES = dict.fromkeys(ENCODERS, "mlm") | dict.fromkeys((*DECODERS, *MIXTURES), "clm")

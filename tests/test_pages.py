@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 
 import sftkit
 from sftkit.cli.app import SUMMARIES, app, built
-from sftkit.cli.help import PAGES
-from tests import options_page, pico
+from sftkit.cli.commands.help import PAGES
+from tests import options_page
 from tests.conftest import treebank_text
+from tests.helpers import pico
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

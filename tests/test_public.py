@@ -18,13 +18,13 @@ import torch
 from safetensors.torch import load_file
 
 import sftkit
-from sftkit import given
 from sftkit.errors import FormatError, MismatchError, OutputExistsError, SettingsError, SftkitError
 from sftkit.format.files import SftFile, write
-from sftkit.wording import as_arguments
-from tests import pico
-from tests.build import make_sft, save_sft
-from tests.operations.test_checkpoint_kinds import composed
+from sftkit.python import given
+from sftkit.python.wording import as_arguments
+from tests.composing.test_checkpoint_kinds import composed
+from tests.helpers import pico
+from tests.helpers.build import make_sft, save_sft
 
 
 @pytest.fixture

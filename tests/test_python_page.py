@@ -11,10 +11,10 @@ import pytest
 
 import sftkit
 from sftkit import errors
-from sftkit.tasks.tag_sets import UPOS
-from tests import build, pico
-from tests.build import save_sft
+from sftkit.tasks.readers.tag_sets import UPOS
 from tests.conftest import treebank_text
+from tests.helpers import build, pico
+from tests.helpers.build import save_sft
 
 PAGE = files("sftkit").joinpath("docs/python.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)

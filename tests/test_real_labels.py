@@ -19,7 +19,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 from sftkit.tasks.ner import EntityEvaluator, NamedEntities
 from sftkit.tasks.registry import objective_of
 from sftkit.tasks.sequences import SequenceEvaluator
-from tests import pico
+from tests.helpers import pico
 
 DATA = Path(os.environ.get("SFTKIT_DATA", "no-data")) / "data"
 pytestmark = pytest.mark.skipif(

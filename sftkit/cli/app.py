@@ -15,10 +15,10 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from sftkit import __version__
-from sftkit.cli import _render
-from sftkit.cli._arguments import expanded
-from sftkit.cli._failures import line
-from sftkit.cli._signals import Terminated, ended_in_order
+from sftkit.cli.options.arguments import expanded
+from sftkit.cli.run.failures import line
+from sftkit.cli.run.signals import Terminated, ended_in_order
+from sftkit.cli.show import render
 from sftkit.errors import SftkitError
 from sftkit.shown import shown_on_a_line
 
@@ -108,16 +108,16 @@ class _Group(TyperGroup):
 def _explained(error: Exception | KeyboardInterrupt, command: str) -> int:
     """Say what went wrong on standard error; returns the exit status."""
     if isinstance(error, KeyboardInterrupt):
-        _render.error(str(error) or "interrupted")
+        render.error(str(error) or "interrupted")
         return 128 + error.number if isinstance(error, Terminated) else 130
     if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader went away, as `head` does
         return 0
     if isinstance(error, SftkitError):
         _let_the_first_say_it()
-        _render.error(*map(str, error.args[:2]))  # what is wrong; what else there is to say
+        render.error(*map(str, error.args[:2]))  # what is wrong; what else there is to say
     else:
-        _render.error(*line(error, command).split("\n", 1))
+        render.error(*line(error, command).split("\n", 1))
     return 1
 
 
@@ -159,7 +159,7 @@ def _root(
 def built(name: str) -> TyperCommand:
     """One command with its options and arguments, from its function."""
     alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    module = import_module(f"sftkit.cli.{name}")
+    module = import_module(f"sftkit.cli.commands.{name}")
     settings = _CONTEXT | getattr(module, "CONTEXT", {})
     alone.command(name, cls=_Command, context_settings=settings)(getattr(module, name))
     command = typer.main.get_command(alone)

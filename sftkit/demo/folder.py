@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 from sftkit.errors import CheckpointError, OutputExistsError
-from sftkit.format.atomic import check_folder
-from sftkit.format.documents import read_object
+from sftkit.storage.atomic import check_folder
+from sftkit.storage.documents import read_object
 
 MARKER = "demo.json"
 

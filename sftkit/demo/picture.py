@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from sftkit.demo.run import DemoReport
-from sftkit.format.atomic import atomic_file
+from sftkit.storage.atomic import atomic_file
 
 _COLOURS = ("#9aa5b1", "#e8a33d", "#2f6fb0")
 

@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sftkit.algebra.arithmetic import Weighted
+from sftkit.composing.compose import compose
 from sftkit.demo.folder import MARKER, prepare
 from sftkit.demo.languages import Family, make_family, write_conllu, write_text
 from sftkit.demo.pretrain import pretrain_base
 from sftkit.evaluation.run import Scoring, evaluate
-from sftkit.format.atomic import named
 from sftkit.format.files import SftFile, write
-from sftkit.operations.arithmetic import Weighted
-from sftkit.operations.compose import compose
-from sftkit.operations.overlap import OverlapReport, overlap
-from sftkit.training.callbacks import ProgressCallback
+from sftkit.inspecting.overlap import OverlapReport, overlap
+from sftkit.storage.atomic import named
+from sftkit.training.engine.callbacks import ProgressCallback
 from sftkit.training.lottery import learn
 from sftkit.training.observer import Observer
 from sftkit.training.settings import settings_for

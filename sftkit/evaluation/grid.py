@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
+from sftkit.algebra.arithmetic import Weighted, repeats
+from sftkit.composing.bases import check_belongs
 from sftkit.errors import SettingsError
 from sftkit.evaluation.bootstrap import Draws, Interval, intervals, over_seeds
 from sftkit.evaluation.run import Comparison, Evaluation, Exam, Judge, Scoring, Watch, comparison, drawn_of
-from sftkit.operations.arithmetic import Weighted, repeats
-from sftkit.operations.bases import check_belongs
 from sftkit.tasks.base import Scores
-from sftkit.tasks.sources import Reading, nobody
+from sftkit.tasks.readers.sources import Reading, nobody
 
 #: A system's runs: seed -> what is added to the base.
 Runs = Mapping[str, Sequence[Weighted]]

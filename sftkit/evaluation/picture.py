@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sftkit.plots import check_picture, new_figure, save_figure
+from sftkit.inspecting.plots import check_picture, new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,7 +52,7 @@ def draw_scores(metric: str, systems: Sequence[Bars], path: Path, *, overwrite: 
         overwrite: replace an existing picture.
 
     Raises:
-        SettingsError, OutputExistsError: as :func:`~sftkit.plots.check_picture`.
+        SettingsError, OutputExistsError: as :func:`~sftkit.inspecting.plots.check_picture`.
     """
     check_picture(path, overwrite=overwrite)
     names = list(systems[0].values)

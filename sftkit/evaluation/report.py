@@ -14,7 +14,7 @@ from sftkit.evaluation.grid import Grid, System
 from sftkit.evaluation.picture import AVERAGE as AVERAGE
 from sftkit.evaluation.picture import Bars
 from sftkit.evaluation.run import Comparison, Evaluation
-from sftkit.format.atomic import atomic_file
+from sftkit.storage.atomic import atomic_file
 
 #: The two systems of a grid without {system}: the user's, and that of --against.
 OWN, AGAINST = "", "against"

@@ -13,20 +13,20 @@ from typing import Any
 from datasets import Dataset
 from transformers import PreTrainedModel
 
+from sftkit.algebra.arithmetic import Weighted, paths, repeats
+from sftkit.composing.bases import check_belongs
+from sftkit.composing.heads import brings_task_head
 from sftkit.errors import MismatchError, SettingsError
 from sftkit.evaluation.bootstrap import Draws, Interval, draws, intervals, p_values, percentiles
 from sftkit.evaluation.stage import Stage
-from sftkit.format.atomic import atomic_file, check_output
 from sftkit.modeling.load import fit_tokenizer, load_tokenizer, longest
-from sftkit.operations.arithmetic import Weighted, paths, repeats
-from sftkit.operations.bases import check_belongs
-from sftkit.operations.heads import brings_task_head
+from sftkit.storage.atomic import atomic_file, check_output
 from sftkit.tasks.base import Evaluator, Objective, Scores
-from sftkit.tasks.local import HUB
 from sftkit.tasks.options import NO_OPTIONS, TaskOptions
+from sftkit.tasks.readers.local import HUB
+from sftkit.tasks.readers.sources import Reading, nobody
 from sftkit.tasks.registry import objective_of
 from sftkit.tasks.sequences import SequenceLabels
-from sftkit.tasks.sources import Reading, nobody
 
 #: Told how many of how many examples, or windows of them, were predicted.
 Watch = Callable[[int, int], None]

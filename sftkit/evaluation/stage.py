@@ -14,17 +14,17 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
+from sftkit.algebra.arithmetic import Weighted, collapse
+from sftkit.checkpoints.checkpoint import Checkpoint
+from sftkit.checkpoints.lm_heads import is_task_class
+from sftkit.composing.heads import HeadChoice, architecture_of, choose_head, classifies_texts, problem_type, rows_of
+from sftkit.composing.layout import BaseView
+from sftkit.composing.record import Record
 from sftkit.errors import MismatchError
-from sftkit.format.checkpoint import Checkpoint
-from sftkit.format.dtypes import FLOATS
 from sftkit.modeling.apply import add_differences, load_head, put_back
 from sftkit.modeling.backbone import untie_output
 from sftkit.modeling.load import device_of, load_model
-from sftkit.operations.arithmetic import Weighted, collapse
-from sftkit.operations.heads import HeadChoice, architecture_of, choose_head, classifies_texts, problem_type, rows_of
-from sftkit.operations.layout import BaseView
-from sftkit.operations.lm_heads import is_task_class
-from sftkit.operations.record import Record
+from sftkit.storage.dtypes import FLOATS
 from sftkit.tasks.base import Objective
 from sftkit.tasks.problems import ONE_LABEL
 from sftkit.tasks.sequences import SequenceLabels

@@ -16,13 +16,13 @@ import xxhash
 from numpy.typing import NDArray
 
 from sftkit.errors import FormatError
-from sftkit.format.atomic import atomic_file
-from sftkit.format.dtypes import CODES, FLOATS, VALUE_DTYPES
 from sftkit.format.encoding import GAP_DTYPES, Positions, Values, decode, encode
 from sftkit.format.metadata import Metadata
-from sftkit.format.places import at_home
-from sftkit.format.safefile import Planned, SafeReader, SafeWriter, canonical_order, header_of, planned
 from sftkit.format.sft import SFT, Difference, check_rows, to_csr
+from sftkit.storage.atomic import atomic_file
+from sftkit.storage.dtypes import CODES, FLOATS, VALUE_DTYPES
+from sftkit.storage.places import at_home
+from sftkit.storage.safefile import Planned, SafeReader, SafeWriter, canonical_order, header_of, planned
 
 _DIFF, _GAPS, _VALUES, _HEAD = "diff/", "/gaps", "/values", "head/"
 _NAMELESS = ("diff/gaps", "diff//gaps", "diff/values", "diff//values")

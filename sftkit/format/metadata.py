@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sftkit.errors import FormatError
-from sftkit.format.documents import NotJson, check_characters, check_levels, parse_json
-from sftkit.format.dtypes import canonical_dtype
+from sftkit.storage.documents import NotJson, check_characters, check_levels, parse_json
+from sftkit.storage.dtypes import canonical_dtype
 
 FORMAT = "sft"
 VERSION = "1"
@@ -46,7 +46,7 @@ class ParameterSpec:
 class Base:
     """The base that an SFT belongs to.
 
-    ``fingerprint`` (see :mod:`sftkit.format.fingerprint`) is that of the base as it was; for a float32 base,
+    ``fingerprint`` (see :mod:`sftkit.checkpoints.fingerprint`) is that of the base as it was; for a float32 base,
     ``rounded`` holds those of its roundings to bfloat16 and float16: so a half-precision copy of it is recognised.
     """
 

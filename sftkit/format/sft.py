@@ -174,7 +174,7 @@ def to_csr(positions: Positions, values: Values, spec: ParameterSpec, name: str)
 
 
 class RowStream:
-    """Walks once through the entries of a CSR array; as :class:`~sftkit.format.stream.EntryStream` does of a file."""
+    """Walks once through the entries of a CSR array; as :class:`~sftkit.format.entries.EntryStream` does of a file."""
 
     def __init__(self, matrix: csr_array) -> None:
         from scipy.sparse import csr_array
@@ -207,7 +207,7 @@ class RowStream:
         return (positions, values) if real.all() else (positions[real], values[real])
 
     def following(self) -> int | None:
-        """As :meth:`~sftkit.format.stream.EntryStream.following`."""
+        """As :meth:`~sftkit.format.entries.EntryStream.following`."""
         if self._at >= len(self._matrix.indices):
             return None
         row = int(np.searchsorted(self._matrix.indptr, self._at, "right")) - 1

@@ -8,6 +8,9 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from sftkit.algebra.arithmetic import Weighted, collapse
+from sftkit.checkpoints.lm_heads import is_lm_class, lm_head
+from sftkit.composing.heads import choose_head
 from sftkit.errors import MismatchError
 from sftkit.modeling.apply import (
     Kept,
@@ -22,9 +25,6 @@ from sftkit.modeling.apply import (
 from sftkit.modeling.backbone import backbone_parameters, unwrapped
 from sftkit.modeling.identity import check_identity, version, written
 from sftkit.modeling.layers import Layer, Worn
-from sftkit.operations.arithmetic import Weighted, collapse
-from sftkit.operations.heads import choose_head
-from sftkit.operations.lm_heads import is_lm_class, lm_head
 
 
 class Applied(Layer):

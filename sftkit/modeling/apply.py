@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from torch import nn
 from transformers import PreTrainedModel
 
+from sftkit.algebra.arithmetic import Merger, Weighted, added
+from sftkit.checkpoints.checkpoint import numpy_to_tensor, tensor_to_numpy
+from sftkit.checkpoints.names import is_pooler
+from sftkit.composing.writing import THREADS
 from sftkit.errors import MismatchError
-from sftkit.format.checkpoint import numpy_to_tensor, tensor_to_numpy
-from sftkit.format.dtypes import FLOATS
-from sftkit.format.names import is_pooler
 from sftkit.format.sft import Difference
 from sftkit.modeling.backbone import backbone_parameters, flat, stored_buffers
-from sftkit.operations.arithmetic import Merger, Weighted, added
-from sftkit.operations.stream import THREADS
+from sftkit.storage.dtypes import FLOATS
 
 #: Of a parameter, stretch by stretch: positions (int32 where that is enough), θ at them in its dtype, both ``[n]``, and
 #: a hash of what was put in its place.

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from sftkit.checkpoints.names import heads_of, is_buffer, is_pooler
 from sftkit.errors import MismatchError
 from sftkit.format.metadata import Untied
-from sftkit.format.names import heads_of, is_buffer, is_pooler
 
 
 def unwrapped(model: nn.Module) -> PreTrainedModel:

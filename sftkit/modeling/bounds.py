@@ -14,8 +14,8 @@ from typing import Any
 from torch import Tensor
 from torch.nn.modules import module
 
+from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.errors import CheckpointError
-from sftkit.format.checkpoint import Checkpoint
 
 #: What a model may have more than its checkpoint: heads, matrices that are tied there, and in small ones some buffers.
 _TIMES, _MORE = 4, 1 << 24

@@ -18,17 +18,17 @@ from torch import nn
 from torch.utils.weak import WeakIdKeyDictionary
 from transformers import PreTrainedModel
 
+from sftkit.algebra.arithmetic import Weighted
+from sftkit.checkpoints.checkpoint import tensor_to_numpy
+from sftkit.checkpoints.classes import type_facts
+from sftkit.checkpoints.fingerprint import Fingerprint
+from sftkit.composing.belong import check_fingerprint
+from sftkit.composing.record import Record
+from sftkit.composing.writing import THREADS
 from sftkit.errors import SftkitError
-from sftkit.format.checkpoint import tensor_to_numpy
-from sftkit.format.classes import type_facts
-from sftkit.format.dtypes import BFLOAT16
-from sftkit.format.fingerprint import Fingerprint
 from sftkit.format.metadata import ParameterSpec
 from sftkit.modeling.backbone import backbone_parameters, prefix_of, stored_buffers
-from sftkit.operations.arithmetic import Weighted
-from sftkit.operations.belong import check_fingerprint
-from sftkit.operations.record import Record
-from sftkit.operations.stream import THREADS
+from sftkit.storage.dtypes import BFLOAT16
 
 _DTYPES = {"float32": np.dtype(np.float32), "float16": np.dtype(np.float16), "bfloat16": BFLOAT16}
 #: Elements of a tensor that are hashed at a time.

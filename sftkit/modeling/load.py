@@ -22,10 +22,10 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from sftkit.checkpoints.checkpoint import Checkpoint
+from sftkit.checkpoints.classes import type_facts
+from sftkit.checkpoints.names import model_prefix
 from sftkit.errors import CheckpointError, SettingsError
-from sftkit.format.checkpoint import Checkpoint
-from sftkit.format.classes import type_facts
-from sftkit.format.names import model_prefix
 from sftkit.modeling.bounds import bounded
 from sftkit.modeling.prefix_space import put_space_before_words
 from sftkit.modeling.pretrained import pretrained_config, pretrained_model, pretrained_tokenizer

@@ -22,9 +22,9 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrained
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 from transformers.utils import logging as transformers_logging
 
+from sftkit.checkpoints.config import quoted, read_config
 from sftkit.errors import CheckpointError, SftkitError
-from sftkit.format.config import quoted, read_config
-from sftkit.format.documents import check_regular, read_json
+from sftkit.storage.documents import check_regular, read_json
 
 #: What transformers opens beside the weights.
 _OPENED = ("*.json", "*.jinja", "*.txt", "*.model", "*.py")

@@ -25,7 +25,7 @@ def rounded_sum(theta: torch.Tensor, phi: torch.Tensor) -> torch.Tensor:
 
 
 def narrowed(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """As :func:`sftkit.format.dtypes.narrowed`: torch takes both half precisions by way of float32."""
+    """As :func:`sftkit.storage.dtypes.narrowed`: torch takes both half precisions by way of float32."""
     if dtype not in (torch.float16, torch.bfloat16):
         return values.to(dtype)
     near = values.float()

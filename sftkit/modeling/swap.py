@@ -15,12 +15,12 @@ import torch
 import xxhash
 from numpy.typing import NDArray
 
-from sftkit.format.checkpoint import tensor_to_numpy
+from sftkit.algebra.arithmetic import Merger, Weighted, added
+from sftkit.algebra.window import Merged
+from sftkit.checkpoints.checkpoint import tensor_to_numpy
+from sftkit.composing.writing import THREADS
 from sftkit.modeling.apply import memory_of
 from sftkit.modeling.backbone import flat
-from sftkit.operations._window import Merged
-from sftkit.operations.arithmetic import Merger, Weighted, added
-from sftkit.operations.stream import THREADS
 
 #: Elements of a parameter that are read and then written: at usual densities the processor's cache still has them.
 _STRETCH = 1 << 19

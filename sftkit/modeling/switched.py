@@ -8,6 +8,7 @@ from itertools import chain
 import torch
 from torch import nn
 
+from sftkit.algebra.arithmetic import Weighted
 from sftkit.errors import MismatchError
 from sftkit.modeling.applied import Untied, check, unties
 from sftkit.modeling.apply import movable_parameters
@@ -15,7 +16,6 @@ from sftkit.modeling.backbone import unwrapped
 from sftkit.modeling.identity import forget, version, written
 from sftkit.modeling.layers import Layer, Worn, bare
 from sftkit.modeling.swap import Swap, exchange, swaps
-from sftkit.operations.arithmetic import Weighted
 
 #: What tells that a tensor is still the one that it was, its values included as far as torch knows.
 _Stamp = tuple[int, int, torch.dtype, torch.Size]

@@ -8,14 +8,14 @@ from typing import Any
 from datasets import Dataset
 
 from sftkit.prediction.unlabelled import BATCH, Labeller, Unlabelled
-from sftkit.tasks.squad_files import answered
+from sftkit.tasks.readers.squad import answered
 
 
 class Questions(Unlabelled):
     """Questions for ``qa``.
 
     Args:
-        rows: with the columns of :data:`sftkit.tasks.squad_files.FEATURES`.
+        rows: with the columns of :data:`sftkit.tasks.readers.squad.FEATURES`.
         source: the file that they are from; "" if they are from none.
     """
 

@@ -15,12 +15,12 @@ from typing import IO, Any
 
 from datasets import Dataset
 
+from sftkit.algebra.arithmetic import Weighted, repeats
+from sftkit.composing.bases import check_belongs
 from sftkit.errors import SettingsError
 from sftkit.evaluation.run import Scoring, for_head
 from sftkit.evaluation.stage import Stage
 from sftkit.modeling.load import fit_tokenizer, load_tokenizer, longest
-from sftkit.operations.arithmetic import Weighted, repeats
-from sftkit.operations.bases import check_belongs
 from sftkit.prediction.masks import Masked
 from sftkit.prediction.questions import Questions
 from sftkit.prediction.sentences import Sentence, sentences_of
@@ -28,10 +28,10 @@ from sftkit.prediction.texts import Row, Texts, texts_of
 from sftkit.prediction.unlabelled import STANDARD_INPUT, Labeller, Unlabelled, lines_of
 from sftkit.prediction.words import Words
 from sftkit.tasks.qa import QuestionAnswering
+from sftkit.tasks.readers.sources import Reading, nobody
+from sftkit.tasks.readers.squad import FEATURES
 from sftkit.tasks.registry import objective_of
 from sftkit.tasks.sequences import SequenceLabels
-from sftkit.tasks.sources import Reading, nobody
-from sftkit.tasks.squad_files import FEATURES
 
 _TOLD = 100  # examples
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import chain, groupby, islice
 
 from sftkit.errors import DataError
-from sftkit.tasks.conllu_files import COLUMNS, check_forms
-from sftkit.tasks.guess import FEWEST, kind_of, looks_like
+from sftkit.tasks.readers.conllu import COLUMNS, check_forms
+from sftkit.tasks.readers.guess import FEWEST, kind_of, looks_like
 
 _LOOKED_AT = 200  # lines
 #: A word's number in CoNLL-U, or those of a multi-word token, or an empty node's.

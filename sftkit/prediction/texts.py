@@ -17,9 +17,9 @@ from datasets import Dataset
 
 from sftkit.errors import DataError
 from sftkit.prediction.unlabelled import Labeller, Unlabelled, batched
+from sftkit.tasks.readers.table_rows import NO_TABLE, Csv, Kind, QuotedTsv, kind_of, rows_of
+from sftkit.tasks.readers.tables import Column, Table, as_text, cell, find_columns
 from sftkit.tasks.sequences import FEATURES
-from sftkit.tasks.table_rows import NO_TABLE, Csv, Kind, QuotedTsv, kind_of, rows_of
-from sftkit.tasks.tables import Column, Table, as_text, cell, find_columns
 
 
 @dataclass(frozen=True)

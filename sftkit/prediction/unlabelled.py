@@ -14,8 +14,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sftkit.errors import DataError
 from sftkit.tasks.base import Objective
-from sftkit.tasks.encodings import check_line_ends, check_packed, conversion
-from sftkit.tasks.local import local_file
+from sftkit.tasks.readers.encodings import check_line_ends, check_packed, conversion
+from sftkit.tasks.readers.local import local_file
 
 #: Standard input, as a source.
 STANDARD_INPUT = "-"

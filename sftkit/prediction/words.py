@@ -13,7 +13,7 @@ from datasets import Dataset
 
 from sftkit.prediction.sentences import Sentence
 from sftkit.prediction.unlabelled import Labeller, Unlabelled, batched
-from sftkit.tasks.conllu_files import COLUMNS
+from sftkit.tasks.readers.conllu import COLUMNS
 
 
 class Words(Unlabelled):

@@ -23,7 +23,7 @@ from sftkit.errors import MismatchError, SettingsError
 from sftkit.modeling.labelled import only_rows
 from sftkit.shown import brief
 from sftkit.tasks.options import NO_OPTIONS, TaskOptions
-from sftkit.tasks.sources import Reading, joined, nobody, number_held_out
+from sftkit.tasks.readers.sources import Reading, joined, nobody, number_held_out
 from sftkit.tasks.tally import Tally
 
 if TYPE_CHECKING:

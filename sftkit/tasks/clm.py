@@ -15,7 +15,7 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase
 
 from sftkit.tasks.base import IGNORED, Collator, Evaluator, with_rows
-from sftkit.tasks.text import Corpus, LanguageObjective, TextEvaluator
+from sftkit.tasks.corpora.text import Corpus, LanguageObjective, TextEvaluator
 
 
 class CausalLM(LanguageObjective):

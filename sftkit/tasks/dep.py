@@ -20,12 +20,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sftkit.modeling.parser import AutoModelForDependencyParsing, DependencyParser
 from sftkit.tasks.base import Collator, Evaluator, Objective, to_device
-from sftkit.tasks.conllu_files import RELATIONS, check_tree, parsed_sentences, universal, without_text, write_columns
-from sftkit.tasks.local import HUB
-from sftkit.tasks.parser_features import ParserCollator, parser_features
-from sftkit.tasks.sources import hub_table, joined
+from sftkit.tasks.parsing.features import ParserCollator, parser_features
+from sftkit.tasks.parsing.trees import greedy_heads, maximum_tree
+from sftkit.tasks.readers.conllu import RELATIONS, check_tree, parsed_sentences, universal, without_text, write_columns
+from sftkit.tasks.readers.local import HUB
+from sftkit.tasks.readers.sources import hub_table, joined
 from sftkit.tasks.tally import Counts, Tally, ratio
-from sftkit.tasks.trees import greedy_heads, maximum_tree
 
 ROOT = "root"
 

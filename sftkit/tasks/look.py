@@ -17,13 +17,13 @@ import xxhash
 from transformers import PreTrainedTokenizerBase
 
 from sftkit.tasks.base import Objective, shortened
-from sftkit.tasks.conllu_files import universal
+from sftkit.tasks.corpora.text import Corpus
+from sftkit.tasks.corpora.tokens import Encoder, Tokens
 from sftkit.tasks.options import TaskOptions
+from sftkit.tasks.readers.conllu import universal
+from sftkit.tasks.readers.sources import Reading, nobody
+from sftkit.tasks.readers.tag_schemes import OUTSIDE
 from sftkit.tasks.registry import objective_of
-from sftkit.tasks.sources import Reading, nobody
-from sftkit.tasks.tag_schemes import OUTSIDE
-from sftkit.tasks.text import Corpus
-from sftkit.tasks.tokens import Encoder, Tokens
 
 _BATCH, _PAGE = 1000, 1 << 20  # examples, tokens
 #: Labels of fewer examples are hardly learned; shares above which something is told.

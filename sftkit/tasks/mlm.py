@@ -20,7 +20,7 @@ from transformers import (
 
 from sftkit.errors import CheckpointError
 from sftkit.tasks.base import IGNORED, Collator, Evaluator, with_rows
-from sftkit.tasks.text import Corpus, LanguageObjective, TextEvaluator, TokenExamples
+from sftkit.tasks.corpora.text import Corpus, LanguageObjective, TextEvaluator, TokenExamples
 
 MASKED_SHARE = 0.15
 

@@ -20,11 +20,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from sftkit.errors import DataError, MismatchError
 from sftkit.shown import quoted
 from sftkit.tasks.base import Evaluator, shortened
-from sftkit.tasks.conll_files import Tagged, as_iob2, tagged_sentences, write_tags
-from sftkit.tasks.local import HUB
 from sftkit.tasks.options import SCHEMES
-from sftkit.tasks.sources import hub_table, joined
-from sftkit.tasks.tag_schemes import OUTSIDE, is_tag
+from sftkit.tasks.readers.conll import Tagged, as_iob2, tagged_sentences, write_tags
+from sftkit.tasks.readers.local import HUB
+from sftkit.tasks.readers.sources import hub_table, joined
+from sftkit.tasks.readers.tag_schemes import OUTSIDE, is_tag
 from sftkit.tasks.tally import Tally, by_name, precision_recall_f1
 from sftkit.tasks.token_labels import TokenEvaluator, TokenLabels
 

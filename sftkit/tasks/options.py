@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from sftkit.errors import SettingsError
+from sftkit.tasks.readers.tag_schemes import TAG_SCHEMES
 from sftkit.tasks.squad_metrics import LANGUAGES
-from sftkit.tasks.tag_schemes import TAG_SCHEMES
 
 #: Which objectives an option is about.
 _ABOUT = {

@@ -14,13 +14,13 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from sftkit.tasks.base import Evaluator
-from sftkit.tasks.conllu_files import checked_tag, is_conllu, tagged_sentences, without_text, write_columns
-from sftkit.tasks.local import HUB
-from sftkit.tasks.sources import hub_table, joined
-from sftkit.tasks.tag_sets import UPOS
+from sftkit.tasks.readers.conllu import checked_tag, is_conllu, tagged_sentences, without_text, write_columns
+from sftkit.tasks.readers.local import HUB
+from sftkit.tasks.readers.sources import hub_table, joined
+from sftkit.tasks.readers.tag_sets import UPOS
+from sftkit.tasks.readers.tagged import Wanted, read_word_file, write_tags
 from sftkit.tasks.tally import Tally, accuracy
 from sftkit.tasks.token_labels import TokenEvaluator, TokenLabels
-from sftkit.tasks.word_files import Wanted, read_word_file, write_tags
 
 TAGS = Wanted(
     "--pos",

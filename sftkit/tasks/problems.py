@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 
 from sftkit.errors import DataError, MismatchError
 from sftkit.tasks.base import Scores, shortened
-from sftkit.tasks.tables import Column, Table, cell, raw
+from sftkit.tasks.readers.tables import Column, Table, cell, raw
 from sftkit.tasks.tally import ExampleTally, Tally, by_name, correlations, micro_and_macro_f1
 from sftkit.tasks.text_inputs import TextsEvaluator
 

@@ -20,8 +20,8 @@ from transformers import AutoModelForQuestionAnswering, PreTrainedModel, PreTrai
 from sftkit.errors import DataError, MismatchError
 from sftkit.tasks.base import Collator, Evaluator, Objective, to_device
 from sftkit.tasks.qa_windows import INPUTS, padded, passage_windows, without_space
-from sftkit.tasks.sources import joined
-from sftkit.tasks.squad_files import Answer, question_rows, write_answers
+from sftkit.tasks.readers.sources import joined
+from sftkit.tasks.readers.squad import Answer, question_rows, write_answers
 from sftkit.tasks.squad_metrics import exact_match_and_f1
 from sftkit.tasks.tally import Counts, Tally, ratio
 

@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from sftkit.errors import SettingsError
-from sftkit.tasks.sources import quiet_datasets
+from sftkit.tasks.readers.sources import quiet_datasets
 
 #: Tokens of a question that are kept, as in Devlin et al. 2019; and never more than half of the window.
 MOST_QUESTION = 64
@@ -27,7 +27,7 @@ def passage_windows(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_lengt
     """Windows of all questions, in order.
 
     Args:
-        rows: as :func:`sftkit.tasks.squad_files.question_rows` gives them.
+        rows: as :func:`sftkit.tasks.readers.squad.question_rows` gives them.
         tokenizer: a fast one.
         max_length: tokens a window, special tokens included.
         stride: passage tokens that two consecutive windows share.

@@ -30,13 +30,13 @@ from transformers import (
 
 from sftkit.errors import DataError
 from sftkit.shown import quoted
-from sftkit.tasks import sources
 from sftkit.tasks.base import Collator, Evaluator, Objective
-from sftkit.tasks.local import HUB
 from sftkit.tasks.options import COLUMNS, NO_OPTIONS, TaskOptions
 from sftkit.tasks.problems import ONE_LABEL, PROBLEMS, Problem
-from sftkit.tasks.sources import hub_column, hub_table, joined, quiet_datasets
-from sftkit.tasks.tables import (
+from sftkit.tasks.readers import sources
+from sftkit.tasks.readers.local import HUB
+from sftkit.tasks.readers.sources import hub_column, hub_table, joined, quiet_datasets
+from sftkit.tasks.readers.tables import (
     LANGUAGE_COLUMNS,
     Column,
     Table,

@@ -11,7 +11,7 @@ from datasets import Dataset
 from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
 from sftkit.tasks.base import IGNORED, Evaluator, to_device
-from sftkit.tasks.sources import quiet_datasets
+from sftkit.tasks.readers.sources import quiet_datasets
 
 
 class TextsEvaluator(Evaluator):

@@ -17,18 +17,18 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from sftkit import __version__
-from sftkit.format.checkpoint import Checkpoint
+from sftkit.algebra.topk import Positions
+from sftkit.checkpoints.checkpoint import Checkpoint
+from sftkit.checkpoints.fingerprint import identify
 from sftkit.format.encoding import UNMOVED, Values
-from sftkit.format.fingerprint import identify
 from sftkit.format.metadata import Metadata, ParameterSpec, Untied
 from sftkit.format.sft import SFT, density, to_csr
 from sftkit.modeling.backbone import backbone_parameters, head_names
-from sftkit.operations.topk import Positions
 from sftkit.tasks.base import Objective
 from sftkit.tasks.options import options_about
-from sftkit.tasks.sources import digest
-from sftkit.training.judge import Outcome
-from sftkit.training.ranks import world
+from sftkit.tasks.readers.sources import digest
+from sftkit.training.engine.judge import Outcome
+from sftkit.training.engine.ranks import world
 from sftkit.training.settings import Settings
 
 

@@ -17,9 +17,9 @@ METHODS = ("lottery", "diff", "random", "bitfit", "mask")
 TWO_PHASES = ("lottery", "diff")
 #: λ of DiffPruning's penalty an entry, in its authors' program (Guo et al. 2021).
 L0 = 1.25e-7
-#: What phase 1 ranks entries by: see :mod:`sftkit.training.criteria`.
+#: What phase 1 ranks entries by: see :mod:`sftkit.training.selection.criteria`.
 CRITERIA = ("change", "magnitude-increase", "movement", "fisher")
-#: Those that gradients at θ(0) can stand in for: see :mod:`sftkit.training.streaming`.
+#: Those that gradients at θ(0) can stand in for: see :mod:`sftkit.training.selection.streaming`.
 STREAMED = ("change", "fisher")
 
 

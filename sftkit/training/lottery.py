@@ -18,27 +18,36 @@ from pathlib import Path
 
 import torch
 
+from sftkit.algebra.topk import PASSES
 from sftkit.errors import SettingsError
 from sftkit.format.encoding import Values
 from sftkit.format.sft import SFT
-from sftkit.operations.gain import no_gain
-from sftkit.operations.topk import PASSES
+from sftkit.inspecting.gain import no_gain
 from sftkit.training.artifact import Trained, make_sft
-from sftkit.training.checkpoints import DONE
 from sftkit.training.clock import Clock
-from sftkit.training.criteria import Criterion, criterion_of
-from sftkit.training.diffpruning import tune_relaxed
-from sftkit.training.judge import Outcome
+from sftkit.training.engine.checkpoints import DONE
+from sftkit.training.engine.judge import Outcome
+from sftkit.training.engine.owner import claimed
+from sftkit.training.engine.ranks import world
+from sftkit.training.engine.regularisers import both, l1_towards
+from sftkit.training.engine.snapshot import Snapshot, theta_of
+from sftkit.training.engine.together import first_alone, join, not_left_alone
 from sftkit.training.observer import Observer
-from sftkit.training.owner import claimed
 from sftkit.training.prepared import Prepared
-from sftkit.training.ranks import world
-from sftkit.training.regularisers import both, l1_towards
-from sftkit.training.selection import Scores, Selection, at_random, check_finite, counted, highest, largest_of, watched
+from sftkit.training.selection.criteria import Criterion, criterion_of
+from sftkit.training.selection.diffpruning import tune_relaxed
+from sftkit.training.selection.scores import (
+    Scores,
+    Selection,
+    at_random,
+    check_finite,
+    counted,
+    highest,
+    largest_of,
+    watched,
+)
+from sftkit.training.selection.streaming import GradientSums
 from sftkit.training.settings import Settings
-from sftkit.training.snapshot import Snapshot, theta_of
-from sftkit.training.streaming import GradientSums
-from sftkit.training.together import first_alone, join, not_left_alone
 from sftkit.training.tuning import Tuner, unmoved
 
 

@@ -11,8 +11,10 @@ import torch
 from torch import nn
 from torch.utils.data import ConcatDataset
 
+from sftkit.algebra.arithmetic import Weighted
+from sftkit.checkpoints.checkpoint import Checkpoint
+from sftkit.composing.bases import check_belongs
 from sftkit.errors import SettingsError
-from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.files import SftFile
 from sftkit.modeling.apply import add_differences
 from sftkit.modeling.backbone import backbone_parameters, widen_head
@@ -27,24 +29,22 @@ from sftkit.modeling.load import (
     longest,
 )
 from sftkit.modeling.sparse import SparseDelta, SparsePhi
-from sftkit.operations.arithmetic import Weighted
-from sftkit.operations.bases import check_belongs
 from sftkit.tasks.base import Objective
+from sftkit.tasks.readers.sources import FEW_HELD_OUT
 from sftkit.tasks.registry import objective_of
-from sftkit.tasks.sources import FEW_HELD_OUT
 from sftkit.training import memory
-from sftkit.training.callbacks import check_loggers
 from sftkit.training.checks import TWO_PHASES
-from sftkit.training.masks import avoided_by, biases, positions_of
-from sftkit.training.movable import Movable, default_k, freeze
+from sftkit.training.engine.callbacks import check_loggers
+from sftkit.training.engine.order import Order, shares
+from sftkit.training.engine.ranks import world
+from sftkit.training.engine.sharded import shard, share_out_phi, whole
+from sftkit.training.engine.together import device_here, has_bf16
 from sftkit.training.observer import Observer, Plan
-from sftkit.training.order import Order, shares
-from sftkit.training.ranks import world
-from sftkit.training.selection import Selection
+from sftkit.training.selection.masks import avoided_by, biases, positions_of
+from sftkit.training.selection.movable import Movable, default_k, freeze
+from sftkit.training.selection.scores import Selection
 from sftkit.training.settings import Settings
-from sftkit.training.sharded import shard, share_out_phi, whole
 from sftkit.training.sources import SourceSfts
-from sftkit.training.together import device_here, has_bf16
 
 _DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 
@@ -283,7 +283,7 @@ class Prepared:
         return round(mean * self.settings.batch_size * self.settings.accumulate * world())
 
     def _theta_elsewhere(self) -> int:
-        """Number of entries whose θ(0) takes no memory of its own; see :func:`sftkit.training.snapshot.theta_of`."""
+        """Number of entries whose θ(0) takes no memory of its own; see :func:`sftkit.training.engine.snapshot.theta_of`."""
         if self.model.device.type == "cpu":
             return self.movable.size
         untied, maskable = self.movable.untied, self.movable.maskable

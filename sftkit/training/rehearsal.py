@@ -16,12 +16,12 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from sftkit.tasks.base import Evaluator, Sharing, batches_by_length
+from sftkit.training.engine.together import not_left_alone
 from sftkit.training.forecast import Forecast, parts_of
 from sftkit.training.lottery import Run
 from sftkit.training.observer import Observer, Plan
 from sftkit.training.settings import Settings
 from sftkit.training.sources import Means
-from sftkit.training.together import not_left_alone
 
 #: Steps of each phase, and batches of held-out data.
 _STEPS, _BATCHES = 8, 6

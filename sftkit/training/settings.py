@@ -85,7 +85,7 @@ class Settings:
         rewind_to: where phase 2 begins: 0, θ(0); a step of phase 1; or None, phase 1's end (only the learning rate is
             rewound).
         k, density: entries of φ, as a number or as a share of the backbone's parameters; k wins. Neither: see
-            :func:`sftkit.training.movable.default_k`.
+            :func:`sftkit.training.selection.movable.default_k`.
         phase1, phase2: how long.
         batch_size: sequences an optimizer step and process, before accumulation.
         max_length: tokens a sequence, special tokens included.

@@ -24,7 +24,7 @@ from sftkit.modeling.backbone import flat
 from sftkit.modeling.rounding import narrowed
 from sftkit.modeling.sparse import SparseDelta
 from sftkit.tasks.base import Collator, Evaluator, Metrics
-from sftkit.training.order import Order
+from sftkit.training.engine.order import Order
 
 #: The key of a batch that says which source it is from, int64 ``[1]``.
 SOURCE = "source"

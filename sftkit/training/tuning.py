@@ -17,14 +17,14 @@ from sftkit.errors import SettingsError
 from sftkit.format.encoding import Values
 from sftkit.modeling.backbone import flat
 from sftkit.modeling.sparse import SparseDelta, SparsePhi, sparse_parameters
-from sftkit.training.judge import Outcome
-from sftkit.training.order import derived
-from sftkit.training.phase import Phase, run_phase
+from sftkit.training.engine.judge import Outcome
+from sftkit.training.engine.order import derived
+from sftkit.training.engine.phase import Phase, run_phase
+from sftkit.training.engine.regularisers import l1_on
+from sftkit.training.engine.sharded import like, whole
+from sftkit.training.engine.snapshot import Snapshot
 from sftkit.training.prepared import Prepared
-from sftkit.training.regularisers import l1_on
-from sftkit.training.selection import Selection
-from sftkit.training.sharded import like, whole
-from sftkit.training.snapshot import Snapshot
+from sftkit.training.selection.scores import Selection
 from sftkit.training.sources import NO_DELTAS, SourcesEvaluator
 
 
@@ -99,7 +99,7 @@ class Tuner:
             name: of its folder.
             steps: how many.
             kept: the tensors to set aside at the best step, by name.
-            regularise: see :class:`~sftkit.training.phase.Phase`.
+            regularise: see :class:`~sftkit.training.engine.phase.Phase`.
             deltas: φ on the model, if it is there.
             draws: what the order of examples, masks and dropout are drawn for: each phase has its own, or selection
                 would see the very noise that phase 2 trains on.

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from sftkit.format.checkpoint import Checkpoint
+from sftkit.checkpoints.checkpoint import Checkpoint
+from sftkit.checkpoints.fingerprint import fingerprint
 from sftkit.format.files import write
-from sftkit.format.fingerprint import fingerprint
 from sftkit.format.metadata import Base, ParameterSpec
-from sftkit.format.safefile import Planned, SafeWriter, canonical_order
+from sftkit.storage.safefile import Planned, SafeWriter, canonical_order
 from tests.benchmarks._artifacts import K, RandomDifference, mbert_parameters
 
 #: 177,853,440 and 735,181,824 parameters.

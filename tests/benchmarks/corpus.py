@@ -19,7 +19,7 @@ import numpy as np
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from tests import pico
+from tests.helpers import pico
 
 _WORDS = 2000
 _PROGRAM = """

@@ -17,7 +17,7 @@ import torch
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from sftkit.evaluation.run import Judge, Scoring, judged
-from sftkit.tasks.conllu_files import UPOS, tagged_sentences
+from sftkit.tasks.readers.conllu import UPOS, tagged_sentences
 from sftkit.tasks.registry import objective_of
 
 _RUNS = 5

@@ -37,12 +37,12 @@ from transformers import AutoModelForCausalLM, BertForMaskedLM, BertForTokenClas
 from sftkit.modeling.backbone import backbone_parameters
 from sftkit.modeling.sparse import sparse_parameters
 from sftkit.tasks.pos import PartOfSpeech
+from sftkit.training.engine.regularisers import l1_on
 from sftkit.training.lottery import learn
-from sftkit.training.regularisers import l1_on
 from sftkit.training.settings import settings_for
-from tests import pico
 from tests.benchmarks import peers
 from tests.benchmarks.training import BATCH, DENSITY, SIZES, VARIANTS, Task, one, peak_memory
+from tests.helpers import pico
 
 CUDA = torch.cuda.is_available()
 DEVICE = "cuda" if CUDA else "cpu"

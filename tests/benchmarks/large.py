@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sftkit.format.dtypes import BFLOAT16
 from sftkit.format.files import SftFile
-from sftkit.format.safefile import Planned, SafeWriter, canonical_order
+from sftkit.storage.dtypes import BFLOAT16
+from sftkit.storage.safefile import Planned, SafeWriter, canonical_order
 from tests.benchmarks._make import Ran, copy_and_flush, measured, settle
 
 _RUNS = 5

@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from sftkit.training.selection import most_changed
-from sftkit.training.snapshot import Snapshot
+from sftkit.training.engine.snapshot import Snapshot
+from sftkit.training.selection.scores import most_changed
 from tests.benchmarks._artifacts import K, mbert_parameters
 
 _RUNS = 3

@@ -35,7 +35,7 @@ Trainer(model=model, args=arguments, train_dataset=rows["train"], eval_dataset=r
 """
 _OURS = """
 import os, sys
-from sftkit.cli._progress import TrainingDisplay
+from sftkit.cli.show.progress import TrainingDisplay
 TrainingDisplay.step = lambda *_: os._exit(0)
 from sftkit.__main__ import main
 base, corpus = sys.argv[1:]

@@ -26,13 +26,13 @@ from transformers import BertConfig, BertForMaskedLM, PrinterCallback, Trainer, 
 from sftkit.modeling.sparse import sparse_parameters
 from sftkit.tasks.base import IGNORED, Evaluator, with_rows
 from sftkit.tasks.tally import Tally, mean_loss
-from sftkit.training.movable import freeze
+from sftkit.training.engine.phase import Phase, run_phase
+from sftkit.training.engine.regularisers import l1_on, l1_towards
+from sftkit.training.engine.snapshot import Snapshot, theta_of
 from sftkit.training.observer import Observer
-from sftkit.training.phase import Phase, run_phase
-from sftkit.training.regularisers import l1_on, l1_towards
-from sftkit.training.selection import at_random
+from sftkit.training.selection.movable import freeze
+from sftkit.training.selection.scores import at_random
 from sftkit.training.settings import settings_for
-from sftkit.training.snapshot import Snapshot, theta_of
 
 SIZES = {
     "mbert": BertConfig(vocab_size=119_547),

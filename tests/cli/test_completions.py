@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sftkit.cli._completions import scripts
+from sftkit.cli.options.completions import scripts
 
 FOLDER = Path(__file__).parents[2] / "completions"
 
@@ -14,7 +14,9 @@ FOLDER = Path(__file__).parents[2] / "completions"
 @pytest.mark.parametrize("name", ["sftkit.bash", "_sftkit", "sftkit.fish"])
 def test_completions_are_current(name: str) -> None:
     made = scripts()[name]
-    assert (FOLDER / name).read_text(encoding="utf-8") == made, "run: python -m sftkit.cli._completions completions"
+    assert (FOLDER / name).read_text(encoding="utf-8") == made, (
+        "run: python -m sftkit.cli.options.completions completions"
+    )
     assert "sftkit" in made
 
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from sftkit.format.files import SftFile
-from tests.build import LABELS, save_sft
 from tests.cli.run import sftkit
 from tests.format.reference import encode, save
+from tests.helpers.build import LABELS, save_sft
 
 QUERY = "bert.encoder.layer.0.attention.self.query.weight"
 

@@ -10,9 +10,9 @@ import pytest
 
 from sftkit.modeling.load import load_tokenizer
 from sftkit.tasks.registry import objective_of
-from tests import squad
 from tests.cli.run import sftkit
 from tests.conftest import treebank_text
+from tests.helpers import squad
 
 
 def look(*arguments: object) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from transformers import AutoModelForTokenClassification
 
-from sftkit.cli.demo import language_options
+from sftkit.cli.commands.demo import language_options
 from sftkit.demo.folder import prepare
 from sftkit.demo.run import DemoSettings
 from sftkit.errors import OutputExistsError

@@ -11,7 +11,7 @@ import pytest
 from transformers import AutoConfig
 
 from sftkit.format.files import SftFile, read, write
-from sftkit.tasks.conllu_files import RELATIONS
+from sftkit.tasks.readers.conllu import RELATIONS
 from tests.cli.run import sftkit
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import pico
-from tests.build import save_sft
 from tests.cli.run import sftkit
+from tests.helpers import pico
+from tests.helpers.build import save_sft
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,10 @@ import pytest
 
 from sftkit.modeling.load import load_model
 from sftkit.tasks.pos import PartOfSpeech
-from tests import pico
-from tests.build import save_sft
 from tests.cli.run import sftkit
 from tests.conftest import treebank_text
+from tests.helpers import pico
+from tests.helpers.build import save_sft
 
 LANGUAGES, SYSTEMS, SEEDS = ("aa", "bb"), ("lottery", "random"), ("1", "2", "10")
 

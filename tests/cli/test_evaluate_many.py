@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from sftkit.algebra.arithmetic import Weighted
 from sftkit.evaluation.grid import Case, evaluate_each
 from sftkit.evaluation.run import Scoring
 from sftkit.format.files import SftFile
-from sftkit.operations.arithmetic import Weighted
-from tests.build import save_sft
 from tests.cli.run import sftkit
 from tests.conftest import treebank_text
+from tests.helpers.build import save_sft
 
 
 @pytest.fixture(scope="module")

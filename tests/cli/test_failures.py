@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from sftkit.cli._failures import line
+from sftkit.cli.run.failures import line
+from sftkit.composing import compose
 from sftkit.errors import SettingsError
-from sftkit.operations import compose
-from sftkit.training import trainer
-from sftkit.training.checkpoints import readable
-from tests.build import save_sft
+from sftkit.training.engine import trainer
+from sftkit.training.engine.checkpoints import readable
 from tests.cli.run import sftkit, train
+from tests.helpers.build import save_sft
 
 _MUCH = 1 << 50
 

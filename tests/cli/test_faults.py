@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from sftkit.operations import publish
-from tests.build import save_sft
+from sftkit.sharing import publish
 from tests.cli.run import sftkit
-from tests.trials import Trial, failing
+from tests.helpers.build import save_sft
+from tests.helpers.trials import Trial, failing
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="asks /proc what a descriptor is of")
 
@@ -86,12 +86,12 @@ def test_whichever_request_fails_the_old_or_the_new_output_is_there(
 
 
 def kills(trials: list[Trial], folder: Path, step: int) -> str:
-    """What goes wrong when these are killed, and the number of kills; see tests/trials.py."""
+    """What goes wrong when these are killed, and the number of kills; see tests/helpers/trials.py."""
     asked = {
         "folder": str(folder), "step": step, "trials": [[each.arguments, each.output, each.old] for each in trials],
     }  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-m", "tests.trials", json.dumps(asked)], env=os.environ | {"OMP_NUM_THREADS": "1"},
+        [sys.executable, "-m", "tests.helpers.trials", json.dumps(asked)], env=os.environ | {"OMP_NUM_THREADS": "1"},
         cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False,
     )  # fmt: skip
     return done.stdout.strip() if done.returncode == 0 else done.stderr

@@ -9,9 +9,9 @@ import pytest
 from transformers.integrations import integration_utils
 
 from sftkit.tasks.registry import OBJECTIVES
-from tests import pico
-from tests.build import save_sft
 from tests.cli.run import Outcome, sftkit, without_torch
+from tests.helpers import pico
+from tests.helpers.build import save_sft
 
 TASKS = sorted(name for name, objective in OBJECTIVES.items() if objective.is_task)
 ODD = {

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from sftkit.cli.overlap import Metric
-from sftkit.operations.overlap import METRICS
-from tests.build import save_sft
+from sftkit.cli.commands.overlap import Metric
+from sftkit.inspecting.overlap import METRICS
 from tests.cli.run import sftkit
-from tests.pico import save_base
+from tests.helpers.build import save_sft
+from tests.helpers.pico import save_base
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from transformers import pipeline
 
-from tests import pico
 from tests.cli.run import sftkit, train
+from tests.helpers import pico
 from tests.modeling.test_prefix_space import save
 
 WORDS = ["ta", "mi", "tami", "dami", "dadada"]  # each begins with a piece that has a letter

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sftkit.cli import _render
-from sftkit.cli._arguments import expanded
-from tests.build import save_sft
+from sftkit.cli.options.arguments import expanded
+from sftkit.cli.show import render
 from tests.cli.run import sftkit, train
+from tests.helpers.build import save_sft
 
 HOME = str(Path.home())
 
@@ -95,7 +95,7 @@ def test_a_base_is_not_replaced_by_what_is_learned_on_it(pico_base: Path, corpus
 def bytes_of(document: object, encoding: str, monkeypatch: pytest.MonkeyPatch) -> bytes:
     stream = io.TextIOWrapper(io.BytesIO(), encoding, errors="replace")
     monkeypatch.setattr(sys, "stdout", stream)
-    _render.as_json(document)
+    render.as_json(document)
     written = stream.buffer
     assert isinstance(written, io.BytesIO)
     return written.getvalue()
@@ -111,7 +111,7 @@ def test_json_is_json_whatever_standard_output_is(encoding: str, text: str, monk
 def test_what_is_predicted_is_utf_8_whatever_standard_output_is(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.TextIOWrapper(io.BytesIO(), "cp1252", errors="replace")
     monkeypatch.setattr(sys, "stdout", stream)
-    _render.raw("Għaxaq\n")
+    render.raw("Għaxaq\n")
     assert isinstance(stream.buffer, io.BytesIO)
     assert stream.buffer.getvalue() == "Għaxaq\n".encode()
 

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 import sftkit as library
 from sftkit.cli.app import app
 from sftkit.errors import SettingsError
-from tests import squad
 from tests.cli.run import sftkit, train
 from tests.conftest import treebank_text
+from tests.helpers import squad
 
 NER = "ta B-PER\nmi I-PER\nlo O\n\nka B-LOC\nsu O\n\nra B-DATE\nlo O\n\n" * 6
 TEXT = "ta mi lo\n\nka  su\nra lo ta\n"

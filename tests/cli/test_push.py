@@ -19,9 +19,9 @@ from transformers import AutoModel
 import sftkit as library
 from sftkit.format.files import SftFile, write
 from sftkit.format.metadata import Base
-from tests.build import make_sft, save_sft
 from tests.cli.run import sftkit
 from tests.format.reference import encode, save
+from tests.helpers.build import make_sft, save_sft
 
 REPO = "me/pico-mt"
 

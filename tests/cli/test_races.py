@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.build import save_sft
 from tests.cli.run import sftkit, train
+from tests.helpers.build import save_sft
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 _WRITERS = 16
@@ -30,10 +30,10 @@ def commands(kind: str, base: Path, sfts: list[str]) -> list[list[str]]:
 
 
 def race(output: Path, commands: list[list[str]], rounds: int, *, overwrite: bool) -> list[dict[str, Any]]:
-    """See tests/racing.py."""
+    """See tests/helpers/racing.py."""
     asked = {"output": str(output), "commands": commands, "rounds": rounds, "overwrite": overwrite}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.racing", json.dumps(asked)], env=os.environ | {"OMP_NUM_THREADS": "1"},
+        [sys.executable, "-m", "tests.helpers.racing", json.dumps(asked)], env=os.environ | {"OMP_NUM_THREADS": "1"},
         cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True,
     )  # fmt: skip
     found: list[dict[str, Any]] = json.loads(done.stdout)
@@ -42,7 +42,7 @@ def race(output: Path, commands: list[list[str]], rounds: int, *, overwrite: boo
 
 def expected(commands: list[list[str]], folder: Path, name: str) -> list[list[str]]:
     """The digests that each writer alone would leave."""
-    from tests.racing import digests
+    from tests.helpers.racing import digests
 
     outputs = [folder / str(number) / name for number in range(len(commands))]
     for command, output in zip(commands, outputs, strict=True):
@@ -85,7 +85,7 @@ def test_of_many_writers_again_and_again_each_or_one_makes_it_whole(
 
 
 def test_of_two_trainings_in_one_directory_one_is_refused(pico_base: Path, corpus: Path, tmp_path: Path) -> None:
-    from sftkit.training.owner import owned
+    from sftkit.training.engine.owner import owned
 
     arguments = ("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--run-dir", tmp_path / "run")
     with owned(tmp_path / "run"):

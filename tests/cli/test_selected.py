@@ -11,10 +11,10 @@ import transformers
 from safetensors.torch import load_file
 
 from sftkit.format.files import SftFile
-from tests.build import save_sft
 from tests.cli.run import sftkit
-from tests.operations.test_checkpoint_kinds import rewritten
-from tests.pico import save_base
+from tests.composing.test_checkpoint_kinds import rewritten
+from tests.helpers.build import save_sft
+from tests.helpers.pico import save_base
 
 
 @pytest.fixture

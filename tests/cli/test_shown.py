@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from sftkit.operations.card import card
-from sftkit.operations.summary import summarise
+from sftkit.inspecting.summary import summarise
+from sftkit.sharing.card import card
 from sftkit.shown import in_markdown, quoted, shown, shown_on_a_line
-from tests.build import save_sft
 from tests.cli.run import sftkit
 from tests.format.raw import WEIGHT, document, write_raw
+from tests.helpers.build import save_sft
 
 EVIL = "a\x1b[31mred\x1b]0;title\x07\x9b2J\u202eback\u2066\rover\x7f"
 #: What a terminal obeys, but for line feeds and what rich itself sends between them.

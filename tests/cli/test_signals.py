@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sftkit.cli import _signals
-from sftkit.cli._progress import TrainingDisplay
+from sftkit.cli.run import signals
+from sftkit.cli.show.progress import TrainingDisplay
 
 BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 
@@ -16,7 +16,7 @@ BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.fixture
 def display() -> Iterator[TrainingDisplay]:
     """Of a run with a directory, with the program's signal handlers in force."""
-    with _signals.ended_in_order(), TrainingDisplay(quiet=True, patient=True) as made:
+    with signals.ended_in_order(), TrainingDisplay(quiet=True, patient=True) as made:
         yield made
 
 
@@ -59,11 +59,11 @@ def test_what_came_in_a_destructor_is_not_printed_and_not_forgotten(
 
 
 def test_an_error_that_an_interruption_was_turned_into_is_an_interruption(display: TrainingDisplay) -> None:
-    with pytest.raises(ValueError, match="shape"), _signals.kept():
+    with pytest.raises(ValueError, match="shape"), signals.kept():
         raise ValueError("could not determine the shape")
     display.phase("phase 1", 10)
     signal.raise_signal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), _signals.kept():
+    with pytest.raises(KeyboardInterrupt), signals.kept():
         raise ValueError("could not determine the shape")
 
 
@@ -87,6 +87,6 @@ def test_a_second_one_ends_at_once_but_not_its_echo_from_a_launcher(
     display.phase("phase 1", 10)
     signal.raise_signal(signal.SIGINT)
     signal.raise_signal(signal.SIGTERM)
-    monkeypatch.setattr(_signals, "_SAME", 0.0)
+    monkeypatch.setattr(signals, "_SAME", 0.0)
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)

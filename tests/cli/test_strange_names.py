@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.build import save_sft
 from tests.cli.run import sftkit
+from tests.helpers.build import save_sft
 
 STRANGE = os.fsdecode(b"caf\xe9")
 

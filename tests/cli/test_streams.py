@@ -13,13 +13,14 @@ from pathlib import Path
 import datasets
 import pytest
 
-from sftkit.cli import _bar, _progress, _signals
-from sftkit.cli._progress import TrainingDisplay
+from sftkit.cli.run import signals
+from sftkit.cli.show import bar, progress
+from sftkit.cli.show.progress import TrainingDisplay
 from sftkit.evaluation.run import Scoring, evaluate
 from sftkit.format.files import SftFile, write
-from sftkit.tasks.lines import Lines
+from sftkit.tasks.corpora.lines import Lines
+from sftkit.tasks.corpora.pieces import Piece
 from sftkit.tasks.options import TaskOptions
-from sftkit.tasks.pieces import Piece
 from sftkit.training.lottery import learn
 from sftkit.training.settings import Settings, settings_for
 from tests.cli.run import sftkit
@@ -112,12 +113,12 @@ def test_a_run_on_a_stream_that_was_interrupted_ends_with_the_same_bytes(
 def test_how_far_long_text_is_is_said_in_lines_where_there_is_no_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for module in (_progress, _bar):
+    for module in (progress, bar):
         monkeypatch.setattr(module, "_PLAIN_EVERY", -1.0)
     with TrainingDisplay() as display:
         display.reading("reading x[1].txt", 5000, 0.25)
         display.reading("reading x[1].txt", 6000, None)
-    with _bar.counting_bar(quiet=False) as bar:
+    with bar.counting_bar(quiet=False) as bar:
         bar.reading("reading x[1].txt", 5000, 0.25)
     assert capsys.readouterr().err.splitlines() == [
         "reading x[1].txt  5,000 lines  25%",
@@ -127,7 +128,7 @@ def test_how_far_long_text_is_is_said_in_lines_where_there_is_no_terminal(
 
 
 def test_an_interruption_that_was_lost_while_text_is_read_is_not_forgotten() -> None:
-    with _signals.ended_in_order(), TrainingDisplay(quiet=True) as display:
+    with signals.ended_in_order(), TrainingDisplay(quiet=True) as display:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):

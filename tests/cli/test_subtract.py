@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from sftkit.cli.app import app
-from tests.build import save_sft
-from tests.pico import save_base
+from tests.helpers.build import save_sft
+from tests.helpers.pico import save_base
 
 
 @pytest.fixture

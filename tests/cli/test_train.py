@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from sftkit.cli._progress import TrainingDisplay
+from sftkit.cli.show.progress import TrainingDisplay
 from sftkit.format.files import SftFile
-from tests.build import save_sft
 from tests.cli.run import Outcome, sftkit, train
+from tests.helpers.build import save_sft
 
 
 def in_words(done: Outcome) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sftkit.format.files import SftFile
-from sftkit.format.safefile import SafeWriter
+from sftkit.storage.safefile import SafeWriter
 from sftkit.training import lottery
 from tests.cli.run import sftkit, train
 

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 import torch
 
-from sftkit.cli._plan import duration, header
-from sftkit.cli._progress import TrainingDisplay
+from sftkit.cli.show.plan import duration, header
+from sftkit.cli.show.progress import TrainingDisplay
 from sftkit.tasks.base import batches_by_length, loss_by_window
+from sftkit.training.engine.together import has_bf16
 from sftkit.training.forecast import Forecast
 from sftkit.training.observer import Plan
-from sftkit.training.together import has_bf16
-from tests.build import save_sft
 from tests.cli.run import sftkit
+from tests.helpers.build import save_sft
 from tests.training.plans import plan
 
 
@@ -103,7 +103,7 @@ def test_of_much_held_out_data_a_few_batches_are_scored(
         return looked(model, batch)
 
     monkeypatch.setattr("sftkit.training.rehearsal.batches_by_length", counted)
-    monkeypatch.setattr("sftkit.tasks.text.loss_by_window", look)
+    monkeypatch.setattr("sftkit.tasks.corpora.text.loss_by_window", look)
     arguments = ("--dev", tmp_path / "long.txt", "--base", pico_base, "--device", "cpu", "--batch-size", 4, "--no-pack")
     done = sftkit("train", "--mlm", tmp_path / "long.txt", *arguments, "--dry-run", "--json")
     assert done.status == 0, done.stderr
@@ -140,7 +140,7 @@ def test_an_output_that_exists_is_no_matter(tmp_path: Path, pico_base: Path, cor
 @pytest.fixture
 def seconds(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock(1.0)
-    monkeypatch.setattr("sftkit.cli._progress.Forecast", lambda parts, every: Forecast(parts, every, clock))
+    monkeypatch.setattr("sftkit.cli.show.progress.Forecast", lambda parts, every: Forecast(parts, every, clock))
     return clock
 
 

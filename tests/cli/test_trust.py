@@ -14,10 +14,10 @@ import transformers
 import sftkit
 from sftkit.errors import CheckpointError
 from sftkit.modeling.load import load_model
-from tests import pico
-from tests.build import save_sft
 from tests.cli.run import sftkit as run
 from tests.cli.run import train
+from tests.helpers import pico
+from tests.helpers.build import save_sft
 
 PACKAGE = Path(sftkit.__file__).parent
 _CODE = """

@@ -14,16 +14,16 @@ from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import f1_score
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from sftkit.algebra.arithmetic import Weighted
+from sftkit.composing.compose import compose
+from sftkit.composing.difference import difference
 from sftkit.errors import DataError, MismatchError
 from sftkit.evaluation.bootstrap import draws
 from sftkit.evaluation.run import Evaluation, Scoring, evaluate
 from sftkit.format.files import SftFile
-from sftkit.operations.arithmetic import Weighted
-from sftkit.operations.compose import compose
-from sftkit.operations.difference import difference
 from sftkit.tasks.tally import ExampleTally, correlations
-from tests import pico
 from tests.cli.run import sftkit
+from tests.helpers import pico
 
 TEXTS = ("ta mi lo", "ka", "su ra en an", "lo lo su ta", "mi mi", "ra. ka su", "an en", "ta ta ta ka")
 NAMES = ("joy", "fear", "anger")

@@ -1,6 +1,6 @@
 """The reference implementation's ``pytorch_diff.bin``, encoded entry by entry from the description of its layout.
 
-Shares no code with ``sftkit.format.pytorch_diff``, and decodes with plain Python integers.
+Shares no code with ``sftkit.sharing.pytorch_diff``, and decodes with plain Python integers.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sftkit.format.dtypes import BFLOAT16
 from sftkit.format.encoding import decode, encode
+from sftkit.storage.dtypes import BFLOAT16
 
 DTYPES = [np.dtype(np.float32), np.dtype(np.float16), BFLOAT16]
 # gaps on both sides of every width's limit, and of twice it

@@ -16,12 +16,12 @@ from scipy.sparse import csr_array
 
 from sftkit.errors import FormatError, OutputExistsError
 from sftkit.format import files
-from sftkit.format.atomic import atomic_file
-from sftkit.format.dtypes import BFLOAT16, VALUE_DTYPES
+from sftkit.format.entries import EntryStream
 from sftkit.format.files import SftFile, read, write
 from sftkit.format.metadata import Metadata, ParameterSpec
 from sftkit.format.sft import SFT, flatten, to_csr
-from sftkit.format.stream import EntryStream
+from sftkit.storage.atomic import atomic_file
+from sftkit.storage.dtypes import BFLOAT16, VALUE_DTYPES
 from tests.format.golden import EMBEDDING, POSITIONS, golden
 
 SHAPES = st.sampled_from([(), (7,), (3, 5), (2, 3, 4), (60, 30), (300, 400)])

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from sftkit.errors import CheckpointError, FormatError
-from sftkit.format.documents import MOST_LEVELS, check_regular, parse_json, read_json
 from sftkit.format.files import read, write
 from sftkit.format.metadata import MOST_CHARACTERS
-from sftkit.operations.card import card
-from sftkit.operations.kinds import in_model_order, layer_of
-from sftkit.operations.summary import summarise
-from sftkit.operations.training_facts import training_facts
+from sftkit.inspecting.kinds import in_model_order, layer_of
+from sftkit.inspecting.summary import summarise
+from sftkit.inspecting.training_facts import training_facts
+from sftkit.sharing.card import card
+from sftkit.storage.documents import MOST_LEVELS, check_regular, parse_json, read_json
 from tests.format.raw import WEIGHT, document, tensors, write_raw
 
 

@@ -13,10 +13,10 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
 from sftkit.errors import SftkitError
 from sftkit.modeling.load import load_model, load_tokenizer
-from tests import pico
-from tests.build import save_sft
 from tests.cli.run import sftkit
 from tests.fuzz.mutations import bytes_of, json_of
+from tests.helpers import pico
+from tests.helpers.build import save_sft
 
 FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors.index.json", "sftkit.json")
 COMMANDS = ("load", "compose", "dry", "subtract", "difference", "inspect", "evaluate", "predict", "train")

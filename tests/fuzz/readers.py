@@ -12,9 +12,9 @@ import numpy as np
 
 from sftkit.errors import SftkitError
 from sftkit.format.files import read
-from sftkit.format.safefile import SafeReader
-from sftkit.operations.card import card
-from sftkit.operations.summary import summarise
+from sftkit.inspecting.summary import summarise
+from sftkit.sharing.card import card
+from sftkit.storage.safefile import SafeReader
 from sftkit.tasks.registry import objective_of
 from tests.cli.run import sftkit
 from tests.conftest import treebank_text

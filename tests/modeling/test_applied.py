@@ -14,17 +14,17 @@ import pytest
 import torch
 import transformers
 
-from sftkit import api
+from sftkit.checkpoints.checkpoint import Checkpoint
+from sftkit.checkpoints.fingerprint import fingerprint
 from sftkit.errors import MismatchError
-from sftkit.format.checkpoint import Checkpoint
-from sftkit.format.fingerprint import fingerprint
 from sftkit.format.metadata import Base, Metadata, ParameterSpec
 from sftkit.format.sft import SFT, to_csr
-from tests import pico
-from tests.build import make_sft
-from tests.operations.test_checkpoint_kinds import composed, plain_sft
-from tests.operations.test_ties import IDS, LANGUAGE, language_sft, logits
-from tests.pico import make_as
+from sftkit.python import api
+from tests.composing.test_checkpoint_kinds import composed, plain_sft
+from tests.composing.test_ties import IDS, LANGUAGE, language_sft, logits
+from tests.helpers import pico
+from tests.helpers.build import make_sft
+from tests.helpers.pico import make_as
 
 QUERY = "encoder.layer.0.attention.self.query.weight"
 

@@ -16,9 +16,9 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelFo
 
 from sftkit.errors import CheckpointError
 from sftkit.modeling.load import load_model, load_tokenizer
-from tests import pico
 from tests.fuzz.models import Bench
 from tests.fuzz.trial import Tally
+from tests.helpers import pico
 
 
 @pytest.fixture

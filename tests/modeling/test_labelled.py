@@ -9,7 +9,7 @@ import torch
 
 from sftkit.modeling.labelled import only_rows
 from sftkit.tasks.base import IGNORED, mean_over_labels
-from tests import pico
+from tests.helpers import pico
 
 
 def batch_of(share: float = 0.2) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:

@@ -18,11 +18,11 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from sftkit.checkpoints.names import model_prefix
 from sftkit.errors import CheckpointError, SettingsError
-from sftkit.format.names import model_prefix
 from sftkit.modeling.load import NO_LIMIT, check_checkpointing, fit_tokenizer, load_model, longest
 from sftkit.modeling.parser import AutoModelForDependencyParsing
-from tests import pico
+from tests.helpers import pico
 
 ALL = ["input_ids", "token_type_ids", "attention_mask"]
 

@@ -13,8 +13,8 @@ from transformers import AutoConfig
 
 from sftkit.modeling.load import load_model
 from sftkit.modeling.parser import AutoModelForDependencyParsing
-from sftkit.tasks.parser_features import ParserCollator
-from tests import pico
+from sftkit.tasks.parsing.features import ParserCollator
+from tests.helpers import pico
 
 parser_of: Any = AutoModelForDependencyParsing.from_config
 HEAD = {"arc_biaffine", "relation_biaffine", "relation_linear"}

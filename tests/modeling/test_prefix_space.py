@@ -11,8 +11,8 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from sftkit.modeling.load import load_tokenizer
 from sftkit.tasks.words import word_windows
-from tests import pico
 from tests.cli.run import sftkit, train
+from tests.helpers import pico
 
 #: Words, numbers and punctuation apart, a space at the beginning of what follows it.
 _GPT4 = Regex(r"(?i:'s|'t)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+(?!\S)|\s+")

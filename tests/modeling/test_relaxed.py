@@ -9,8 +9,8 @@ import torch
 
 from sftkit.modeling.backbone import backbone_parameters
 from sftkit.modeling.relaxed import HIGH, LOW, RelaxedDelta, l0_slope, relaxed_parameters
-from sftkit.training.regularisers import l0_on
-from tests import pico
+from sftkit.training.engine.regularisers import l0_on
+from tests.helpers import pico
 
 
 def _delta(shape: tuple[int, ...] = (40, 50), log_alpha: float = 0.3) -> RelaxedDelta:

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from sftkit.format.checkpoint import numpy_to_tensor, tensor_to_numpy
+from sftkit.algebra.arithmetic import added
+from sftkit.checkpoints.checkpoint import numpy_to_tensor, tensor_to_numpy
 from sftkit.modeling.backbone import backbone_parameters
 from sftkit.modeling.sparse import SparsePhi, sparse_parameters
-from sftkit.operations.arithmetic import added
-from tests import pico
+from tests.helpers import pico
 
 
 def _batch(seed: int) -> dict[str, torch.Tensor]:

@@ -21,12 +21,12 @@ import transformers
 import sftkit
 from sftkit.errors import MismatchError
 from sftkit.modeling import layers, swap, switched
-from tests import pico
-from tests.build import make_sft
+from tests.composing.test_checkpoint_kinds import composed
+from tests.composing.test_ties import IDS, LANGUAGE, language_sft, logits
+from tests.helpers import pico
+from tests.helpers.build import make_sft
+from tests.helpers.pico import make_as
 from tests.modeling.test_applied import QUERY, in_memory, same, state
-from tests.operations.test_checkpoint_kinds import composed
-from tests.operations.test_ties import IDS, LANGUAGE, language_sft, logits
-from tests.pico import make_as
 
 NAME = f"bert.{QUERY}"
 

@@ -9,7 +9,7 @@ from tokenizers import decoders
 
 from sftkit.modeling.load import load_tokenizer
 from sftkit.prediction.masks import _filled
-from tests import pico
+from tests.helpers import pico
 from tests.modeling.test_prefix_space import save
 
 

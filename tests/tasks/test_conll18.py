@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sftkit.tasks.conllu_files import RELATIONS
 from sftkit.tasks.dep import DependencyParsing, Parse
 from sftkit.tasks.options import TaskOptions
 from sftkit.tasks.pos import PartOfSpeech
-from sftkit.tasks.tag_sets import UPOS
-from tests import pico
+from sftkit.tasks.readers.conllu import RELATIONS
+from sftkit.tasks.readers.tag_sets import UPOS
+from tests.helpers import pico
 
 #: The characters at which a word's token begins and ends, and how many words of the token come before it.
 Place = tuple[int, int, int]

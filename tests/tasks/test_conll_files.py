@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sftkit.errors import DataError
-from sftkit.tasks.conll_files import tagged_sentences, write_tags
-from sftkit.tasks.tag_schemes import scheme_of, to_iob2
+from sftkit.tasks.readers.conll import tagged_sentences, write_tags
+from sftkit.tasks.readers.tag_schemes import scheme_of, to_iob2
 
 TWO = "Wizara B-ORG\nya I-ORG\nafya I-ORG\n. O\n\nJuma B-PER\n"
 SENTENCES = [(["Wizara", "ya", "afya", "."], ["B-ORG", "I-ORG", "I-ORG", "O"]), (["Juma"], ["B-PER"])]

@@ -19,7 +19,7 @@ from datasets import Dataset
 
 from sftkit.tasks.ner import EntityEvaluator, NamedEntities
 from sftkit.tasks.options import TaskOptions
-from tests import pico
+from tests.helpers import pico
 
 TYPES = ("PER", "LOC", "WORK-OF-ART")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sftkit.errors import DataError
-from sftkit.tasks.conllu_files import tagged_sentences, write_columns
+from sftkit.tasks.readers.conllu import tagged_sentences, write_columns
 from tests.conftest import treebank_text
 
 

@@ -11,11 +11,11 @@ from datasets import Dataset
 
 from sftkit.errors import CheckpointError, DataError
 from sftkit.modeling.parser import AutoModelForDependencyParsing
-from sftkit.tasks.conllu_files import RELATIONS
 from sftkit.tasks.dep import DependencyParsing, Parse
 from sftkit.tasks.options import TaskOptions
-from sftkit.tasks.parser_features import parser_features
-from tests import pico
+from sftkit.tasks.parsing.features import parser_features
+from sftkit.tasks.readers.conllu import RELATIONS
+from tests.helpers import pico
 
 #: Two sentences; the first has a multi-word token, an empty node and a subtype.
 TREEBANK = """# sent_id = 1
@@ -92,10 +92,10 @@ def test_a_table_on_the_hub_is_read_as_the_file_that_it_was_made_from(monkeypatc
             {"tokens": ["su"], "head": ["2"], "deprel": ["root"]},
         ]
     )
-    monkeypatch.setattr("sftkit.tasks.sources.datasets.load_dataset", lambda *_, **__: table.select([0]))
+    monkeypatch.setattr("sftkit.tasks.readers.sources.datasets.load_dataset", lambda *_, **__: table.select([0]))
     (row,) = DependencyParsing().read(["hf://x/treebank:en:test"])
     assert row == {"words": ["ta", "mi"], "heads": [2, 0], "relations": ["obj", "root"]}
-    monkeypatch.setattr("sftkit.tasks.sources.datasets.load_dataset", lambda *_, **__: table)
+    monkeypatch.setattr("sftkit.tasks.readers.sources.datasets.load_dataset", lambda *_, **__: table)
     with pytest.raises(DataError, match="hf://x/treebank, row 2: HEAD is 2"):
         DependencyParsing().read(["hf://x/treebank"])
 

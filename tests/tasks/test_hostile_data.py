@@ -11,12 +11,12 @@ import pytest
 from sftkit.errors import DataError, SftkitError
 from sftkit.prediction.texts import texts_of
 from sftkit.prediction.unlabelled import batched
-from sftkit.tasks.local import local_file
 from sftkit.tasks.options import TaskOptions
+from sftkit.tasks.readers.local import local_file
+from sftkit.tasks.readers.squad import question_rows
 from sftkit.tasks.registry import objective_of
-from sftkit.tasks.squad_files import question_rows
-from tests import pico
 from tests.cli.run import sftkit
+from tests.helpers import pico
 
 LONG = "x y " * 5000
 WORD = "x" * 20_000

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from sftkit.errors import DataError
-from sftkit.tasks.kept import Kept, kept
+from sftkit.tasks.corpora.kept import Kept, kept
 
 NUMBERS = np.arange(3000, dtype=np.int64)
 
@@ -124,5 +124,5 @@ def test_what_goes_away_while_it_is_used_is_told() -> None:
 
 def test_a_cache_that_may_only_be_read_is_enough(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made()
-    monkeypatch.setattr("sftkit.tasks.kept.FileLock", None)
+    monkeypatch.setattr("sftkit.tasks.corpora.kept.FileLock", None)
     assert made().sizes["a"] == 3000

@@ -11,11 +11,11 @@ import pytest
 from datasets import Dataset
 
 from sftkit.errors import DataError, SettingsError
-from sftkit.tasks.lines import Lines
+from sftkit.tasks.corpora.lines import Lines
+from sftkit.tasks.corpora.pieces import Piece
 from sftkit.tasks.mlm import MaskedLM
 from sftkit.tasks.options import TaskOptions, check_options, check_streams
-from sftkit.tasks.pieces import Piece
-from tests import pico
+from tests.helpers import pico
 
 TEXT = ["ta mi", "", "lo su", " ", "en"]
 BOTH_WAYS = pytest.mark.parametrize("streaming", [False, True], ids=["fetched", "streamed"])

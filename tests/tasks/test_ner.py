@@ -19,7 +19,7 @@ from sftkit.errors import DataError, MismatchError, SettingsError
 from sftkit.tasks.base import Scores
 from sftkit.tasks.ner import EntityEvaluator, NamedEntities
 from sftkit.tasks.options import SCHEMES, TaskOptions, check_options, options_about
-from tests import pico
+from tests.helpers import pico
 
 LABELS = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
 FILE = "ta B-PER\nmi I-PER\nlo O\n\nka B-LOC\nsu O\nra B-DATE\n\n"
@@ -154,7 +154,7 @@ def test_a_type_that_was_not_learned_is_named_with_what_to_do(tmp_path: Path) ->
 def _on_the_hub(monkeypatch: pytest.MonkeyPatch, tags: list[list[int]], kind: Any) -> NamedEntities:
     features = Features({"tokens": List(Value("string")), "ner_tags": List(kind)})
     found = Dataset.from_dict({"tokens": [["ta", "mi"]] * len(tags), "ner_tags": tags}, features=features)
-    monkeypatch.setattr("sftkit.tasks.sources.hub_rows", lambda _: found)
+    monkeypatch.setattr("sftkit.tasks.readers.sources.hub_rows", lambda _: found)
     return NamedEntities(TaskOptions(map_label=(("PER", "LOC"),)))
 
 

@@ -14,7 +14,7 @@ from sftkit.tasks.mlm import MaskedLM
 from sftkit.tasks.options import TaskOptions
 from sftkit.tasks.pos import PartOfSpeech, TagEvaluator
 from sftkit.tasks.words import word_windows
-from tests import pico
+from tests.helpers import pico
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
@@ -111,7 +111,7 @@ def test_hub_tokens_without_a_tag_are_multi_word_tokens_and_unknown_tags_are_tol
     tag: str, complaint: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = Dataset.from_list([{"tokens": ["tami", "ta", "mi"], "upos": [tag, "NOUN", "VERB"]}])
-    monkeypatch.setattr("sftkit.tasks.sources.hub_rows", lambda _: table)
+    monkeypatch.setattr("sftkit.tasks.readers.sources.hub_rows", lambda _: table)
     if complaint is not None:
         with pytest.raises(DataError, match=complaint):
             PartOfSpeech().read(["hf://some/treebank"])

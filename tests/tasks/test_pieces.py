@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sftkit.errors import DataError
-from sftkit.tasks.lines import Lines
+from sftkit.tasks.corpora.lines import Lines
+from sftkit.tasks.corpora.pieces import LONGEST, Piece, pieces
 from sftkit.tasks.options import NO_OPTIONS, TaskOptions
-from sftkit.tasks.pieces import LONGEST, Piece, pieces
 
 FAMILY = "\U0001f469\u200d\U0001f469\u200d\U0001f467"
 WAVE = "\U0001f44b\U0001f3fd"

@@ -17,8 +17,8 @@ from sftkit.tasks.base import Evaluator
 from sftkit.tasks.options import TaskOptions
 from sftkit.tasks.qa import MOST_ANSWER, QuestionAnswering, mean_over_ends
 from sftkit.tasks.qa_windows import MOST_QUESTION, padded, passage_windows
-from sftkit.tasks.squad_files import FEATURES, Answer
-from tests import pico, squad
+from sftkit.tasks.readers.squad import FEATURES, Answer
+from tests.helpers import pico, squad
 
 STRIDE = 8
 

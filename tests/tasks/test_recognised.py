@@ -11,7 +11,7 @@ import pytest
 
 from sftkit.errors import DataError
 from sftkit.prediction.unlabelled import lines_of
-from sftkit.tasks.guess import looks_like
+from sftkit.tasks.readers.guess import looks_like
 from sftkit.tasks.registry import objective_of
 from tests.conftest import treebank_text
 

@@ -27,7 +27,7 @@ from sftkit.modeling.load import fit_tokenizer
 from sftkit.tasks.options import TaskOptions
 from sftkit.tasks.registry import objective_of
 from sftkit.tasks.sequences import SequenceEvaluator, SequenceLabels
-from tests import pico
+from tests.helpers import pico
 
 WORDS = ("entailment", "neutral", "contradiction")
 LABELS = tuple(sorted(WORDS))
@@ -136,7 +136,7 @@ def test_data_on_the_hub_has_words_for_labels_and_none_for_minus_one(monkeypatch
     found = Dataset.from_dict(
         {"premise": ["ta", "mi"], "hypothesis": ["lo", "ka"], "label": [2, -1]}, features=features
     )
-    monkeypatch.setattr("sftkit.tasks.sources.hub_rows", lambda _: found)
+    monkeypatch.setattr("sftkit.tasks.readers.sources.hub_rows", lambda _: found)
     rows = _objective().read(["hf://snli"])
     assert (rows["texts"][:], rows["label"][:]) == ([["ta", "lo"], ["mi", "ka"]], ["contradiction", None])
 

@@ -11,8 +11,8 @@ import pytest
 from datasets import Dataset
 
 from sftkit.errors import DataError
-from sftkit.tasks.squad_files import Answer, question_rows, write_answers
-from tests import squad
+from sftkit.tasks.readers.squad import Answer, question_rows, write_answers
+from tests.helpers import squad
 
 CONTEXT = "Ta mi 42 lo. Ta 7."
 

@@ -15,9 +15,9 @@ import pytest
 from sftkit.tasks.base import Scores
 from sftkit.tasks.options import TaskOptions
 from sftkit.tasks.qa import QuestionAnswering
-from sftkit.tasks.squad_files import Answer
+from sftkit.tasks.readers.squad import Answer
 from sftkit.tasks.squad_metrics import LANGUAGES, exact_match_and_f1, normalised
-from tests import pico, squad
+from tests.helpers import pico, squad
 
 
 @pytest.mark.parametrize(

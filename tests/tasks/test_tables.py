@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sftkit.errors import DataError
-from sftkit.tasks.tables import cell, find_columns, read_table, write_table
+from sftkit.tasks.readers.tables import cell, find_columns, read_table, write_table
 
 WANTED = {"text": ("text", "sentence"), "label": ("label", "gold_label")}
 ROWS = [['He said "hi", and left.', "yes"], ['"Quoted"', "no"], ["x\u2028y", "yes"]]

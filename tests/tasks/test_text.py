@@ -17,13 +17,13 @@ from tokenizers import normalizers
 
 from sftkit.errors import DataError
 from sftkit.tasks.clm import CausalLM
-from sftkit.tasks.lines import Lines
+from sftkit.tasks.corpora.lines import Lines
+from sftkit.tasks.corpora.pieces import Piece
+from sftkit.tasks.corpora.text import LanguageObjective
+from sftkit.tasks.corpora.tokens import Encoder
 from sftkit.tasks.mlm import MaskedLM
 from sftkit.tasks.options import NO_OPTIONS, TaskOptions
-from sftkit.tasks.pieces import Piece
-from sftkit.tasks.text import LanguageObjective
-from sftkit.tasks.tokens import Encoder
-from tests import pico
+from tests.helpers import pico
 
 
 @pytest.fixture(autouse=True)

@@ -16,11 +16,11 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from sftkit.errors import DataError
 from sftkit.tasks.clm import CausalLM
+from sftkit.tasks.corpora.pieces import LONGEST
+from sftkit.tasks.corpora.text import LanguageObjective
 from sftkit.tasks.mlm import MaskedLM
 from sftkit.tasks.options import TaskOptions
-from sftkit.tasks.pieces import LONGEST
-from sftkit.tasks.text import LanguageObjective
-from tests import pico
+from tests.helpers import pico
 
 EITHER_WAY = pytest.mark.parametrize("pack", [True, False], ids=["full", "line by line"])
 WORDS = st.sampled_from(["ta", "mi", "lo", "x1", "[MASK]", "é"])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sftkit.tasks.trees import Heads, Scores, astray, greedy_heads, maximum_tree
+from sftkit.tasks.parsing.trees import Heads, Scores, astray, greedy_heads, maximum_tree
 
 
 def is_single_rooted_tree(heads: Heads) -> bool:

@@ -15,9 +15,9 @@ import torch
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 from torch.nn.parallel import DistributedDataParallel
 
+from sftkit.training.engine.ranks import is_first
 from sftkit.training.lottery import learn
 from sftkit.training.observer import Observer, Plan
-from sftkit.training.ranks import is_first
 from sftkit.training.settings import settings_for
 
 STEPS = 3

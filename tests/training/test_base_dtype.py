@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 import torch
 
+from sftkit.algebra.arithmetic import Weighted
+from sftkit.checkpoints.checkpoint import Checkpoint
+from sftkit.checkpoints.fingerprint import fingerprint
+from sftkit.composing.compose import compose
 from sftkit.errors import SettingsError
 from sftkit.evaluation.run import Scoring, evaluate
-from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.files import SftFile, write
-from sftkit.format.fingerprint import fingerprint
-from sftkit.operations.arithmetic import Weighted
-from sftkit.operations.compose import compose
 from sftkit.training.lottery import learn
 from sftkit.training.observer import Observer
 from sftkit.training.prepared import Prepared
 from sftkit.training.settings import Settings, settings_for
-from tests import pico
+from tests.helpers import pico
 from tests.training.observers import EndAt
 
 STREAMING = {"selection": "streaming"}

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from sftkit.algebra.arithmetic import Weighted
+from sftkit.composing.compose import compose
 from sftkit.evaluation.run import Scoring, evaluate
 from sftkit.format.files import SftFile, write
-from sftkit.operations.arithmetic import Weighted
-from sftkit.operations.compose import compose
 from sftkit.tasks.clm import CausalLM
 from sftkit.training.lottery import learn
 from sftkit.training.settings import settings_for
-from tests import pico
+from tests.helpers import pico
 
 CAUSAL = ("gpt2", "llama")
 

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from sftkit.errors import SettingsError
-from sftkit.training.criteria import criterion_of
-from sftkit.training.regularisers import l1_towards
-from sftkit.training.snapshot import Snapshot
+from sftkit.training.engine.regularisers import l1_towards
+from sftkit.training.engine.snapshot import Snapshot
+from sftkit.training.selection.criteria import criterion_of
 
 
 def observed(name: str, tmp_path: Path, *gradients: list[float]) -> tuple[dict[str, nn.Parameter], torch.Tensor]:
@@ -46,7 +46,7 @@ def test_scores_that_are_not_finite_are_refused(tmp_path: Path) -> None:
 def test_l1_adds_the_sign_of_what_moved_however_many_tensors_are_worked_on_at_a_time(
     shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sftkit.training.regularisers._AT_A_TIME", 7)
+    monkeypatch.setattr("sftkit.training.engine.regularisers._AT_A_TIME", 7)
     generator = torch.Generator().manual_seed(0)
     weights = {str(i): nn.Parameter(torch.randn(shape, generator=generator)) for i in range(5)}
     theta = {name: weight.detach() + torch.randn(shape, generator=generator) for name, weight in weights.items()}

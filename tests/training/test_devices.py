@@ -14,11 +14,11 @@ from transformers import TrainingArguments
 
 from sftkit.modeling.backbone import backbone_parameters
 from sftkit.modeling.sparse import sparse_parameters
+from sftkit.training.engine.trainer import PhaseTrainer
 from sftkit.training.lottery import learn
 from sftkit.training.observer import Observer
 from sftkit.training.settings import settings_for
-from sftkit.training.trainer import PhaseTrainer
-from tests import pico
+from tests.helpers import pico
 
 
 def replica_of(module: Any) -> Any:
@@ -102,7 +102,7 @@ def test_phases_draw_other_examples_and_other_masks(
             seen.append([])
             return super().train(*args, **kwargs)
 
-    monkeypatch.setattr("sftkit.training.phase.PhaseTrainer", Spy)
+    monkeypatch.setattr("sftkit.training.engine.phase.PhaseTrainer", Spy)
     settings = settings_for("mlm", data=(str(corpus),), base=pico_base, base_name="pico", steps=3, k=50, device="cpu")
     learn(settings)
     first = copy.deepcopy(seen)

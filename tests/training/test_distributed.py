@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 
 import sftkit
-from sftkit import api
-from tests import pico
-from tests.build import save_sft
+from sftkit.python import api
 from tests.conftest import treebank_text
+from tests.helpers import pico
+from tests.helpers.build import save_sft
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gloo and fork as on Linux and macOS")
 

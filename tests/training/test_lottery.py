@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
+from sftkit.algebra.arithmetic import Weighted
+from sftkit.checkpoints.checkpoint import Checkpoint
+from sftkit.checkpoints.fingerprint import fingerprint
 from sftkit.errors import DataError, SettingsError
 from sftkit.evaluation.run import Scoring, evaluate
-from sftkit.format.checkpoint import Checkpoint
 from sftkit.format.files import SftFile, read, write
-from sftkit.format.fingerprint import fingerprint
-from sftkit.operations.arithmetic import Weighted
 from sftkit.training.lottery import Result, learn
 from sftkit.training.observer import Observer
 from sftkit.training.settings import settings_for
-from tests import pico
+from tests.helpers import pico
 
 
 def learn_language(base: Path, corpus: Path, **changes: Any) -> Result:

@@ -13,11 +13,11 @@ from sftkit.modeling.backbone import backbone_parameters
 from sftkit.modeling.sparse import sparse_parameters
 from sftkit.training import memory
 from sftkit.training.lottery import learn
-from sftkit.training.movable import freeze
 from sftkit.training.observer import Observer, Plan
-from sftkit.training.selection import at_random
+from sftkit.training.selection.movable import freeze
+from sftkit.training.selection.scores import at_random
 from sftkit.training.settings import settings_for
-from tests import pico
+from tests.helpers import pico
 
 K = 300
 

@@ -13,8 +13,8 @@ from sftkit.errors import MismatchError, SettingsError
 from sftkit.format.files import SftFile, write
 from sftkit.training.lottery import Result, learn, learn_each
 from sftkit.training.settings import Settings, settings_for
-from tests import pico
-from tests.build import save_sft
+from tests.helpers import pico
+from tests.helpers.build import save_sft
 
 BIAS = "encoder.layer.0.output.dense.bias"
 

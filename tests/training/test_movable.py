@@ -17,8 +17,8 @@ from transformers import (
 
 from sftkit.modeling.backbone import backbone_parameters, norm_parameters
 from sftkit.modeling.parser import AutoModelForDependencyParsing
-from sftkit.training.movable import default_k, freeze
-from tests import pico
+from sftkit.training.selection.movable import default_k, freeze
+from tests.helpers import pico
 
 PAPERS: dict[str, dict[str, Any]] = {
     "bert": {"vocab_size": 119_547},

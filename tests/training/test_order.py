@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sftkit.training.order import Draws, FirstDraws, Order, permuted, shares
+from sftkit.training.engine.order import Draws, FirstDraws, Order, permuted, shares
 
 
 @given(st.integers(1, 300), st.integers(0, 2**32), st.integers(0, 5))

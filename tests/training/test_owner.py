@@ -15,10 +15,10 @@ import pytest
 from filelock import FileLock
 
 from sftkit.errors import SettingsError
-from sftkit.training import owner
+from sftkit.training.engine import owner
+from sftkit.training.engine.owner import owned
 from sftkit.training.lottery import learn
 from sftkit.training.observer import Observer
-from sftkit.training.owner import owned
 from sftkit.training.settings import LOCK, OWNER, settings_for
 
 
@@ -50,7 +50,7 @@ def test_whoever_fails_leaves_it_free(tmp_path: Path) -> None:
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from sftkit.training.owner import owned
+from sftkit.training.engine.owner import owned
 with owned(Path(sys.argv[1])):
     os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -10,7 +10,7 @@ import pytest
 
 from sftkit.training.lottery import Result, learn
 from sftkit.training.settings import settings_for
-from tests import pico
+from tests.helpers import pico
 
 
 @pytest.fixture(scope="module")

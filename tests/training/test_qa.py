@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForQuestionAnswering
 
+from sftkit.algebra.arithmetic import Weighted
+from sftkit.composing.compose import compose
 from sftkit.format.files import SftFile, write
-from sftkit.operations.arithmetic import Weighted
-from sftkit.operations.compose import compose
 from sftkit.tasks.options import TaskOptions
 from sftkit.training.lottery import learn
 from sftkit.training.settings import settings_for
-from tests import pico, squad
 from tests.cli.run import sftkit
+from tests.helpers import pico, squad
 
 QUICK = ("--stride", 8, "--lr", "1e-2", "--batch-size", 16, "--device", "cpu", "--quiet")
 

@@ -12,10 +12,10 @@ import pytest
 
 from sftkit.errors import SettingsError
 from sftkit.format.files import write
-from sftkit.training.checkpoints import claim, so_far
+from sftkit.training.engine.checkpoints import claim, so_far
 from sftkit.training.lottery import learn
 from sftkit.training.settings import Settings, settings_for
-from tests.build import save_sft
+from tests.helpers.build import save_sft
 from tests.training.observers import EndAt, EndWhileScoring
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks what is killed")

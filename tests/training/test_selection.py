@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
+from sftkit.algebra import topk
 from sftkit.errors import SettingsError
-from sftkit.operations import topk
-from sftkit.training.selection import at_random, most_changed
-from sftkit.training.snapshot import Snapshot
+from sftkit.training.engine.snapshot import Snapshot
+from sftkit.training.selection.scores import at_random, most_changed
 
 
 def _moved(path: Path, deltas: dict[str, list[float]]) -> tuple[dict[str, nn.Parameter], Snapshot]:

@@ -14,18 +14,18 @@ from sftkit.format.files import read
 from sftkit.modeling.backbone import backbone_parameters, flat
 from sftkit.modeling.sparse import sparse_parameters
 from sftkit.tasks.registry import objective_of
+from sftkit.training.engine.order import FirstDraws, Order, derived
 from sftkit.training.lottery import Result, learn
 from sftkit.training.observer import Observer
-from sftkit.training.order import FirstDraws, Order, derived
 from sftkit.training.prepared import Prepared
-from sftkit.training.selection import highest
+from sftkit.training.selection.scores import highest
+from sftkit.training.selection.streaming import GradientSums
 from sftkit.training.settings import Source, settings_for
 from sftkit.training.sources import SourceSfts
-from sftkit.training.streaming import GradientSums
-from tests import pico
-from tests.build import save_sft
 from tests.cli.run import sftkit
 from tests.conftest import treebank_text
+from tests.helpers import pico
+from tests.helpers.build import save_sft
 from tests.training.observers import EndAt
 
 

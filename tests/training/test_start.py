@@ -12,13 +12,13 @@ from safetensors.torch import load_file, save_file
 
 from sftkit.errors import SettingsError
 from sftkit.format.files import write
-from sftkit.training.checkpoints import DONE
-from sftkit.training.judge import Judge, Outcome
+from sftkit.training.engine.checkpoints import DONE
+from sftkit.training.engine.judge import Judge, Outcome
+from sftkit.training.engine.snapshot import Snapshot
 from sftkit.training.lottery import learn, learn_each
 from sftkit.training.observer import Observer
 from sftkit.training.settings import Settings, settings_for
-from sftkit.training.snapshot import Snapshot
-from tests.build import save_sft
+from tests.helpers.build import save_sft
 from tests.training.observers import EndWhileScoring
 
 
@@ -174,7 +174,7 @@ def test_each_process_goes_on_with_the_training_loss_of_its_own_batches(
 ) -> None:
     from typing import Any
 
-    from sftkit.training import judge
+    from sftkit.training.engine import judge
 
     model: Any = torch.nn.Linear(1, 1)
     first, second = (

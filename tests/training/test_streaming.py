@@ -15,9 +15,9 @@ from torch import nn
 from sftkit.errors import SettingsError
 from sftkit.tasks.options import TaskOptions
 from sftkit.training.lottery import Result, learn
+from sftkit.training.selection.streaming import GradientSums
 from sftkit.training.settings import Settings, settings_for
-from sftkit.training.streaming import GradientSums
-from tests import pico
+from tests.helpers import pico
 from tests.training.observers import EndAt
 
 

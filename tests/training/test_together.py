@@ -12,12 +12,12 @@ from torch import nn
 
 from sftkit.tasks.base import Evaluator, mean_over_labels
 from sftkit.tasks.tally import Tally
-from sftkit.training import together
+from sftkit.training.engine import together
+from sftkit.training.engine.reached import reaches_all
 from sftkit.training.lottery import Run
 from sftkit.training.observer import Observer
-from sftkit.training.reached import reaches_all
 from sftkit.training.settings import settings_for
-from tests import pico
+from tests.helpers import pico
 
 
 class Doubling(Evaluator):

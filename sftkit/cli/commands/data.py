@@ -1,0 +1,151 @@
+"""``sftkit data``: a look at data before training."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from sftkit.cli.options import shared
+from sftkit.cli.show import render
+from sftkit.cli.show.render import Column
+from sftkit.training.settings import RECIPES, Settings
+
+if TYPE_CHECKING:
+    from sftkit.tasks.look import Look, Part
+
+_MOST_LABELS = 60
+_LOOKED_AT = 1 << 16  # bytes
+#: A file without an option is told what it looks like.
+CONTEXT = {"allow_extra_args": True}
+
+
+def data(
+    ctx: typer.Context,
+    mlm: shared.MlmFiles = None,
+    clm: shared.ClmFiles = None,
+    pos: shared.PosFiles = None,
+    ner: shared.NerFiles = None,
+    dep: shared.DepFiles = None,
+    nli: shared.NliFiles = None,
+    classify: shared.ClassifyFiles = None,
+    qa: shared.QaFiles = None,
+    dev: Annotated[list[str] | None, typer.Option("--dev", metavar="FILE", help="Development data.")] = None,
+    test: Annotated[list[str] | None, typer.Option("--test", metavar="FILE", help="Test data.")] = None,
+    base: Annotated[
+        str | None,
+        typer.Option("--base", metavar="MODEL", help="Count pieces as this base's tokenizer has them ($SFTKIT_BASE)."),
+    ] = None,
+    max_length: Annotated[
+        int | None, typer.Option("--max-length", min=8, help="Tokens a window.  Default: 256; qa 384.")
+    ] = None,
+    map_label: shared.MapLabel = None,
+    columns: shared.Columns = None,
+    where: shared.Where = None,
+    scheme_in: shared.SchemeIn = "",
+    strict_answers: shared.StrictAnswers = False,
+    subtypes: shared.Subtypes = False,
+    max_lines: shared.MaxLines = None,
+    pack: shared.Pack = True,
+    streaming: shared.Streaming = False,
+    trust_remote_code: shared.TrustRemoteCode = False,
+    quiet: shared.Quiet = False,
+    json: shared.Json = False,
+) -> None:
+    """Look at data before training: counts, labels, pieces, what windows cut, duplicates, what is suspicious.
+
+    \b
+    Examples:
+      sftkit data --pos train.conllu --dev dev.conllu --base mmt-small/
+      sftkit data --ner train.txt --test test.txt --json
+      sftkit data --mlm corpus.txt --base bert-base-multilingual-cased
+    """
+    given = {"mlm": mlm, "clm": clm, "pos": pos, "ner": ner, "dep": dep, "nli": nli, "classify": classify, "qa": qa}
+    if ctx.args:
+        _say_what_for(ctx.args[0], given)
+    objective, sources = shared.one_objective(given)
+    options = shared.checked_options(
+        objective, sources, map_label, columns=tuple(columns.split(",")) if columns else (),
+        where=shared.parse_where(where), scheme_in=scheme_in.lower(), strict_answers=strict_answers,
+        subtypes=subtypes, max_lines=max_lines, pack=pack, streaming=streaming,
+    )  # fmt: skip
+    from sftkit.tasks.readers.local import check_local
+
+    check_local([*sources, *(dev or ()), *(test or ())])
+    from sftkit.cli.show.bar import counting_bar
+    from sftkit.modeling.load import load_tokenizer
+    from sftkit.sharing.hub import resolve_model
+    from sftkit.tasks.look import look_at
+    from sftkit.tasks.registry import OBJECTIVES
+
+    base = base or os.environ.get("SFTKIT_BASE")
+    tokenizer = None
+    if base:
+        words = OBJECTIVES[objective].takes_words
+        tokenizer = load_tokenizer(resolve_model(base), words=words, trust_remote_code=trust_remote_code)
+    window = int(max_length or RECIPES[objective].get("max_length", Settings.max_length))
+    named = {"train": sources, "dev": tuple(dev or ()), "test": tuple(test or ())}
+    with counting_bar(quiet=quiet) as bar:
+        found = look_at(
+            objective, {name: each for name, each in named.items() if each}, options, tokenizer, window, bar.reading
+        )
+    if json:
+        render.as_json(found.document())
+        return
+    _show(found)
+    for text in () if quiet else found.notes:
+        render.note(text)
+
+
+def _say_what_for(source: str, given: dict[str, list[str] | None]) -> NoReturn:
+    """A file was named, and not what it is for: which objectives read such a file."""
+    from sftkit.tasks.readers.guess import looks_like
+    from sftkit.tasks.readers.local import local_file
+
+    for name in (name for name, files in given.items() if files):
+        raise typer.BadParameter(f"{source}: each file takes an option of its own: --{name} {source}.")
+    with local_file(source).open("rb") as file:
+        told = looks_like(file.read(_LOOKED_AT).decode(errors="replace"), "")
+    objectives = ", ".join(f"--{name}" for name in given)
+    raise typer.BadParameter(f"{source}: say what for, one of {objectives}.{told}")
+
+
+def _show(found: Look) -> None:
+    parts = found.parts
+    names = [Column(name, number=True) for name in parts]
+    rows = [[title, *(_cell(part, title, found, name) for name, part in parts.items())] for title in _ROWS]
+    render.table(f"--{found.objective}", [Column(""), *names], [row for row in rows if any(row[1:])])
+    labels = list(dict.fromkeys(label for part in parts.values() for label, _ in part.labels.most_common()))
+    if labels:
+        cells = [[label, *(_counted(part, label) for part in parts.values())] for label in labels[:_MOST_LABELS]]
+        more = f"and {len(labels) - _MOST_LABELS:,} others: --json" if len(labels) > _MOST_LABELS else ""
+        render.table("Labels", [Column("label"), *names], cells, caption=more)
+
+
+_ROWS = ("examples", "words", "words an example", "longest, words", "pieces a word", "unknown pieces",
+         "longer than a window", "windows", "tokens", "the same as an earlier one",
+         "in the training data, too")  # fmt: skip
+
+
+def _cell(part: Part, title: str, found: Look, name: str) -> str:
+    shared = found.shared.get(name)
+    pieces = part.pieces
+    return {
+        "examples": f"{part.examples:,}",
+        "words": f"{part.words:,}",
+        "words an example": f"{part.words / max(1, part.examples):.1f}",
+        "longest, words": f"{part.longest:,}",
+        "pieces a word": "" if pieces is None else f"{pieces / max(1, part.words):.2f}",
+        "unknown pieces": "" if pieces is None else f"{part.unknown / max(1, pieces):.2%}",
+        "longer than a window": "" if pieces is None else f"{part.over:,} of {found.window:,} tokens",
+        "windows": "" if part.windows is None else f"{part.windows[0]:,}",
+        "tokens": "" if part.windows is None else f"{part.windows[1]:,}",
+        "the same as an earlier one": f"{part.twice:,}",
+        "in the training data, too": "" if shared is None else f"{shared:,}",
+    }[title]
+
+
+def _counted(part: Part, label: str) -> str:
+    count = part.labels[label]
+    return f"{count:,} ({render.share(count / part.labels.total())})" if count else "–"

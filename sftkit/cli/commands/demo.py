@@ -1,0 +1,118 @@
+"""``sftkit demo``: the whole method in miniature."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sftkit.cli.options import shared
+from sftkit.cli.show import render
+
+if TYPE_CHECKING:
+    from sftkit.demo.run import DemoReport, DemoSettings
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where everything goes.")] = Path(
+        "sftkit-demo"
+    ),
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Another seed makes other languages.")] = 0,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A few steps of everything: shows that it runs, no more.")
+    ] = False,
+    overwrite: shared.Overwrite = False,
+    quiet: shared.Quiet = False,
+    json: shared.Json = False,
+) -> None:
+    """Show the whole method in miniature: offline, on invented languages, in about three minutes.
+
+    \b
+    Examples:
+      sftkit demo
+      sftkit demo --seed 1 -o other-languages/
+    """
+    from sftkit.demo.folder import check
+
+    check(output, overwrite=overwrite)  # before torch is imported
+    from sftkit.cli.show.progress import TrainingDisplay
+    from sftkit.demo.picture import draw
+    from sftkit.demo.run import DemoSettings, run_demo
+
+    settings = DemoSettings.quick(seed) if quick else DemoSettings(seed)
+    displays: list[TrainingDisplay] = []
+
+    def watch(title: str) -> TrainingDisplay:
+        displays.append(TrainingDisplay(quiet=quiet, title=title))
+        return displays[-1]
+
+    try:
+        report = run_demo(output, settings, watch, overwrite=overwrite)
+    finally:
+        for display in displays:
+            display.close()
+    draw(report, output / "demo.png")
+    if json:
+        render.as_json(_document(report))
+    else:
+        _show(report, settings)
+
+
+def _document(report: DemoReport) -> dict[str, Any]:
+    return {
+        "folder": str(report.folder),
+        "source": report.source,
+        "target": report.target,
+        "scores": [{"sfts": list(s.sfts), "what": s.what, "accuracy": s.accuracy} for s in report.scores],
+        "overlap": report.overlap.document(),
+        "files": report.files,
+    }
+
+
+def _show(report: DemoReport, settings: DemoSettings) -> None:
+    render.table(
+        f"Tagging {report.target.title()}, a language that neither the base nor the tagger has seen tagged",
+        [render.Column("base +"), render.Column("SFTs"), render.Column("accuracy", True)],
+        [(score.what, " + ".join(score.sfts), f"{100 * score.accuracy:.1f} %") for score in report.scores],
+    )
+    alone, random, lottery = (100 * score.accuracy for score in report.scores)
+    render.data(
+        f"The SFT of {report.target.title()}, learned from plain text, brings {lottery - alone:+.1f} points without "
+        f"one tagged sentence of it; a random mask of the same size brings {random - alone:+.1f}.\n"
+    )
+    names, matrix = report.overlap.names, report.overlap.whole.matrix
+    low, high = (f"{100 * value:.1f}" for value in report.overlap.whole.chance)
+    chance = f"{low} %" if low == high else f"{low} to {high} %"
+    render.table(
+        f"Overlap: common entries as a share of the smaller SFT (by chance {chance})",
+        [render.Column(""), *(render.Column(name, True) for name in names)],
+        [(name, *(f"{100 * value:.1f} %" for value in row)) for name, row in zip(names, matrix, strict=True)],
+    )
+    render.table(
+        f"In {report.folder}/",
+        [render.Column("file"), render.Column("what it is")],
+        [*report.files.items(), ("demo.png", "both tables as a picture"), ("demo.json", "the settings")],
+    )
+    source, target = report.source, report.target
+    render.data(
+        f"\nGo on, with sftkit on your path (source .venv/bin/activate):\n"
+        f"  cd {report.folder}\n"
+        f"  sftkit evaluate model/ --pos treebank/{target}-test.conllu\n"
+        f"  sftkit inspect {target}.sft\n"
+        f"  sftkit overlap {source}.sft {target}.sft tagging.sft\n"
+        f"  sftkit compose base/ tagging.sft {target}.sft:0.5 -o half/\n"
+        f"  sftkit train --mlm text/{target}.txt --base base/ --density {settings.density / 2:g} \\\n"
+        f"    {language_options(settings)} -o sparser.sft"
+    )
+
+
+def language_options(settings: DemoSettings) -> str:
+    """Options with which ``train --mlm`` does what the demonstration did, given its density."""
+    from sftkit.demo.run import BATCH_SIZE, LR, MAX_LENGTH, eval_every
+
+    steps = settings.language_steps
+    return (
+        f"--steps {steps} --lr {LR:g} --batch-size {BATCH_SIZE} --max-length {MAX_LENGTH} "
+        f"--eval-every {eval_every(steps)} --seed {settings.seed} --device cpu"
+    )

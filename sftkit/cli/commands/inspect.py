@@ -1,0 +1,160 @@
+"""``sftkit inspect``: what one SFT holds, or several side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sftkit.cli.options.arguments import check_apart, local_sft
+from sftkit.cli.show import render
+from sftkit.cli.show.render import Column
+from sftkit.cli.show.training import show_training
+from sftkit.inspecting.facts import brief_facts, facts, shown_shape
+
+if TYPE_CHECKING:
+    from sftkit.inspecting.stats import Stats
+    from sftkit.inspecting.summary import DiffSummary
+    from sftkit.inspecting.tokens import TokenRow
+
+
+def inspect(
+    files: Annotated[list[str], typer.Argument(metavar="X.sft…", help="One SFT, or several to see side by side.")],
+    layers: Annotated[bool, typer.Option("--layers", help="Show every parameter, layer by layer.")] = False,
+    tokens: Annotated[
+        bool, typer.Option("--tokens", help="Name the rows of the token embedding that changed most.")
+    ] = False,
+    top: Annotated[int, typer.Option("--top", min=1, help="How many tokens --tokens names.")] = 20,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option("--tokenizer", metavar="DIR", help="Where tokenizer.json is; default: the SFT's base."),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="F", help="Draw density and magnitude by layer and kind of module.")
+    ] = None,
+    curves: Annotated[
+        Path | None, typer.Option("--curves", metavar="F", help="Draw the learning curves of the training record.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing picture.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document (a list of them for several files).")
+    ] = False,
+) -> None:
+    """Show what an SFT holds: K, density, where in the model, how large, which tokens, where it comes from.
+
+    \b
+    Examples:
+      sftkit inspect mt.sft
+      sftkit inspect mt.sft --layers --tokens --plot mt.png
+      sftkit inspect mt.sft ha.sft --curves curves.png
+      sftkit inspect mt.sft --json
+    """
+    from sftkit.inspecting.summary import summarise
+    from sftkit.inspecting.tokens import top_tokens
+
+    check_apart({"--plot": plot, "--curves": curves})
+    for picture in (picture for picture in (plot, curves) if picture):
+        from sftkit.inspecting.plots import check_picture
+
+        check_picture(picture, overwrite=overwrite)
+    summaries = [summarise(local_sft(file), file) for file in files]
+    named = [top_tokens(summary, tokenizer, top) for summary in summaries] if tokens else [()] * len(summaries)
+    if plot:
+        from sftkit.inspecting.plots import plot_summaries
+
+        plot_summaries(summaries, plot, overwrite=overwrite)
+    if curves:
+        from sftkit.inspecting.plots import learning_curves
+
+        records = {Path(summary.label).name: summary.metadata.training for summary in summaries}
+        learning_curves(records, curves, overwrite=overwrite)
+    if json:
+        documents = [
+            _document(summary, rows if tokens else None) for summary, rows in zip(summaries, named, strict=True)
+        ]
+        render.as_json(documents[0] if len(documents) == 1 else documents)
+    elif len(summaries) == 1:
+        _show(summaries[0], layers)
+        _show_tokens(summaries[0], named[0])
+    else:
+        _compare(summaries, layers)
+        for summary, rows in zip(summaries, named, strict=True):
+            _show_tokens(summary, rows)
+    for summary in summaries:
+        if summary.metadata.base is None:
+            render.note(f"{summary.label} does not say its base: the density is of the parameters that it names.")
+
+
+def _document(summary: DiffSummary, rows: Sequence[TokenRow] | None) -> dict[str, Any]:
+    return summary.document() | ({} if rows is None else {"tokens": [row.document() for row in rows]})
+
+
+def _show(summary: DiffSummary, every_parameter: bool) -> None:
+    render.table(summary.label, [Column(""), Column("")], [(name, value) for name, value in facts(summary) if value])
+    _stats_table("By kind of module", "kind", summary.kinds, summary.k)
+    _stats_table("By layer", "layer", summary.layers, summary.k)
+    if every_parameter:
+        _stats_table("By parameter", "parameter", summary.parameters, summary.k)
+    show_training(summary.metadata.training, summary.metadata.method)
+
+
+def _stats_table(title: str, what: str, groups: Sequence[Stats], k: int) -> None:
+    columns = [
+        Column(what), Column("shape" if what == "parameter" else "elements", number=True),
+        Column("entries", number=True), Column("of K", number=True), Column("density", number=True),
+        Column("mean |φ|", number=True), Column("max |φ|", number=True), Column("l2", number=True),
+    ]  # fmt: skip
+    render.table(title, columns, [_stats_row(stats, k) for stats in groups])
+
+
+def _stats_row(stats: Stats, k: int) -> tuple[str, ...]:
+    size, entries = shown_shape(stats.shape), f"{stats.nnz:,}"
+    if not stats.nnz:
+        return (stats.name, size, entries, "–", "–", "–", "–", "–")
+    share, density = render.share(stats.nnz / k), render.share(stats.density)
+    return (
+        stats.name,
+        size,
+        entries,
+        share,
+        density,
+        f"{stats.mean_abs:.3g}",
+        f"{stats.max_abs:.3g}",
+        f"{stats.l2:.3g}",
+    )
+
+
+def _show_tokens(summary: DiffSummary, rows: Sequence[TokenRow]) -> None:
+    if rows:
+        columns = [
+            Column("row", number=True),
+            Column("token"),
+            Column("entries", number=True),
+            Column("l2", number=True),
+        ]
+        cells = [(f"{row.row:,}", row.token, f"{row.nnz:,}", f"{row.l2:.3g}") for row in rows]
+        render.table(f"Tokens changed most by {summary.label}", columns, cells)
+
+
+def _compare(summaries: Sequence[DiffSummary], every_parameter: bool) -> None:
+    columns = [Column(""), *(Column(summary.label, number=True) for summary in summaries)]
+    columns_of = [dict(brief_facts(summary)) for summary in summaries]
+    names = dict.fromkeys(name for column in columns_of for name in column)
+    rows = [[name, *(column.get(name, "") for column in columns_of)] for name in names]
+    rows = [row for row in rows if any(row[1:])]
+    render.table("", columns, rows, caption="heads, labels and more: inspect one alone")
+    _compare_groups("Density by kind of module", columns, [summary.kinds for summary in summaries])
+    _compare_groups("Density by layer", columns, [summary.layers for summary in summaries])
+    if every_parameter:
+        _compare_groups("Density by parameter", columns, [summary.parameters for summary in summaries])
+
+
+def _compare_groups(title: str, columns: Sequence[Column], groups: Sequence[Sequence[Stats]]) -> None:
+    by_name = [{stats.name: stats for stats in group} for group in groups]
+    names = dict.fromkeys(name for group in by_name for name in group)
+    rows = [
+        [name, *(render.share(group[name].density) if name in group else "–" for group in by_name)] for name in names
+    ]
+    render.table(title, columns, rows)

@@ -1,0 +1,161 @@
+"""``sftkit predict``: labels for text that has none."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sftkit.cli.options import shared
+from sftkit.cli.show import render
+from sftkit.tasks.options import COLUMNS
+from sftkit.training.settings import RECIPES, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STANDARD_INPUT = "-"
+_SENTENCES = "text, a sentence a line; or a word a line (--words); or CoNLL-U with blanks."
+
+
+def _option(name: str, what: str) -> Any:
+    return typer.Option(name, metavar="FILE", help=what, rich_help_panel="What to label")
+
+
+MaskedText = Annotated[list[str] | None, _option("--mlm", "Text whose [MASK]s are filled, a line at a time.")]
+PosText = Annotated[list[str] | None, _option("--pos", f"Parts of speech of {_SENTENCES}  Writes CoNLL-U.")]
+NerText = Annotated[list[str] | None, _option("--ner", f"Named entities in {_SENTENCES}  Writes words and tags.")]
+DepText = Annotated[list[str] | None, _option("--dep", f"Dependency trees of {_SENTENCES}  Writes CoNLL-U.")]
+Pairs = Annotated[list[str] | None, _option("--nli", "Premises and hypotheses in a table.  Writes that with labels.")]
+Texts = Annotated[
+    list[str] | None,
+    _option("--classify", "Texts, a line each or in a table.  Writes a table with labels."),
+]
+Questions = Annotated[
+    list[str] | None,
+    _option("--qa", "Questions in SQuAD JSON, answers missing or blank.  Writes that."),
+]
+
+
+def predict(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model, or the base that the SFTs are added to.")],
+    sfts: Annotated[
+        list[str] | None, typer.Argument(metavar="[X.sft[:WEIGHT]]…", help="SFTs to add, in memory.")
+    ] = None,
+    mlm: MaskedText = None,
+    pos: PosText = None,
+    ner: NerText = None,
+    dep: DepText = None,
+    nli: Pairs = None,
+    classify: Texts = None,
+    qa: Questions = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: standard output.")
+    ] = None,
+    words: Annotated[
+        bool | None,
+        typer.Option(
+            "--words/--no-words",
+            show_default=False,
+            help="pos, ner, dep: a word a line, and a blank line after each sentence.  Default: seen from the data.",
+        ),
+    ] = None,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="A JSON object a line, with probabilities: text or words, labels, scores.")
+    ] = False,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Windows a batch.")] = 32,
+    max_length: Annotated[
+        int | None, typer.Option("--max-length", min=8, help="Tokens a window.  Default: 256; qa 384.")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns",
+            metavar="A,B,…",
+            help="nli, classify: the columns of the texts, and of the label.",
+        ),
+    ] = None,
+    decode: Annotated[
+        str, typer.Option("--decode", metavar="tree|greedy", help="dep: the best tree, or each word's best head.")
+    ] = "tree",
+    stride: Annotated[
+        int, typer.Option("--stride", min=0, help="qa: tokens that two windows of a passage share.")
+    ] = 128,
+    device: shared.Device = "auto",
+    trust_remote_code: shared.TrustRemoteCode = False,
+    force: Annotated[bool, typer.Option("--force", help="Add SFTs to another base than theirs.")] = False,
+    overwrite: shared.Overwrite = False,
+    quiet: shared.Quiet = False,
+) -> None:
+    """Label text that has no labels: a sentence a line, or what the task's own files are, with blanks.
+
+    \b
+    Examples:
+      sftkit predict model/ --pos text.txt
+      sftkit predict mmt-small/ mt.sft ner.sft --ner text.txt -o tagged.txt
+      sftkit predict model/ --dep blank.conllu -o parsed.conllu
+      echo 'Paris is the [MASK] of France.' | sftkit predict mmt-small/ --mlm - --jsonl
+    """
+    objective, data = shared.one_objective(
+        {"mlm": mlm, "pos": pos, "ner": ner, "dep": dep, "nli": nli, "classify": classify, "qa": qa}
+    )
+    if len(data) > 1:
+        raise typer.BadParameter(f"--{objective}: one file at a time; of several, cat them and give - for the name.")
+    if words is not None and objective not in ("pos", "ner", "dep"):
+        raise typer.BadParameter(f"--words is about --pos, --ner and --dep, not --{objective}.")
+    if columns and objective in ("pos", "ner"):
+        raise typer.BadParameter(f"--columns: what predict --{objective} reads has words alone; see --words.")
+    options = shared.checked_options(
+        objective, data, columns=_with_label(objective, columns), decode=decode, stride=stride
+    )
+    shared.check_device(device)
+    from sftkit.cli.options.arguments import parse_weighted, split_weight
+    from sftkit.sharing.hub import resolve_model
+    from sftkit.storage.atomic import atomic_file, check_output
+    from sftkit.tasks.readers.local import check_local
+
+    check_local(source for source in data if source != STANDARD_INPUT)
+    if output is not None:
+        inputs = [data[0], model, *(split_weight(text)[0] for text in sfts or ())]
+        check_output(output, overwrite=overwrite, inputs=[Path(name) for name in inputs], directory=False)
+    from sftkit.cli.show.bar import counting_bar
+    from sftkit.evaluation.run import Scoring
+    from sftkit.prediction.run import Predictor
+
+    length = int(max_length or RECIPES[objective].get("max_length", Settings.max_length))
+    scoring = Scoring(
+        objective, options, batch_size, length, device=device, force=force, trust_remote_code=trust_remote_code
+    )
+    predictor = Predictor(scoring, resolve_model(model), [parse_weighted(text) for text in sfts or ()])
+    unlabelled = predictor.opened(data[0], sys.stdin.buffer if sys.stdin else None, words=words)
+    before = [*predictor.notes, *unlabelled.notes]
+    _tell(before, quiet=quiet)
+    with counting_bar(quiet=quiet or output is None) as bar:
+        pieces = predictor.written(unlabelled, bar.reading, jsonl=jsonl)
+        if output is None:
+            _print(pieces)
+        else:
+            with atomic_file(output, overwrite=overwrite) as part, part.open("w", encoding="utf-8", newline="") as file:
+                file.writelines(pieces)
+    _tell([text for text in unlabelled.notes if text not in before], quiet=quiet)
+
+
+def _with_label(objective: str, columns: str | None) -> tuple[str, ...]:
+    """The columns that were named; if they are those of the texts alone, labels go into a new one."""
+    given = tuple(columns.split(",")) if columns else ()
+    if not given or len(given) != len(COLUMNS.get(objective, ())) - 1:
+        return given
+    return (*given, "0" if all(name.isdecimal() for name in given) else "label")  # there is no column 0
+
+
+def _tell(notes: list[str], *, quiet: bool) -> None:
+    for text in () if quiet else notes:
+        render.note(text)
+
+
+def _print(pieces: Iterator[str]) -> None:
+    """As they come, so that what reads them need not wait for the end."""
+    for piece in pieces:
+        render.raw(piece)

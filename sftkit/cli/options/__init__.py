@@ -1,0 +1,1 @@
+"""What arguments and options mean, whichever command has them."""

@@ -1,0 +1,1 @@
+"""How a command is done: requests, jobs, signals, and where results go."""

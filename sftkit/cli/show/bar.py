@@ -1,0 +1,97 @@
+"""How far the writing of a model, or the scoring of one, is: a bar on a terminal, else a line now and then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from sftkit.cli.run import signals
+from sftkit.cli.show import render
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+_PLAIN_EVERY = 10.0  # seconds
+
+
+@contextmanager
+def bytes_bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """For the length of a ``with`` block, a function that takes the bytes done and the bytes in all."""
+    console = render.stderr()
+    if quiet or not console.is_terminal:
+        yield _lines(what, quiet=quiet)
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), TextColumn("left")
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _lines(what: str, *, quiet: bool) -> Callable[[int, int], None]:
+    spoke = time.monotonic()
+
+    def watch(done: int, total: int) -> None:
+        nonlocal spoke
+        if not quiet and time.monotonic() - spoke > _PLAIN_EVERY:
+            spoke = time.monotonic()
+            render.stderr().print(f"{what}  {done / 1e9:.1f} of {total / 1e9:.1f} GB", soft_wrap=True)
+
+    return watch
+
+
+class CountingBar:
+    """Counts examples, or windows of them, under a title that may change."""
+
+    def __init__(self, progress: Progress | None, *, quiet: bool = False) -> None:
+        self._progress, self._quiet = progress, quiet
+        self._name, self._spoke = "", time.monotonic()
+        self._task = progress.add_task("scoring", total=None) if progress is not None else None
+
+    def begin(self, name: str) -> None:
+        """The turn of a language."""
+        self._name = f" {name}"
+        if self._progress is not None and self._task is not None:
+            self._progress.reset(self._task, description=escape(f"scoring {name}"), total=None)
+
+    def reading(self, what: str, lines: int, share: float | None) -> None:
+        """So many lines of a long text were read."""
+        signals.check()
+        told = f"{what}  {lines:,} lines{'' if share is None else f', {share:.0%}'}"
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, description=escape(told))
+        else:
+            self._line(told)
+
+    def watch(self, done: int, total: int) -> None:
+        """So many are done of so many."""
+        signals.check()
+        if self._progress is not None and self._task is not None:
+            told = escape(f"scoring{self._name}")
+            self._progress.update(self._task, description=told, completed=done, total=total)
+        else:
+            self._line(f"scoring{self._name}  {done:,} of {total:,}")
+
+    def _line(self, text: str) -> None:
+        if not self._quiet and time.monotonic() - self._spoke > _PLAIN_EVERY:
+            self._spoke = time.monotonic()
+            render.stderr().print(text, soft_wrap=True, markup=False)
+
+
+@contextmanager
+def counting_bar(*, quiet: bool) -> Iterator[CountingBar]:
+    """A bar for scoring on a terminal, a line now and then where it is none."""
+    console = render.stderr()
+    if quiet or not console.is_terminal:
+        yield CountingBar(None, quiet=quiet)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield CountingBar(progress)

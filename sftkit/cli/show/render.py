@@ -1,0 +1,154 @@
+"""The one place that writes to the screen: data to standard output, notes, progress and errors to standard error.
+
+What comes from files is shown and never obeyed: see :mod:`sftkit.shown`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
+
+from sftkit.inspecting.facts import counted as counted  # for every command's tables, as is the next
+from sftkit.inspecting.facts import share as share
+from sftkit.shown import shown, shown_on_a_line
+
+
+class _Console(Console):
+    """rich's console, but that it sends no orders but its own, and a reader who went away is the application's."""
+
+    def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
+        """What is to be written, piece by piece; text has nothing in it that a terminal obeys."""
+        for piece in super().render(renderable, options):
+            yield piece if piece.control else Segment(shown(piece.text), piece.style)
+
+    def on_broken_pipe(self) -> None:
+        """Called while the exception is handled."""
+        raise
+
+
+def _console(stream: Any) -> Console:
+    if stream is None:  # the shell closed it
+        return _Console(quiet=True, file=io.StringIO())
+    # A pipe has no width: tables there must be neither wrapped nor cut.
+    return _Console(file=stream, width=None if stream.isatty() else 10_000, highlight=False, emoji=False)
+
+
+def stdout() -> Console:
+    """A console on the present standard output."""
+    return _console(sys.stdout)
+
+
+def stderr() -> Console:
+    """A console on the present standard error."""
+    return _console(sys.stderr)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its heading, and whether its cells are numbers."""
+
+    title: str
+    number: bool = False
+
+
+def table(title: str, columns: Sequence[Column], rows: Iterable[Sequence[object]], *, caption: str = "") -> None:
+    """Print a table to standard output. Cells are shown as they are, markup included."""
+    made = Table(show_header=any(column.title for column in columns))
+    for column in columns:
+        # a name that is cut off says nothing
+        made.add_column(Text(shown(column.title)), justify="right" if column.number else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(shown(str(cell))) for cell in row))
+    console = stdout()
+    if title:
+        console.print(Text(title, "italic"), soft_wrap=True)
+    console.print(made)
+    if caption:
+        console.print(Text(caption, "dim italic"), soft_wrap=True)
+
+
+def data(text: str) -> None:
+    """Print text to standard output."""
+    stdout().print(Text(text), soft_wrap=True)
+
+
+def page(text: str) -> None:
+    """Print Markdown to standard output: set for a terminal, else as it is."""
+    console = stdout()
+    if not console.is_terminal:
+        data(text.rstrip())
+        return
+    from rich.markdown import Markdown
+
+    console.print(Markdown(text), width=min(console.width, 100))
+
+
+def as_json(document: object) -> None:
+    """Print one JSON document to standard output; a number that JSON does not have is null."""
+    text = json.dumps(_finite(document), indent=2, ensure_ascii=False, allow_nan=False)
+    raw((text if _has_utf8(text) else json.dumps(_finite(document), indent=2)) + "\n")
+
+
+def raw(text: str) -> None:
+    """Send text to standard output as it is: to a terminal as that shows letters, into files and pipes as UTF-8."""
+    if sys.stdout is None:
+        return
+    if sys.stdout.isatty():
+        sys.stdout.write(shown(text))
+    elif not hasattr(sys.stdout, "buffer"):
+        sys.stdout.write(text)
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+    sys.stdout.flush()
+
+
+def _has_utf8(text: str) -> bool:
+    """Whether the text can be, and is to be, UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a pair of surrogates
+        return False
+    return codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name == "utf-8"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def note(text: str) -> None:
+    """A remark that the user may want to know of, to standard error."""
+    stderr().print(f"[yellow]note:[/] {escape(shown_on_a_line(text))}", soft_wrap=True)
+
+
+def error(text: str, more: str = "") -> None:
+    """What could not be done, to standard error; and, on a line of its own, what more there is to say."""
+    stderr().print(f"[red]error:[/] {escape(shown_on_a_line(text))}", soft_wrap=True)
+    if more:
+        stderr().print(Text(more), soft_wrap=True)
+
+
+def size(count: int) -> str:
+    """Bytes with three significant digits: 711391392 is "711 MB"."""
+    value, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.3g} {unit}"

@@ -1,0 +1,1 @@
+"""Models and SFTs, added and subtracted."""

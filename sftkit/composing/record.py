@@ -1,0 +1,220 @@
+"""What lies beside the weights in a composed model: ``sftkit.json``, ``config.json``, and the files that are copied.
+
+``sftkit.json`` says what the model was made of, in an order that does not depend on the command line.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sftkit import __version__
+from sftkit.algebra.arithmetic import Weighted
+from sftkit.checkpoints.checkpoint import Checkpoint
+from sftkit.errors import CheckpointError, SettingsError
+from sftkit.shown import shown
+from sftkit.storage.documents import read_json, read_object
+
+RECORD = "sftkit.json"
+_OF_ITS_OWN = "Delete it to use the model as a base of its own."
+#: Files that are weights, or written anew, or of the training that made the base, or the base's own description.
+_NOT_COPIED = (
+    "*.safetensors", "*.safetensors.index.json", "*.bin", "*.bin.index.json", "*.h5", "*.msgpack", "*.gguf", "*.onnx",
+    "*.onnx_data", "*.ot", "*.pt", "*.pth", "*.ckpt", "*.npz", "*.tflite", "config.json", RECORD, "README.md",
+    "adapter_*", "trainer_state.json", "all_results.json", "train_results.json", "eval_results.json", "events.out.*",
+    ".*",
+)  # fmt: skip
+#: Of these the small projections that embedding models have beside their weights (``colbert_linear.pt``).
+_COPIED = ("*_linear.pt",)
+#: Folders of the same model in other formats, and of its training.
+_NOT_ENTERED = (".*", "onnx", "openvino", "coreml", "original", "runs", "logs", "checkpoint-*", "__pycache__")
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuse what no record could hold: names that are not UTF-8.
+
+    Args:
+        names: of bases, SFTs and data, as they were given.
+
+    Raises:
+        SettingsError: naming one.
+    """
+    for name in names:
+        if any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise SettingsError(
+                f"{shown(name)}: this name is not UTF-8, so no record could hold it. Rename it, or link to it."
+            )
+
+
+@dataclass(frozen=True)
+class Record:
+    """The content of ``sftkit.json``.
+
+    Attributes:
+        base: name, path, fingerprint and model type of what the SFTs were added to.
+        sfts: path, weight, digest, k and objective of each, sorted by digest.
+        method: how they were added, with its settings; {"name": "several"} after steps of different methods.
+        fingerprint: of the result, so that a model that was changed since is recognised.
+        carried: what was copied from the base, so that the folder is known again when it is to be replaced.
+    """
+
+    base: Mapping[str, Any]
+    sfts: tuple[Mapping[str, Any], ...]
+    method: Mapping[str, Any] = field(default_factory=lambda: {"name": "sum"})
+    fingerprint: str = ""
+    carried: tuple[str, ...] = ()
+
+    def write(self, folder: Path) -> None:
+        """Write ``sftkit.json``."""
+        document = {
+            "sftkit": __version__, "base": dict(self.base), "method": dict(self.method),
+            "sfts": [dict(sft) for sft in self.sfts], "fingerprint": self.fingerprint, "carried": list(self.carried),
+        }  # fmt: skip
+        _write_json(folder / RECORD, document)
+
+    @staticmethod
+    def read(folder: Path) -> Record | None:
+        """Read the record of a composed model; None where there is none.
+
+        Raises:
+            CheckpointError: if it is malformed.
+        """
+        path = folder / RECORD
+        try:
+            document = read_object(path)
+            sfts = [
+                dict(sft) | {"weight": float(sft["weight"]), "digest": str(sft["digest"])} for sft in document["sfts"]
+            ]
+            return Record(
+                dict(document["base"]), tuple(sfts), dict(document["method"]), str(document.get("fingerprint") or "")
+            )
+        except FileNotFoundError:
+            return None
+        except CheckpointError as error:
+            raise CheckpointError(f"{error} {_OF_ITS_OWN}") from None
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            raise CheckpointError(
+                f"{path}: malformed ({type(error).__name__}: {error!s:.200}). {_OF_ITS_OWN}"
+            ) from None
+
+    def origin(self, found: str) -> str:
+        """The fingerprint of what the model was made from; "" if the model, which has ``found``, was changed since."""
+        return str(self.base.get("fingerprint") or "") if self.fingerprint in ("", found) else ""
+
+    def again(self, weighted: Sequence[Weighted], model: str) -> tuple[str, ...]:
+        """Notes on SFTs that are to be added to the model, and that it was composed with already."""
+        there = {str(sft["digest"]): sft["weight"] for sft in self.sfts}
+        return tuple(
+            f"{item.path} is in {model} already, with weight {there[item.sft.digest]:g}; it is added once more."
+            for item in weighted
+            if item.weight > 0 and there.get(item.sft.digest, 0) > 0
+        )
+
+
+def describe(weighted: Sequence[Weighted]) -> tuple[dict[str, Any], ...]:
+    """What ``sftkit.json`` says of SFTs, sorted by digest."""
+    return tuple(
+        {
+            "path": item.path,
+            "weight": item.weight,
+            "digest": item.sft.digest,
+            "k": item.sft.metadata.k,
+            "objective": item.sft.metadata.objective,
+        }
+        for item in sorted(weighted, key=lambda item: (item.sft.digest, item.weight))
+    )
+
+
+def summed(sfts: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Each digest once, with the sum of its weights; those of weight 0 left out; sorted by digest."""
+    totals: dict[str, dict[str, Any]] = {}
+    for sft in sfts:
+        known = totals.setdefault(sft["digest"], dict(sft) | {"weight": 0.0})
+        known["weight"] += sft["weight"]
+        known["path"] = min(str(known.get("path", "")), str(sft.get("path", "")))
+    return tuple(totals[digest] for digest in sorted(totals) if totals[digest]["weight"])
+
+
+def write_config(folder: Path, base: Checkpoint, changes: Mapping[str, Any]) -> None:
+    """The base's config with its dtype and the head's changes."""
+    config = dict(base.config)
+    if "dtype" not in config and "torch_dtype" not in config and base.dtype:
+        config["dtype"] = base.dtype
+    if changes.get("architectures") and changes["architectures"] != config.get("architectures"):
+        for key in ("id2label", "label2id", "problem_type"):  # another head's
+            config.pop(key, None)
+    merged = config | dict(changes)
+    _write_json(
+        folder / "config.json", {key: value for key, value in merged.items() if key not in changes or value is not None}
+    )
+
+
+def copy_small_files(source: Path, folder: Path) -> tuple[str, ...]:
+    """What lies beside the weights: tokenizer, templates, processors, Python files (which are never run), modules.
+
+    Folders that ``modules.json`` of sentence-transformers names are copied whole: a dense layer's weights are in one.
+
+    Returns:
+        The files, and folders without any, by their paths inside; sorted.
+    """
+    there = set(folder.rglob("*"))
+    modules = _module_folders(source)
+    for path in sorted(source.iterdir()):
+        if path.is_dir():
+            if path.name in modules:
+                shutil.copytree(path, folder / path.name, dirs_exist_ok=True)
+            elif not _matches(path.name, _NOT_ENTERED):
+                _copy_folder(path, folder / path.name)
+        elif path.is_file() and (_matches(path.name, _COPIED) or not _matches(path.name, _NOT_COPIED)):
+            shutil.copyfile(path, folder / path.name)
+    made = (path for path in folder.rglob("*") if path not in there)
+    return tuple(
+        sorted(path.relative_to(folder).as_posix() for path in made if not (path.is_dir() and any(path.iterdir())))
+    )
+
+
+def _copy_folder(source: Path, folder: Path) -> None:
+    """A folder's small files, if it has any."""
+    for path in sorted(source.iterdir()):
+        if path.is_dir() and not _matches(path.name, _NOT_ENTERED):
+            _copy_folder(path, folder / path.name)
+        elif path.is_file() and (path.name == "config.json" or not _matches(path.name, _NOT_COPIED)):
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / path.name)
+
+
+def _module_folders(source: Path) -> frozenset[str]:
+    try:
+        named = read_json(source / "modules.json")
+        return frozenset(str(module["path"]) for module in named if module.get("path"))
+    except (OSError, CheckpointError, TypeError, KeyError, AttributeError):
+        return frozenset()
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def copy_model(source: Path, folder: Path) -> None:
+    """A base as it is, to the byte: config, weights under their own names, and small files; no ``sftkit.json``."""
+    copy_small_files(source, folder)
+    shutil.copyfile(source / "config.json", folder / "config.json")
+    weights = (
+        "model*.safetensors",
+        "model.safetensors.index.json",
+        "pytorch_model*.bin",
+        "pytorch_model.bin.index.json",
+    )
+    for path in sorted(source.iterdir()):
+        if _matches(path.name, weights):
+            shutil.copyfile(path, folder / path.name)
+
+
+def _write_json(path: Path, document: Mapping[str, Any]) -> None:
+    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")

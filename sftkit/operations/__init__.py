@@ -1,1 +1,0 @@
-"""What can be done with SFTs and checkpoints: pure numpy and scipy, no torch, no printing."""

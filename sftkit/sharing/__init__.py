@@ -1,0 +1,1 @@
+"""To and from others: the hub, model cards, and the layout of the reference implementation."""

@@ -1,0 +1,1 @@
+"""Plain text of any size: lines, pieces, tokens kept on disk, windows."""

@@ -1,0 +1,1 @@
+"""Trees and what a parser is fed."""

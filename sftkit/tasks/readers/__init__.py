@@ -1,0 +1,1 @@
+"""Files of labelled data and where data comes from."""

@@ -1,0 +1,1 @@
+"""One phase on the Hugging Face Trainer, in one process or several."""

@@ -1,0 +1,1 @@
+"""Which entries φ may have: what may move, scores, masks."""

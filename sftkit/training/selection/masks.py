@@ -1,0 +1,105 @@
+"""Masks that need no phase 1: biases, the positions of an SFT or of a file of masks; and positions to keep clear of.
+
+A file of masks is a safetensors file of boolean (or u8, 0 and 1) tensors under canonical names, in the parameters'
+shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from sftkit.algebra.topk import narrow
+from sftkit.errors import FormatError, MismatchError, SettingsError
+from sftkit.format.encoding import Positions
+from sftkit.format.files import SftFile
+from sftkit.storage.safefile import SafeReader
+from sftkit.training.selection.scores import Avoided, Selection
+
+
+def biases(maskable: Mapping[str, nn.Parameter], avoided: Avoided) -> Selection:
+    """Every element of every bias that may move (BitFit: Ben Zaken et al. 2022).
+
+    Raises:
+        SettingsError: if there is none.
+    """
+    everything = {
+        name: np.arange(parameter.numel(), dtype=np.int64)
+        for name, parameter in sorted(maskable.items())
+        if name.endswith("bias")
+    }
+    return _selection(everything, avoided, "The base has no biases that may move: bitfit is not for it.")
+
+
+def positions_of(path: Path, maskable: Mapping[str, nn.Parameter], avoided: Avoided) -> tuple[Selection, int]:
+    """The positions of an SFT or a file of masks that lie on parameters that may move, and how many others it has.
+
+    Raises:
+        MismatchError: if one of its parameters has another shape in the model.
+        SettingsError: if none is left.
+    """
+    inside, outside = {}, 0
+    for name, (where, shape) in sorted(_read(path).items()):
+        if name not in maskable:
+            outside += len(where)
+        elif tuple(maskable[name].shape) != tuple(shape):
+            raise MismatchError(
+                f"{path}: {name} has shape {list(shape)}; in the base it has shape {list(maskable[name].shape)}."
+            )
+        else:
+            inside[name] = where
+    return _selection(inside, avoided, f"{path}: none of its positions may move."), outside
+
+
+def avoided_by(
+    paths: Sequence[Path], maskable: Mapping[str, nn.Parameter], backbone: Mapping[str, nn.Parameter]
+) -> dict[str, NDArray[np.bool_]]:
+    """Where the SFTs, or files of masks, have their positions.
+
+    Raises:
+        MismatchError: if one of their parameters has another shape in the model, or none is in its backbone.
+    """
+    avoided: dict[str, NDArray[np.bool_]] = {}
+    for path in paths:
+        found = _read(path)
+        if backbone.keys().isdisjoint(found):
+            raise MismatchError(
+                f"{path}: the base has none of its parameters, such as {min(found, default='none at all')}, "
+                "so there is nothing to avoid. Is it of another base?"
+            )
+        for name, (where, shape) in found.items():
+            if name not in maskable:
+                continue
+            if tuple(maskable[name].shape) != tuple(shape):
+                raise MismatchError(
+                    f"{path}: {name} has shape {list(shape)}; in the base it has shape {list(maskable[name].shape)}."
+                )
+            avoided.setdefault(name, np.zeros(maskable[name].numel(), np.bool_))[where] = True
+    return avoided
+
+
+def _selection(positions: Mapping[str, Positions], avoided: Avoided, why: str) -> Selection:
+    free = {name: at[~avoided[name][at]] if name in avoided else at for name, at in positions.items()}
+    free = {name: at for name, at in free.items() if len(at)}
+    if not free:
+        raise SettingsError(why)
+    return Selection({name: narrow(at) for name, at in free.items()})
+
+
+def _read(path: Path) -> dict[str, tuple[Positions, tuple[int, ...]]]:
+    """Canonical name -> (flat positions, shape)."""
+    reader = SafeReader(path)
+    if any(key.startswith("diff/") for key in reader):
+        sft = SftFile(path)
+        return {name: (sft.entries(name)[0], sft.metadata.parameters[name].shape) for name in sft.names}
+    found = {}
+    for name in reader:
+        mask = reader.read(name)
+        if mask.dtype not in (np.bool_, np.uint8):
+            raise FormatError(f"{path}: {name} is {mask.dtype.name}; a mask is boolean.")
+        found[name] = np.flatnonzero(mask.reshape(-1)), mask.shape
+    return found
