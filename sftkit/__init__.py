@@ -25,9 +25,9 @@ __all__ = [
 ]  # fmt: skip
 
 _PLACES = {
-    "SFT": "api", "apply": "api", "read": "api", "SftkitError": "errors", "Switch": "switch",
-    "evaluate": "scored", "predict": "scored",
-    **dict.fromkeys(("compose", "inspect", "overlap", "subtract"), "functions"),
+    "SFT": "python.api", "apply": "python.api", "read": "python.api", "SftkitError": "errors",
+    "Switch": "python.switch", "evaluate": "python.scored", "predict": "python.scored",
+    **dict.fromkeys(("compose", "inspect", "overlap", "subtract"), "python.functions"),
 }  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """What transformers' model classes call their weights: prefixes, ties, heads, what they ignore.
 
-Read off the library (``classes.json``, made by ``tests/checkpoints/classes.py``), so that it need not be imported. Does not
-cover classes that come as Python files with a checkpoint.
+Read off the library (``classes.json``, made by ``tests/checkpoints/classes.py``), so that it need not be imported. Does
+not cover classes that come as Python files with a checkpoint.
 """
 
 from __future__ import annotations

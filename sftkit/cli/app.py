@@ -23,7 +23,7 @@ from sftkit.errors import SftkitError
 from sftkit.shown import shown_on_a_line
 
 #: Commands in the order in which ``--help`` shows them, and the first line of their docstrings. Each is the function of
-#: its name in ``sftkit.cli.<name>``.
+#: its name in ``sftkit.cli.commands.<name>``.
 SUMMARIES = {
     "demo": "Show the whole method in miniature: offline, on invented languages, in about three minutes.",
     "data": "Look at data before training: counts, labels, pieces, what windows cut, duplicates, what is suspicious.",

@@ -16,11 +16,11 @@ from sftkit.composing.bases import check_origin, set_aside
 from sftkit.composing.belong import check_shapes
 from sftkit.composing.heads import HeadChoice, choose_head, head_document
 from sftkit.composing.layout import BaseView, Layout, plan_layout
+from sftkit.composing.padding import name_padding
 from sftkit.composing.record import Record, check_names, copy_model, copy_small_files, describe, summed, write_config
 from sftkit.composing.renamed import Source, named_as_learned
 from sftkit.composing.report import ArithmeticReport, uses
 from sftkit.composing.writing import Streamed, Watch, unwatched, write_model
-from sftkit.inspecting.tokens import name_padding
 from sftkit.storage.atomic import atomic_directory, check_output
 
 #: The share of entries from which on it is said that rounding loses them.

@@ -6,17 +6,13 @@ tokenizers that exist only as SentencePiece models.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sftkit.checkpoints.config import read_config
-from sftkit.composing.heads import classifies_texts
 from sftkit.errors import CheckpointError
-from sftkit.storage.documents import read_object
 
 if TYPE_CHECKING:
     from sftkit.inspecting.summary import DiffSummary
@@ -49,13 +45,13 @@ def top_tokens(summary: DiffSummary, tokenizer: Path | None, count: int) -> tupl
     Raises:
         CheckpointError: if there is no tokenizer there.
     """
-    vocabulary = _vocabulary(_place(summary, tokenizer))
+    tokens = vocabulary(_place(summary, tokenizer))
     rows = summary.token_embedding
     if rows is None:
         return ()
     order = np.lexsort((rows.touched, -rows.l2))[:count]
     return tuple(
-        TokenRow(row, vocabulary.get(row, "–"), int(rows.nnz[at]), float(rows.l2[at]))
+        TokenRow(row, tokens.get(row, "–"), int(rows.nnz[at]), float(rows.l2[at]))
         for at, row in ((at, int(rows.touched[at])) for at in order)
     )
 
@@ -70,37 +66,20 @@ def _place(summary: DiffSummary, tokenizer: Path | None) -> Path:
     return Path(base.name)
 
 
-def name_padding(folder: Path) -> None:
-    """Give a classifier's tokenizer the padding token that its config names, if it has none: batches need one.
+def vocabulary(folder: Path) -> dict[int, str]:
+    """The tokens of a model directory's tokenizer, by their numbers.
 
-    Args:
-        folder: the composed model's.
+    Raises:
+        CheckpointError: if there is none, or it cannot be read.
     """
-    config = read_config(folder)
-    architecture, number = str((config.get("architectures") or [""])[0]), config.get("pad_token_id")
-    path = folder / "tokenizer_config.json"
-    if not classifies_texts(architecture) or not isinstance(number, int) or not (folder / _JSON).is_file():
-        return
-    settings = read_object(path) if path.is_file() else {}
-    token = _vocabulary(folder).get(number)
-    if settings.get("pad_token") or token is None:
-        return
-    for each in (path, folder / "special_tokens_map.json"):
-        if each == path or each.is_file():
-            known = read_object(each) if each.is_file() else {}
-            text = json.dumps(known | {"pad_token": token}, indent=2, ensure_ascii=False)
-            each.write_text(text + "\n", encoding="utf-8")
-
-
-def _vocabulary(folder: Path) -> dict[int, str]:
     if (folder / _JSON).is_file():
         from tokenizers import Tokenizer  # 20 ms that only --tokens pays
 
         try:
-            vocabulary = Tokenizer.from_file(str(folder / _JSON)).get_vocab(with_added_tokens=True)
+            numbers = Tokenizer.from_file(str(folder / _JSON)).get_vocab(with_added_tokens=True)
         except Exception as error:  # the library raises bare Exception for every malformed file
             raise CheckpointError(f"{folder / _JSON}: not a tokenizer ({error!s:.200}).") from None
-        return {row: token for token, row in vocabulary.items()}
+        return {row: token for token, row in numbers.items()}
     if (folder / _VOCABULARY).is_file():
         try:
             lines = (folder / _VOCABULARY).read_text(encoding="utf-8").splitlines()

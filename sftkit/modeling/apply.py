@@ -1,6 +1,6 @@
 """SFTs on a torch model that is already in memory: θ + Σ wᵢφᵢ, and the heads that come with them.
 
-The arithmetic is that of ``operations.arithmetic``, in numpy on the parameters' own memory, so a model composed in
+The arithmetic is that of ``algebra.arithmetic``, in numpy on the parameters' own memory, so a model composed in
 memory equals one composed on disk. A model on another device sends K values to the processor and gets them back.
 """
 

@@ -283,7 +283,7 @@ class Prepared:
         return round(mean * self.settings.batch_size * self.settings.accumulate * world())
 
     def _theta_elsewhere(self) -> int:
-        """Number of entries whose θ(0) takes no memory of its own; see :func:`sftkit.training.engine.snapshot.theta_of`."""
+        """Number of entries whose θ(0) takes no memory of its own: see ``theta_of``."""
         if self.model.device.type == "cpu":
             return self.movable.size
         untied, maskable = self.movable.untied, self.movable.maskable

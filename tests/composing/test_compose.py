@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 from sftkit.algebra.arithmetic import Method, Weighted
 from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.checkpoints.fingerprint import fingerprint
+from sftkit.composing import writing
 from sftkit.composing.compose import compose
 from sftkit.composing.report import ArithmeticReport
 from sftkit.errors import CheckpointError, MismatchError, OutputExistsError
@@ -144,7 +145,7 @@ def test_however_many_shards_there_are_two_are_open_at_a_time(
             opened.append(self)
             most = max(most, sum(not writer._file.closed for writer in opened))
 
-    monkeypatch.setattr(stream, "SafeWriter", Counted)
+    monkeypatch.setattr(writing, "SafeWriter", Counted)
     add(base, tmp_path / "cut", make_sft(base), shard_size=10_000)
     assert len(opened) > 2
     assert most == 2

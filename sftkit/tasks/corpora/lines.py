@@ -2,10 +2,10 @@
 
 Plain text has a line each; a CSV, JSON or parquet file, or a data set on the hub, has them in its column ``text``.
 Local files are read where they are. A data set on the hub is fetched whole to where ``datasets`` keeps them, or read as
-a stream, of which nothing is kept. A long line comes in pieces (:mod:`sftkit.tasks.corpora.pieces`), and of plain text no more
-than a few pieces are in memory; of a table ``datasets`` has a batch of rows there, however long they are. Not covered:
-a stream that breaks off for good (``datasets`` tries for minutes to go on with it) is read from its beginning in the
-next run.
+a stream, of which nothing is kept. A long line comes in pieces (:mod:`sftkit.tasks.corpora.pieces`), and of plain text
+no more than a few pieces are in memory; of a table ``datasets`` has a batch of rows there, however long they are. Not
+covered: a stream that breaks off for good (``datasets`` tries for minutes to go on with it) is read from its beginning
+in the next run.
 """
 
 from __future__ import annotations

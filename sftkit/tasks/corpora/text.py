@@ -1,8 +1,8 @@
 """Plain text for the language objectives, one sentence or paragraph a line: tokenised as it is read, never kept whole.
 
-Where lines come from says :mod:`sftkit.tasks.corpora.lines`, and what windows they make :mod:`sftkit.tasks.corpora.windows`. All
-of the text is tokenised before training begins. Not covered: training on a stream while it is read, and mixing streams
-on the fly.
+Where lines come from says :mod:`sftkit.tasks.corpora.lines`, and what windows they make
+:mod:`sftkit.tasks.corpora.windows`. All of the text is tokenised before training begins. Not covered: training on a
+stream while it is read, and mixing streams on the fly.
 """
 
 from __future__ import annotations
