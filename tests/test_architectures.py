@@ -20,7 +20,8 @@ from transformers import (
 from sftkit.algebra.arithmetic import Weighted
 from sftkit.composing.compose import compose
 from sftkit.evaluation.run import Scoring, evaluate
-from sftkit.format.files import SftFile, write
+from sftkit.format.files import SftFile
+from sftkit.format.writing import write
 from sftkit.modeling.parser import AutoModelForDependencyParsing
 from sftkit.tasks.pos import PartOfSpeech
 from sftkit.tasks.readers.conllu import RELATIONS

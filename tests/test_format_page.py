@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sftkit.format.files import write
 from sftkit.format.metadata import Base, Metadata
+from sftkit.format.writing import write
 from tests.format.golden import golden
 
 PAGE = files("sftkit").joinpath("docs/format.md").read_text(encoding="utf-8")

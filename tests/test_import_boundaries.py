@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sftkit.format.files import write
+from sftkit.format.writing import write
 from tests.format.golden import golden
 
 PACKAGE = Path(__file__).parent.parent / "sftkit"
@@ -131,11 +131,11 @@ def test_no_module_outside_the_command_line_prints_or_exits() -> None:
 
 #: The rooms from the ground up. A file imports from its own room and from those below it.
 ROOMS = (
-    "errors", "storage", "format", "checkpoints", "algebra", "inspecting", "sharing", "composing", "modeling", "tasks",
-    "evaluation", "prediction", "api", "training", "demo", "cli",
+    "errors", "storage", "format", "checkpoints", "pretrained", "algebra", "inspecting", "sharing", "composing",
+    "modeling", "tasks", "evaluation", "prediction", "python", "training", "demo", "cli",
 )  # fmt: skip
 #: Files beside the rooms, and the room that they belong to.
-BESIDE = {"functions": "api", "switch": "api", "__init__": "errors", "__main__": "cli"}
+BESIDE = {"shown": "errors", "__init__": "errors", "__main__": "cli"}
 
 
 def room(name: str) -> str:

@@ -19,7 +19,8 @@ from safetensors.torch import load_file
 
 import sftkit
 from sftkit.errors import FormatError, MismatchError, OutputExistsError, SettingsError, SftkitError
-from sftkit.format.files import SftFile, write
+from sftkit.format.files import SftFile
+from sftkit.format.writing import write
 from sftkit.python import given
 from sftkit.python.wording import as_arguments
 from tests.composing.test_checkpoint_kinds import composed

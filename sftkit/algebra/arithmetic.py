@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from sftkit.algebra.thinning import Thinner, drop, trim
 from sftkit.algebra.window import Merged, Part, Scratch
 from sftkit.errors import MismatchError, SettingsError
+from sftkit.format.difference import Difference
 from sftkit.format.encoding import Positions, Values
 from sftkit.format.entries import EntryStream
 from sftkit.format.files import SftFile
-from sftkit.format.sft import SFT, Difference, RowStream
+from sftkit.format.sft import SFT, RowStream
 from sftkit.storage.dtypes import narrowed, widened
 
 #: Elements of a parameter that are summed at a time: the scratch arrays then stay in the processor's cache.

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from sftkit.algebra.arithmetic import Weighted
 from sftkit.errors import SettingsError
+from sftkit.format.difference import Difference
 from sftkit.format.encoding import Positions, Values
 from sftkit.format.metadata import Metadata
-from sftkit.format.sft import Difference
 
 #: Tells of a parameter's name whether it is meant.
 Chosen = Callable[[str], bool]

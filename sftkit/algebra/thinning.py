@@ -11,8 +11,8 @@ from fractions import Fraction
 import numpy as np
 import xxhash
 
+from sftkit.format.difference import Difference
 from sftkit.format.encoding import Positions, Values
-from sftkit.format.sft import Difference
 
 #: From a parameter's name and its entries to the entries that stay.
 Thinner = Callable[[str, Positions, Values], tuple[Positions, Values]]

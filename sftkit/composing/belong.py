@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from sftkit.algebra.arithmetic import Weighted
 from sftkit.checkpoints.names import is_pooler
 from sftkit.errors import MismatchError
+from sftkit.format.difference import Difference
 from sftkit.format.metadata import Base, ParameterSpec
-from sftkit.format.sft import Difference
 
 
 def check_shapes(

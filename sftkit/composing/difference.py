@@ -30,8 +30,9 @@ from sftkit.composing.report import ArithmeticReport
 from sftkit.composing.tuned_head import TunedHead, moves_output, tuned_head
 from sftkit.errors import MismatchError, SettingsError
 from sftkit.format.encoding import Positions, Values
-from sftkit.format.files import SftFile, digest_of, write
+from sftkit.format.files import SftFile
 from sftkit.format.metadata import Metadata, ParameterSpec
+from sftkit.format.writing import digest_of, write
 from sftkit.storage.atomic import check_output
 from sftkit.storage.dtypes import BFLOAT16, VALUE_DTYPES, all_finite, narrowed
 from sftkit.storage.memory import keep_freed

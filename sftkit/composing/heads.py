@@ -15,8 +15,8 @@ import numpy as np
 from sftkit.algebra.arithmetic import Weighted
 from sftkit.checkpoints.lm_heads import LmHead, is_task_class
 from sftkit.errors import MismatchError
+from sftkit.format.difference import Difference
 from sftkit.format.metadata import Metadata
-from sftkit.format.sft import Difference
 
 Kind = Literal["task", "language", "base", "none"]
 

@@ -109,8 +109,8 @@ def _loaded_shapes(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
     """Canonical name -> shape of every parameter of the backbone when transformers loads it; no weight is read."""
     import torch
 
-    from sftkit.modeling.bounds import bounded
-    from sftkit.modeling.pretrained import pretrained_config, understood
+    from sftkit.pretrained.bounds import bounded
+    from sftkit.pretrained.loading import pretrained_config, understood
 
     maker, config = _class(checkpoint), pretrained_config(checkpoint.path)
     with understood(checkpoint.path, "it", False), torch.device("meta"), bounded(checkpoint):
@@ -133,8 +133,8 @@ def _class(checkpoint: Checkpoint) -> Any:
 def _save_as_loaded(checkpoint: Checkpoint, folder: Path) -> None:
     from safetensors.torch import save_file
 
-    from sftkit.modeling.bounds import bounded
-    from sftkit.modeling.pretrained import pretrained_model
+    from sftkit.pretrained.bounds import bounded
+    from sftkit.pretrained.loading import pretrained_model
 
     with bounded(checkpoint):
         model, info = pretrained_model(checkpoint.path, _class(checkpoint), dtype="auto", output_loading_info=True)

@@ -23,8 +23,9 @@ from sftkit.composing.record import check_names
 from sftkit.composing.report import ArithmeticReport, uses
 from sftkit.errors import MismatchError
 from sftkit.format.encoding import Positions, Values
-from sftkit.format.files import SftFile, digest_of, write
+from sftkit.format.files import SftFile
 from sftkit.format.metadata import Metadata, ParameterSpec
+from sftkit.format.writing import digest_of, write
 from sftkit.storage.atomic import check_output
 from sftkit.storage.dtypes import VALUE_DTYPES, narrowed
 

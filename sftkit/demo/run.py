@@ -19,7 +19,8 @@ from sftkit.demo.folder import MARKER, prepare
 from sftkit.demo.languages import Family, make_family, write_conllu, write_text
 from sftkit.demo.pretrain import pretrain_base
 from sftkit.evaluation.run import Scoring, evaluate
-from sftkit.format.files import SftFile, write
+from sftkit.format.files import SftFile
+from sftkit.format.writing import write
 from sftkit.inspecting.overlap import OverlapReport, overlap
 from sftkit.storage.atomic import named
 from sftkit.training.engine.callbacks import ProgressCallback

@@ -1,7 +1,7 @@
-"""The in-memory SFT and the protocol that it shares with a file that is read lazily.
+"""The in-memory SFT.
 
 ``parameters`` are scipy CSR arrays. The operations work on flat positions instead, which is what the file holds; both
-views are offered by anything that satisfies :class:`Difference`.
+views are offered by anything that satisfies :class:`~sftkit.format.difference.Difference`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sftkit.errors import FormatError
+from sftkit.format.difference import density
 from sftkit.format.encoding import Positions, Values
 from sftkit.format.metadata import Metadata, ParameterSpec
+from sftkit.format.writing import digest_of
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array  # 0.15 s to import, which what works on positions alone need not pay
@@ -26,34 +28,6 @@ if TYPE_CHECKING:
 _MOST_ROWS = 1 << 22
 #: Rows of all parameters with entries together: their pointers fill 64 MB. More entries make up for more rows.
 _MOST_ROWS_IN_ALL, _ROWS_AN_ENTRY = 1 << 24, 16
-
-
-class Difference(Protocol):
-    """A difference vector φ on a backbone, and the head that came with it."""
-
-    @property
-    def metadata(self) -> Metadata:
-        """What the SFT says of itself."""
-        ...
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Canonical names of the parameters that have entries, sorted."""
-        ...
-
-    @property
-    def head(self) -> Mapping[str, NDArray[Any]]:
-        """The fully tuned head, by its names in the model."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """128-bit hash of the SFT's file or, in memory, of the file it would become."""
-        ...
-
-    def entries(self, name: str) -> tuple[Positions, Values]:
-        """Flat row-major positions (int64, strictly increasing) and values (float32, none 0) of one parameter."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +64,6 @@ class SFT:
     @cached_property
     def content(self) -> str:
         """128-bit hash of the f32 file that this SFT would become."""
-        from sftkit.format.files import digest_of  # the file layer is above this one
-
         return digest_of(self)
 
     @property
@@ -111,21 +83,26 @@ class SFT:
         Raises:
             FormatError: naming the parameter and the two shapes.
         """
-        for name, matrix in self.parameters.items():
-            spec = self.metadata.parameters.get(name)
-            if spec is None:
-                raise FormatError(f"{name} has entries, but is not among the metadata's parameters.", tensor=name)
-            if matrix.dtype.kind in "cOSU":
-                raise FormatError(f"{name}: entries of {matrix.dtype}; they are float32.", tensor=name)
-            if tuple(matrix.shape) != tuple(spec.matrix_shape):
-                raise FormatError(
-                    f"{name}: entries in a matrix of shape {list(matrix.shape)}; the parameter's is "
-                    f"{list(spec.matrix_shape)}.",
-                    tensor=name, expected=tuple(spec.matrix_shape), found=tuple(matrix.shape),
-                )  # fmt: skip
+        for name in self.parameters:
+            self._check_shape(name)
+
+    def _check_shape(self, name: str) -> None:
+        matrix = self.parameters[name]
+        spec = self.metadata.parameters.get(name)
+        if spec is None:
+            raise FormatError(f"{name} has entries, but is not among the metadata's parameters.", tensor=name)
+        if matrix.dtype.kind in "cOSU":
+            raise FormatError(f"{name}: entries of {matrix.dtype}; they are float32.", tensor=name)
+        if tuple(matrix.shape) != tuple(spec.matrix_shape):
+            raise FormatError(
+                f"{name}: entries in a matrix of shape {list(matrix.shape)}; the parameter's is "
+                f"{list(spec.matrix_shape)}.",
+                tensor=name, expected=tuple(spec.matrix_shape), found=tuple(matrix.shape),
+            )  # fmt: skip
 
     def entries(self, name: str) -> tuple[Positions, Values]:
         """Flat row-major positions and values of one parameter."""
+        self._check_shape(name)
         return flatten(self.parameters[name])
 
 
@@ -217,9 +194,3 @@ class RowStream:
 def flatten(matrix: csr_array) -> tuple[Positions, Values]:
     """Inverse of :func:`to_csr`: flat int64 positions and float32 values, sorted, zeros dropped."""
     return RowStream(matrix).below(math.prod(matrix.shape))
-
-
-def density(k: int, parameters: Iterable[ParameterSpec]) -> float:
-    """Entries as a share of the backbone's parameters; 0 for an empty backbone."""
-    total = sum(spec.size for spec in parameters)
-    return k / total if total else 0.0

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from sftkit.algebra.arithmetic import cursor, occupied
 from sftkit.errors import MismatchError, SettingsError
+from sftkit.format.difference import Difference
 from sftkit.format.files import SftFile
-from sftkit.format.sft import Difference
 from sftkit.inspecting.kinds import in_model_order, layer_of
 from sftkit.inspecting.pairs import Counter, PairSums, block_size
 from sftkit.storage.atomic import atomic_file

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sftkit.format.difference import Difference
     from sftkit.format.encoding import Positions, Values
     from sftkit.format.metadata import Metadata, ParameterSpec
-    from sftkit.format.sft import Difference
 
 #: The quantiles of |φ| that are reported.
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)

@@ -22,7 +22,7 @@ from sftkit.checkpoints.checkpoint import numpy_to_tensor, tensor_to_numpy
 from sftkit.checkpoints.names import is_pooler
 from sftkit.composing.writing import THREADS
 from sftkit.errors import MismatchError
-from sftkit.format.sft import Difference
+from sftkit.format.difference import Difference
 from sftkit.modeling.backbone import backbone_parameters, flat, stored_buffers
 from sftkit.storage.dtypes import FLOATS
 

@@ -26,9 +26,9 @@ from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.checkpoints.classes import type_facts
 from sftkit.checkpoints.names import model_prefix
 from sftkit.errors import CheckpointError, SettingsError
-from sftkit.modeling.bounds import bounded
 from sftkit.modeling.prefix_space import put_space_before_words
-from sftkit.modeling.pretrained import pretrained_config, pretrained_model, pretrained_tokenizer
+from sftkit.pretrained.bounds import bounded
+from sftkit.pretrained.loading import pretrained_config, pretrained_model, pretrained_tokenizer
 
 #: Tokens a sequence where neither model nor tokenizer names a limit.
 NO_LIMIT = 1 << 30

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any, SupportsFloat, TypeVar
 from sftkit.algebra.arithmetic import Weighted
 from sftkit.composing.sums import Sum
 from sftkit.errors import SettingsError, about
-from sftkit.format import files, sft
+from sftkit.format import files, sft, writing
+from sftkit.format.difference import density
 from sftkit.python.given import all_weighted, called, sft_file
 from sftkit.python.wording import in_python
 
@@ -106,7 +107,7 @@ class SFT(sft.SFT):
         Raises:
             OutputExistsError: if it exists and ``overwrite`` is false.
         """
-        return files.write(path, self, values=values, overwrite=overwrite)
+        return writing.write(path, self, values=values, overwrite=overwrite)
 
     @in_python
     def apply_to(self, model: nn.Module, weight: float = 1.0, *, force: bool = False) -> Applied:
@@ -189,7 +190,7 @@ def read(path: str | PathLike[str]) -> SFT:
     with about(path):
         stored = files.read(file)
     made = SFT(stored.parameters, stored.metadata, stored.head, Path(path).name)
-    object.__setattr__(made, "_file_digest", files.file_digest(file))  # no argument, as _terms is none
+    object.__setattr__(made, "_file_digest", writing.file_digest(file))  # no argument, as _terms is none
     return made
 
 
@@ -210,7 +211,7 @@ def _sum(*parts: tuple[Weighted, ...]) -> SFT:
         if len(positions):
             parameters[name] = sft.to_csr(positions, values, total.metadata.parameters[name], name)
     k = sum(matrix.nnz for matrix in parameters.values())
-    metadata = replace(total.metadata, k=k, density=sft.density(k, total.metadata.parameters.values()))
+    metadata = replace(total.metadata, k=k, density=density(k, total.metadata.parameters.values()))
     made = SFT(parameters, metadata, dict(total.head))
     object.__setattr__(made, "_terms", terms)  # no argument: what is replaced in a sum is no sum any more
     return made

@@ -13,7 +13,7 @@ from sftkit.sharing.hub import PUBLISHED, SCHEME, resolve_model, resolve_sft
 
 if TYPE_CHECKING:
     from sftkit.algebra.arithmetic import Weighted
-    from sftkit.format.sft import Difference
+    from sftkit.format.difference import Difference
 
     #: One SFT.
     OneSft = str | PathLike[str] | Difference

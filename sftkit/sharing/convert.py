@@ -20,10 +20,11 @@ from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.checkpoints.fingerprint import identify
 from sftkit.checkpoints.names import dotted, is_pooler, model_prefix, modern
 from sftkit.errors import FormatError, MismatchError, SettingsError
+from sftkit.format.difference import density
 from sftkit.format.encoding import Positions, Values
-from sftkit.format.files import SftFile, write
+from sftkit.format.files import SftFile
 from sftkit.format.metadata import Metadata, ParameterSpec
-from sftkit.format.sft import density
+from sftkit.format.writing import write
 from sftkit.sharing.pytorch_diff import FILE_NAME, Components, Entries, read_components, write_components
 from sftkit.storage.atomic import check_output
 

@@ -20,9 +20,10 @@ from sftkit import __version__
 from sftkit.algebra.topk import Positions
 from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.checkpoints.fingerprint import identify
+from sftkit.format.difference import density
 from sftkit.format.encoding import UNMOVED, Values
 from sftkit.format.metadata import Metadata, ParameterSpec, Untied
-from sftkit.format.sft import SFT, density, to_csr
+from sftkit.format.sft import SFT, to_csr
 from sftkit.modeling.backbone import backbone_parameters, head_names
 from sftkit.tasks.base import Objective
 from sftkit.tasks.options import options_about

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sftkit.format.files import write
 from sftkit.format.metadata import Base, Metadata, ParameterSpec
+from sftkit.format.writing import write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

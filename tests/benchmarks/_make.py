@@ -19,8 +19,8 @@ import numpy as np
 
 from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.checkpoints.fingerprint import fingerprint
-from sftkit.format.files import write
 from sftkit.format.metadata import Base, ParameterSpec
+from sftkit.format.writing import write
 from sftkit.storage.safefile import Planned, SafeWriter, canonical_order
 from tests.benchmarks._artifacts import K, RandomDifference, mbert_parameters
 

@@ -72,7 +72,8 @@ def read_csr(path: Path) -> object:
 
 def write_csr(path: Path, target: Path) -> float:
     """Seconds to write an SFT in memory, flushed."""
-    from sftkit.format.files import read, write
+    from sftkit.format.files import read
+    from sftkit.format.writing import write
 
     sft = read(path)
     seconds = timed(partial(write, target, sft, overwrite=True))

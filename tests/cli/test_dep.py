@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from transformers import AutoConfig
 
-from sftkit.format.files import SftFile, read, write
+from sftkit.format.files import SftFile, read
+from sftkit.format.writing import write
 from sftkit.tasks.readers.conllu import RELATIONS
 from tests.cli.run import sftkit
 

@@ -17,8 +17,9 @@ from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, Repo
 from transformers import AutoModel
 
 import sftkit as library
-from sftkit.format.files import SftFile, write
+from sftkit.format.files import SftFile
 from sftkit.format.metadata import Base
+from sftkit.format.writing import write
 from tests.cli.run import sftkit
 from tests.format.reference import encode, save
 from tests.helpers.build import make_sft, save_sft

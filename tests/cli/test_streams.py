@@ -17,7 +17,8 @@ from sftkit.cli.run import signals
 from sftkit.cli.show import bar, progress
 from sftkit.cli.show.progress import TrainingDisplay
 from sftkit.evaluation.run import Scoring, evaluate
-from sftkit.format.files import SftFile, write
+from sftkit.format.files import SftFile
+from sftkit.format.writing import write
 from sftkit.tasks.corpora.lines import Lines
 from sftkit.tasks.corpora.pieces import Piece
 from sftkit.tasks.options import TaskOptions

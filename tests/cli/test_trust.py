@@ -151,4 +151,4 @@ def test_all_loading_is_done_in_one_place() -> None:
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "from_pretrained"
     }
-    assert callers == {"pretrained.py"}
+    assert callers == {"loading.py"}

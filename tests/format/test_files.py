@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from sftkit.errors import FormatError, OutputExistsError
-from sftkit.format import files
+from sftkit.format import writing
 from sftkit.format.entries import EntryStream
-from sftkit.format.files import SftFile, read, write
+from sftkit.format.files import SftFile, read
 from sftkit.format.metadata import Metadata, ParameterSpec
 from sftkit.format.sft import SFT, flatten, to_csr
+from sftkit.format.writing import write
 from sftkit.storage.atomic import atomic_file
 from sftkit.storage.dtypes import BFLOAT16, VALUE_DTYPES
 from tests.format.golden import EMBEDDING, POSITIONS, golden
@@ -156,7 +157,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
         part.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files, "_write", fail)
+    monkeypatch.setattr(writing, "_write", fail)
     with pytest.raises(OSError, match="No space"):
         write(path, golden(), overwrite=True)
     assert path.read_bytes() == b"precious"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sftkit.format.files import SftFile, digest_of, file_digest, read, write
+from sftkit.format.files import SftFile, read
+from sftkit.format.writing import digest_of, file_digest, write
 from tests.format.golden import BIAS, EMBEDDING, POSITIONS, QUERY, golden
 
 FILE = Path(__file__).parent.parent / "golden" / "tiny.sft"

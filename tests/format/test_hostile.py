@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from sftkit.errors import CheckpointError, FormatError
-from sftkit.format.files import read, write
+from sftkit.format.files import read
 from sftkit.format.metadata import MOST_CHARACTERS
+from sftkit.format.writing import write
 from sftkit.inspecting.kinds import in_model_order, layer_of
 from sftkit.inspecting.summary import summarise
 from sftkit.inspecting.training_facts import training_facts

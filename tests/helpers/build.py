@@ -14,9 +14,10 @@ from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.checkpoints.fingerprint import fingerprint
 from sftkit.checkpoints.names import is_pooler, model_prefix
 from sftkit.composing.layout import BaseView
-from sftkit.format.files import write
+from sftkit.format.difference import density
 from sftkit.format.metadata import Base, Metadata, Untied
-from sftkit.format.sft import SFT, density, to_csr
+from sftkit.format.sft import SFT, to_csr
+from sftkit.format.writing import write
 from sftkit.storage.dtypes import BFLOAT16
 
 LABELS = ("ADJ", "NOUN", "VERB")

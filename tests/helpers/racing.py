@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from sftkit.errors import SftkitError
-from sftkit.format.files import file_digest, read
+from sftkit.format.files import read
+from sftkit.format.writing import file_digest
 from tests.cli.run import sftkit
 
 

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sftkit.errors import FormatError, MismatchError, OutputExistsError, SettingsError
-from sftkit.format.files import write
 from sftkit.format.metadata import Base, Metadata, ParameterSpec
 from sftkit.format.sft import SFT, to_csr
+from sftkit.format.writing import write
 from sftkit.inspecting import overlap as module
 from sftkit.inspecting import pairs
 from sftkit.inspecting.overlap import METRICS, overlap, unique_names, write_csv

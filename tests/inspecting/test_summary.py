@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from sftkit.errors import CheckpointError, FormatError
-from sftkit.format.files import write
 from sftkit.format.metadata import Metadata, ParameterSpec
 from sftkit.format.sft import SFT, to_csr
+from sftkit.format.writing import write
 from sftkit.inspecting.summary import QUANTILES, summarise, summarise_difference
 from sftkit.inspecting.tokens import top_tokens
 from tests.format.golden import EMBEDDING, golden

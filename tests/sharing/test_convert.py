@@ -17,9 +17,10 @@ from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.checkpoints.fingerprint import fingerprint
 from sftkit.composing.compose import compose
 from sftkit.errors import FormatError, MismatchError, OutputExistsError, SettingsError
-from sftkit.format.files import read, write
+from sftkit.format.files import read
 from sftkit.format.metadata import Metadata, ParameterSpec
 from sftkit.format.sft import SFT, to_csr
+from sftkit.format.writing import write
 from sftkit.sharing.convert import to_directory, to_sft
 from sftkit.sharing.pytorch_diff import read_components
 from sftkit.storage.dtypes import BFLOAT16

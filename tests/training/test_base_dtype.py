@@ -14,7 +14,8 @@ from sftkit.checkpoints.fingerprint import fingerprint
 from sftkit.composing.compose import compose
 from sftkit.errors import SettingsError
 from sftkit.evaluation.run import Scoring, evaluate
-from sftkit.format.files import SftFile, write
+from sftkit.format.files import SftFile
+from sftkit.format.writing import write
 from sftkit.training.lottery import learn
 from sftkit.training.observer import Observer
 from sftkit.training.prepared import Prepared

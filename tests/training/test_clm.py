@@ -10,7 +10,8 @@ import torch
 from sftkit.algebra.arithmetic import Weighted
 from sftkit.composing.compose import compose
 from sftkit.evaluation.run import Scoring, evaluate
-from sftkit.format.files import SftFile, write
+from sftkit.format.files import SftFile
+from sftkit.format.writing import write
 from sftkit.tasks.clm import CausalLM
 from sftkit.training.lottery import learn
 from sftkit.training.settings import settings_for

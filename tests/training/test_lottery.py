@@ -14,7 +14,8 @@ from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.checkpoints.fingerprint import fingerprint
 from sftkit.errors import DataError, SettingsError
 from sftkit.evaluation.run import Scoring, evaluate
-from sftkit.format.files import SftFile, read, write
+from sftkit.format.files import SftFile, read
+from sftkit.format.writing import write
 from sftkit.training.lottery import Result, learn
 from sftkit.training.observer import Observer
 from sftkit.training.settings import settings_for

@@ -10,7 +10,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from sftkit.errors import MismatchError, SettingsError
-from sftkit.format.files import SftFile, write
+from sftkit.format.files import SftFile
+from sftkit.format.writing import write
 from sftkit.training.lottery import Result, learn, learn_each
 from sftkit.training.settings import Settings, settings_for
 from tests.helpers import pico

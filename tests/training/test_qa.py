@@ -10,7 +10,8 @@ from transformers import AutoModelForQuestionAnswering
 
 from sftkit.algebra.arithmetic import Weighted
 from sftkit.composing.compose import compose
-from sftkit.format.files import SftFile, write
+from sftkit.format.files import SftFile
+from sftkit.format.writing import write
 from sftkit.tasks.options import TaskOptions
 from sftkit.training.lottery import learn
 from sftkit.training.settings import settings_for

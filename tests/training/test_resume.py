@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sftkit.errors import SettingsError
-from sftkit.format.files import write
+from sftkit.format.writing import write
 from sftkit.training.engine.checkpoints import claim, so_far
 from sftkit.training.lottery import learn
 from sftkit.training.settings import Settings, settings_for

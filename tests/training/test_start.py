@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sftkit.errors import SettingsError
-from sftkit.format.files import write
+from sftkit.format.writing import write
 from sftkit.training.engine.checkpoints import DONE
 from sftkit.training.engine.judge import Judge, Outcome
 from sftkit.training.engine.snapshot import Snapshot

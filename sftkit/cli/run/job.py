@@ -93,7 +93,7 @@ class Job:
     def _write(self, output: Path, sft: SFT, *, overwrite: bool, values: str) -> Path:
         """Write an SFT, unless this very run wrote it before it was killed; where it is, and why if not there."""
         from sftkit.cli.run.keep import write_or_keep
-        from sftkit.format.files import file_digest, write
+        from sftkit.format.writing import file_digest, write
 
         if self.resume and not overwrite and output.is_file():
             with TemporaryDirectory() as folder:

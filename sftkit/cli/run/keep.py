@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sftkit.errors import FormatError, SftkitError
-from sftkit.format.files import write
+from sftkit.format.writing import write
 
 if TYPE_CHECKING:
     from sftkit.format.sft import SFT

@@ -24,7 +24,7 @@ from sftkit import __version__
 from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.checkpoints.fingerprint import fingerprint
 from sftkit.errors import SettingsError
-from sftkit.format.files import file_digest
+from sftkit.format.writing import file_digest
 from sftkit.tasks.options import options_about
 from sftkit.tasks.readers.sources import digest
 from sftkit.training.engine.ranks import is_first, world

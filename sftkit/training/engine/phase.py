@@ -25,7 +25,7 @@ from transformers import (
 from transformers.utils.import_utils import is_torch_tf32_available
 
 from sftkit.modeling.load import device_of
-from sftkit.modeling.pretrained import quiet
+from sftkit.pretrained.loading import quiet
 from sftkit.tasks.base import Collator, Evaluator, mean_over_labels
 from sftkit.training.engine.callbacks import ProgressCallback, Regularise, Schedule, ScoreStart, SetAside
 from sftkit.training.engine.checkpoints import (
