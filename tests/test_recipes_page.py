@@ -9,15 +9,8 @@ import pytest
 
 from sftkit.cli.app import built
 from sftkit.tasks.registry import objective_of
-from sftkit.training.settings import (
-    LANGUAGE_DENSITY,
-    LANGUAGE_K,
-    PAPER_BACKBONES,
-    RECIPES,
-    TASK_DENSITY,
-    TASK_K,
-    settings_for,
-)
+from sftkit.training.recipes import LANGUAGE_DENSITY, LANGUAGE_K, PAPER_BACKBONES, RECIPES, TASK_DENSITY, TASK_K
+from sftkit.training.settings import settings_for
 
 PAGE = files("sftkit").joinpath("docs/recipes.md").read_text(encoding="utf-8")
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("| ")]

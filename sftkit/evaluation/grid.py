@@ -18,7 +18,7 @@ from sftkit.algebra.arithmetic import Weighted, repeats
 from sftkit.composing.bases import check_belongs
 from sftkit.errors import SettingsError
 from sftkit.evaluation.bootstrap import Draws, Interval, intervals, over_seeds
-from sftkit.evaluation.run import Comparison, Evaluation, Exam, Judge, Scoring, Watch, comparison, drawn_of
+from sftkit.evaluation.run import Comparison, Evaluation, Exam, Scorer, Scoring, Watch, comparison, drawn_of
 from sftkit.tasks.base import Scores
 from sftkit.tasks.readers.sources import Reading, nobody
 
@@ -121,22 +121,22 @@ def evaluate_each(
     runs = [{name: list(seeds) for name, seeds in case.systems.items()} for case in cases.values()]
     if any(each != runs[0] for each in runs):
         raise SettingsError("Every language needs the same systems, and each system the same seeds in all languages.")
-    judge = Judge(scoring, base)
+    scorer = Scorer(scoring, base)
     every = {id(item.sft): item for case in cases.values() for item in _all(case)}
     notes = dict.fromkeys(check_belongs(base, list(every.values()), force=scoring.force))
     found: dict[str, _Found] = {}
     for name, case in cases.items():
         sets = [sfts for several in case.systems.values() for sfts in several.values()]
-        objective = judge.objective(sets[0])
+        objective = scorer.objective(sets[0])
         objective.watch = reading
-        exam = judge.exam(objective, objective.read(case.data), case.data)
+        exam = scorer.exam(objective, objective.read(case.data), case.data)
         found[name] = _Found(case.data, dict.fromkeys(objective.reading_notes()))
         found[name].notes.update(dict.fromkeys(note for sfts in sets for note in repeats(sfts)))
         _score(exam, name, case, found[name], begin, watch)
     systems = {name: _system(name, found, scoring) for name in runs[0]}
     told = [f"{name}: {note}" if name else note for name, one in found.items() for note in one.notes]
     return Grid(
-        objective.best_metric, systems, _pairs(systems), judge.stage.loads, (*notes, *told, *_remarks(found, scoring))
+        objective.best_metric, systems, _pairs(systems), scorer.stage.loads, (*notes, *told, *_remarks(found, scoring))
     )
 
 

@@ -133,13 +133,13 @@ def evaluate(
     """
     if predictions is not None:
         _check_predictions(predictions, data, [*sfts, *against], overwrite=overwrite)
-    judge = Judge(scoring, base)
-    objective = judge.objective(sfts)
+    scorer = Scorer(scoring, base)
+    objective = scorer.objective(sfts)
     objective.watch = reading
     rows = objective.read(data)
     belonging = check_belongs(base, [*sfts, *against], force=scoring.force)
     notes = dict.fromkeys((*repeats(sfts), *repeats(against), *belonging, *objective.reading_notes()))
-    exam = judge.exam(objective, rows, data)
+    exam = scorer.exam(objective, rows, data)
     scored, predicted = exam.score(sfts, watch)
     if predictions is not None:
         with atomic_file(predictions, overwrite=overwrite) as part:
@@ -160,7 +160,7 @@ def opposing(sfts: Sequence[Weighted], against: Sequence[Weighted]) -> list[Weig
     return [*against, *(item for item in sfts if brings_task_head(item.sft))]
 
 
-class Judge:
+class Scorer:
     """Scores sets of SFTs on one base, which is loaded once."""
 
     def __init__(self, scoring: Scoring, base: Path) -> None:
@@ -191,8 +191,8 @@ class Judge:
 class Exam:
     """One set of data; it is tokenised once for all sets of SFTs whose models have the same labels."""
 
-    def __init__(self, judge: Judge, objective: Objective, rows: Dataset, data: tuple[str, ...]) -> None:
-        self._judge, self._objective, self._rows, self._data = judge, objective, rows, data
+    def __init__(self, scorer: Scorer, objective: Objective, rows: Dataset, data: tuple[str, ...]) -> None:
+        self._scorer, self._objective, self._rows, self._data = scorer, objective, rows, data
         self._evaluators: dict[tuple[tuple[str, ...], int], Evaluator] = {}
 
     def score(self, sfts: Sequence[Weighted], watch: Watch | None = None) -> tuple[Scores, list[Any]]:
@@ -201,16 +201,16 @@ class Exam:
         Raises:
             MismatchError: if their head is for something else than what the objective scores.
         """
-        _check_problem(self._objective, self._judge.objective(sfts))
-        with self._judge.stage.model(sfts) as model:
+        _check_problem(self._objective, self._scorer.objective(sfts))
+        with self._scorer.stage.model(sfts) as model:
             evaluator = self._evaluator(model)
             evaluator.watch = watch
-            predicted = evaluator.predict(model, self._judge.scoring.batch_size)
+            predicted = evaluator.predict(model, self._scorer.scoring.batch_size)
         return evaluator.scores(predicted), predicted
 
     def _evaluator(self, model: PreTrainedModel) -> Evaluator:
-        scoring, tokenizer = self._judge.scoring, self._judge.tokenizer
-        fit_tokenizer(tokenizer, model, self._judge.base)
+        scoring, tokenizer = self._scorer.scoring, self._scorer.tokenizer
+        fit_tokenizer(tokenizer, model, self._scorer.base)
         objective = self._objective.for_model(model)
         length = min(scoring.max_length, longest(model, tokenizer))
         key = objective.labels, length

@@ -13,23 +13,20 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from numpy.typing import NDArray
-from transformers import PreTrainedModel
 
 from sftkit import __version__
 from sftkit.algebra.topk import Positions
-from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.checkpoints.fingerprint import identify
 from sftkit.format.difference import density
 from sftkit.format.encoding import UNMOVED, Values
-from sftkit.format.metadata import Metadata, ParameterSpec, Untied
+from sftkit.format.metadata import Metadata, ParameterSpec
 from sftkit.format.sft import SFT, to_csr
 from sftkit.modeling.backbone import backbone_parameters, head_names
-from sftkit.tasks.base import Objective
 from sftkit.tasks.options import options_about
 from sftkit.tasks.readers.sources import digest
 from sftkit.training.engine.judge import Outcome
 from sftkit.training.engine.ranks import world
+from sftkit.training.loading import Equipment
 from sftkit.training.settings import Settings
 
 
@@ -38,22 +35,13 @@ class Trained:
     """A model after phase 2, without φ on it but with the tuned head, and what is to be told of it.
 
     Attributes:
-        settings, objective, checkpoint, model: the run's.
-        untied: the names of the untied matrices, or None.
-        frozen: what was frozen, in words.
-        trained_with: digests of the SFTs that were applied while training.
-        max_length: as it was in force.
+        settings: of the SFT.
+        equipment: the run's model and data.
         phase1, phase2: what the phases did.
     """
 
     settings: Settings
-    objective: Objective
-    checkpoint: Checkpoint
-    model: PreTrainedModel
-    untied: Untied | None
-    frozen: str
-    trained_with: tuple[str, ...]
-    max_length: int
+    equipment: Equipment
     phase1: Outcome | None
     phase2: Outcome
 
@@ -66,62 +54,64 @@ def make_sft(trained: Trained, positions: Mapping[str, Positions], values: Mappi
         positions: canonical name -> ``[n]``.
         values: canonical name -> φ, float32 ``[n]``; entries that did not move are kept as ``UNMOVED``.
     """
-    specs = _specs(trained)
+    settings, objective, tunable = trained.settings, trained.equipment.data.objective, trained.equipment.tunable
+    specs, k = _specs(trained), sum(map(len, positions.values()))
     parameters = {
         name: to_csr(at.astype(np.int64), np.where(values[name] == 0, UNMOVED, values[name]), specs[name], name)
         for name, at in positions.items()
     }
-    k = sum(len(at) for at in positions.values())
     metadata = Metadata(
         parameters=specs,
         k=k,
         density=density(k, specs.values()),
-        base=identify(trained.checkpoint, trained.settings.base_name)(),
-        objective=trained.objective.name,
-        method=trained.settings.method,
-        labels=trained.objective.labels,
-        head=type(trained.model).__name__,
-        tied_embeddings=trained.untied,
-        trained_with=trained.trained_with,
+        base=identify(trained.equipment.checkpoint, settings.base_name)(),
+        objective=objective.name,
+        method=settings.method,
+        labels=objective.labels,
+        head=type(tunable.model).__name__,
+        tied_embeddings=tunable.movable.untied,
+        trained_with=tuple(dict.fromkeys(sft.digest for sft in trained.equipment.sfts if sft is not None)),
         training=_record(trained, k, density(k, specs.values())),
     )
-    return SFT(parameters, metadata, _head(trained))
+    state = tunable.model.state_dict()
+    names = head_names(tunable.model, tunable.movable.untied)
+    return SFT(parameters, metadata, {name: state[name].cpu().numpy().copy() for name in names})
 
 
 def _specs(trained: Trained) -> dict[str, ParameterSpec]:
-    stored = trained.checkpoint.parameters
+    stored = trained.equipment.checkpoint.parameters
     return {
         name: ParameterSpec(tuple(parameter.shape), stored[name].dtype if name in stored else "float32")
-        for name, parameter in backbone_parameters(trained.model).items()
+        for name, parameter in backbone_parameters(trained.equipment.tunable.model).items()
     }
 
 
 def _record(trained: Trained, k: int, share: float) -> dict[str, Any]:
-    settings = asdict(trained.settings)
+    settings, objective, tunable = trained.settings, trained.equipment.data.objective, trained.equipment.tunable
+    record = asdict(settings)
     for key in ("base", "base_name", "objective", "method", "source_sft", "device", "mask_from", "avoid", "report_to"):
-        del settings[key]
+        del record[key]
     phase1, phase2 = trained.phase1, trained.phase2
     start = (phase1 or phase2).start
-    return settings | {
+    return record | {
         "k": k,
         "density": share,
-        "options": options_about(trained.settings.options, trained.objective.name),
-        "data": [digest(source) for source in trained.settings.data],
-        "dev": [digest(source) for source in trained.settings.dev],
+        "options": options_about(settings.options, objective.name),
+        "data": [digest(source) for source in settings.data],
+        "dev": [digest(source) for source in settings.dev],
         "sources": [
-            {"name": each.name, "data": digest(each.data), "sft": _digest(each.sft)}
-            for each in trained.settings.sources
+            {"name": each.name, "data": digest(each.data), "sft": _digest(each.sft)} for each in settings.sources
         ],
-        "mask_from": _digest(trained.settings.mask_from),
-        "avoid": [_digest(path) for path in trained.settings.avoid],
-        "max_length": trained.max_length,
-        "pad_token_id": trained.model.config.pad_token_id,
+        "mask_from": _digest(settings.mask_from),
+        "avoid": [_digest(path) for path in settings.avoid],
+        "max_length": trained.equipment.data.max_length,
+        "pad_token_id": tunable.model.config.pad_token_id,
         "steps": {"phase1": phase1.steps if phase1 else 0, "phase2": phase2.steps},
-        "start": None if start is None else {"metric": trained.objective.best_metric, "value": start},
-        "best": {"step": phase2.best_step, "metric": trained.objective.best_metric, "value": phase2.best_value},
+        "start": None if start is None else {"metric": objective.best_metric, "value": start},
+        "best": {"step": phase2.best_step, "metric": objective.best_metric, "value": phase2.best_value},
         "history": {"phase1": phase1.history if phase1 else [], "phase2": phase2.history},
         "losses": {"phase1": phase1.losses if phase1 else [], "phase2": phase2.losses},
-        "frozen": trained.frozen,
+        "frozen": tunable.movable.frozen,
         "processes": world(),
         "versions": {"sftkit": __version__, "torch": torch.__version__, "transformers": transformers.__version__},
     }
@@ -129,8 +119,3 @@ def _record(trained: Trained, k: int, share: float) -> dict[str, Any]:
 
 def _digest(path: Path | None) -> dict[str, str] | None:
     return digest(str(path)) if path is not None else None
-
-
-def _head(trained: Trained) -> dict[str, NDArray[Any]]:
-    state = trained.model.state_dict()
-    return {name: state[name].cpu().numpy().copy() for name in head_names(trained.model, trained.untied)}

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sftkit.training.observer import Plan
+from sftkit.training.observer import RunPlan
 
 #: First steps of a phase, which take longer than others: memory is asked for, kernels are chosen.
 _SLOW = 2
@@ -33,24 +33,29 @@ class _Mean:
 
 
 @dataclass(frozen=True)
-class Part:
+class PlannedPhase:
     """Steps of one kind: of "phase 1", which moves θ, or "phase 2", which moves φ."""
 
     kind: str
     steps: int
 
 
-def parts_of(plan: Plan) -> list[Part]:
+def planned_phases(plan: RunPlan) -> list[PlannedPhase]:
     """A run's phases, in order: further rounds of phase 1 move φ, as phase 2 does."""
-    first = [Part("phase 1", plan.steps1)] if plan.steps1 else []
-    rounds = [Part("phase 2", plan.steps1)] * (len(plan.sizes) * (plan.rounds - 1))
-    return [*first, *rounds, *[Part("phase 2", plan.steps2)] * len(plan.sizes)]
+    first = [PlannedPhase("phase 1", plan.steps1)] if plan.steps1 else []
+    rounds = [PlannedPhase("phase 2", plan.steps1)] * (len(plan.sizes) * (plan.rounds - 1))
+    return [*first, *rounds, *[PlannedPhase("phase 2", plan.steps2)] * len(plan.sizes)]
 
 
 class Forecast:
-    """Told of a run's steps and evaluations, as an observer is; says how much time is left."""
+    """Told of a run's steps and evaluations, as an observer is; says how much time is left.
 
-    def __init__(self, parts: Sequence[Part], every: int, clock: Callable[[], float] = time.monotonic) -> None:
+    Attributes:
+        parts: the run's phases, in order.
+        seen: steps of this part that were watched.
+    """
+
+    def __init__(self, parts: Sequence[PlannedPhase], every: int, clock: Callable[[], float] = time.monotonic) -> None:
         """Say what is to be done.
 
         Args:
@@ -61,19 +66,19 @@ class Forecast:
         self.parts, self._every, self._clock = parts, every, clock
         self._steps = {part.kind: _Mean() for part in parts}
         self._scoring = _Mean()
-        self._at, self._done, self._seen = -1, 0, 0
+        self._at, self._done, self.seen = -1, 0, 0
         self._mark = self._began = clock()
 
     def phase(self) -> None:
         """The next part begins."""
-        self._at, self._done, self._seen = min(self._at + 1, len(self.parts) - 1), 0, 0
+        self._at, self._done, self.seen = min(self._at + 1, len(self.parts) - 1), 0, 0
 
     def step(self, step: int) -> None:
         """So many steps of this part are done."""
         now = self._clock()
-        if self._seen >= _SLOW:
+        if self.seen >= _SLOW:
             self._steps[self.parts[self._at].kind].add(now - self._mark)
-        self._mark, self._done, self._seen = now, step, self._seen + 1
+        self._mark, self._done, self.seen = now, step, self.seen + 1
 
     def evaluating(self) -> None:
         """An evaluation begins."""
@@ -83,11 +88,6 @@ class Forecast:
         """It ended: its time is not the next step's."""
         self._mark = self._clock()
         self._scoring.add(self._mark - self._began)
-
-    @property
-    def seen(self) -> int:
-        """Steps of this part that were watched."""
-        return self._seen
 
     def step_seconds(self, kind: str) -> float | None:
         """Seconds of a step of this kind, or else of the other; None before any was measured."""
@@ -106,7 +106,7 @@ class Forecast:
 
     def begin_anew(self, scoring: float) -> None:
         """Nothing of the run is done; what was measured stays, and an evaluation takes so many seconds."""
-        self._at, self._done, self._seen = -1, 0, 0
+        self._at, self._done, self.seen = -1, 0, 0
         self._scoring = _Mean(scoring, 1)
 
     def evaluations(self, steps: int, done: int = 0) -> int:

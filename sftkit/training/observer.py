@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """What a run is about to do, once model and data are loaded.
 
     Attributes:
@@ -68,7 +68,7 @@ class Observer:
     def reading(self, what: str, lines: int, share: float | None) -> None:
         """So many lines of a long text were read, and what share of it that is, where it is known."""
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, plan: RunPlan) -> None:
         """Model and data are loaded."""
 
     def phase(self, name: str, steps: int) -> None:

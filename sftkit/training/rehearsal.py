@@ -16,12 +16,15 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from sftkit.tasks.base import Evaluator, Sharing, batches_by_length
+from sftkit.training.engine.snapshot import RunFolder
 from sftkit.training.engine.together import not_left_alone
-from sftkit.training.forecast import Forecast, parts_of
-from sftkit.training.lottery import Run
-from sftkit.training.observer import Observer, Plan
+from sftkit.training.engine.turns import Means
+from sftkit.training.forecast import Forecast, planned_phases
+from sftkit.training.lottery import for_each, planned, prepare, tune_chosen
+from sftkit.training.methods.base import chooser_of
+from sftkit.training.observer import Observer, RunPlan
 from sftkit.training.settings import Settings
-from sftkit.training.sources import Means
+from sftkit.training.tuning import Run
 
 #: Steps of each phase, and batches of held-out data.
 _STEPS, _BATCHES = 8, 6
@@ -36,7 +39,7 @@ class Rehearsal:
         forecast: how long steps and evaluations take, of the whole run, and all of it.
     """
 
-    plan: Plan
+    plan: RunPlan
     forecast: Forecast
 
     @property
@@ -57,17 +60,25 @@ def rehearse(settings: Settings, densities: Sequence[float], observer: Observer 
         SftkitError: of the kind that fits, as the run itself would.
     """
     settings = replace(settings, report_to=())
-    each = [replace(settings, density=density, k=None) for density in densities] or [settings]
+    each = for_each(settings, densities)
     watch = _Watch(observer or Observer())
     with tempfile.TemporaryDirectory(prefix="sftkit-") as folder, not_left_alone():
-        run = Run(each, watch, Path(folder), None)
-        sizes = run.prepare()
-        scored: list[Any] = [_Sampled(evaluator, run.ready.objective.best_metric) for evaluator in run.ready.evaluators]
-        run.ready.evaluators = scored
-        run.rehearse(max(sizes), _STEPS)
+        run = prepare(each, RunFolder(Path(folder), lasting=False), watch)
+        sizes, data = planned(each, run, chooser_of(run)), run.equipment.data
+        scored: list[Any] = [_Sampled(evaluator, data.objective.best_metric) for evaluator in data.evaluators]
+        short = _shortened(run, scored)
+        choice = chooser_of(short).choose([max(sizes)])
+        tune_chosen(short, choice.masks[0], choice.rewound)
     assert watch.plan is not None
     watch.forecast.begin_anew(sum(each.seconds for each in scored))
     return Rehearsal(watch.plan, watch.forecast)
+
+
+def _shortened(run: Run, evaluators: list[Any]) -> Run:
+    """The same with a few steps of each phase, no further rounds and no rewinding."""
+    settings = replace(run.settings, rewind_to=0, iterations=1, eval_every=_STEPS)
+    equipment = replace(run.equipment, data=replace(run.equipment.data, evaluators=evaluators))
+    return replace(run, settings=settings, equipment=equipment, most_steps=_STEPS)
 
 
 class _Sampled:
@@ -117,20 +128,14 @@ class _Watch(Observer):
 
     def __init__(self, observer: Observer) -> None:
         self._to = observer
-        self.plan: Plan | None = None
+        self.plan: RunPlan | None = None
         self.forecast = Forecast([], 1)
+        for as_it_is in ("loading", "reading", "selecting", "waiting", "note"):
+            setattr(self, as_it_is, getattr(observer, as_it_is))
 
-    def loading(self, what: str) -> None:
-        """As it is."""
-        self._to.loading(what)
-
-    def reading(self, what: str, lines: int, share: float | None) -> None:
-        """As it is."""
-        self._to.reading(what, lines, share)
-
-    def planned(self, plan: Plan) -> None:
+    def planned(self, plan: RunPlan) -> None:
         """The whole run's plan."""
-        self.plan, self.forecast = plan, Forecast(parts_of(plan), plan.eval_every)
+        self.plan, self.forecast = plan, Forecast(planned_phases(plan), plan.eval_every)
         self._to.planned(plan)
 
     def phase(self, name: str, steps: int) -> None:
@@ -139,25 +144,13 @@ class _Watch(Observer):
             self.forecast.phase()
         self._to.phase(name, steps)
 
-    def selecting(self, done: int, total: int) -> None:
-        """As it is."""
-        self._to.selecting(done, total)
-
     def step(self, step: int, loss: float | None) -> None:
         """A step; its loss is of no interest."""
         if loss is None:
             self.forecast.step(step)
             self._to.step(step, None)
 
-    def waiting(self) -> None:
-        """As it is."""
-        self._to.waiting()
-
     def evaluated(self, step: int, metric: str, value: float, best: float) -> None:
         """The end of a phase, without a score that means anything."""
         del step, metric, value, best
         self._to.done()
-
-    def note(self, text: str) -> None:
-        """As it is."""
-        self._to.note(text)

@@ -1,7 +1,7 @@
-"""What a training run is asked for, and the paper's recipe for what was not said.
+"""What a training run is asked for, and which of it goes together.
 
-No torch: the command line reads this module for its defaults. Numbers are from Ansell et al. 2022, sections 4.2 and
-4.3.
+No torch: the command line reads this module for its defaults. What was not said is the paper's recipe: see
+:mod:`sftkit.training.recipes`.
 """
 
 from __future__ import annotations
@@ -10,16 +10,29 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sftkit.tasks.options import NO_OPTIONS, TaskOptions
-from sftkit.training.checks import L0, check
+from sftkit.errors import SettingsError
+from sftkit.tasks.options import NO_OPTIONS, TaskOptions, check_options, check_streams
+from sftkit.training.fields import (
+    FROM_0,
+    POSITIVE,
+    SHARE,
+    UNSAID,
+    Length,
+    at_least,
+    check_each,
+    checked,
+    one_of,
+    option_of,
+)
+from sftkit.training.methods.registry import METHODS
+from sftkit.training.recipes import RECIPES
 
-#: K of the paper's experiments: a language's (section 4.2), and the largest of a task's (section 4.3), which was best.
-LANGUAGE_K, TASK_K = 7_667_712, 14_155_776
-#: Their backbones, mBERT and XLM-R base: model type -> (tokens, hidden size, parameters without the pooler).
-PAPER_BACKBONES = {"bert": (119_547, 768, 177_262_848), "xlm-roberta": (250_002, 768, 277_453_056)}
-#: The same as shares of mBERT's backbone, for all others: 4.33 % and 7.99 %.
-LANGUAGE_DENSITY = LANGUAGE_K / PAPER_BACKBONES["bert"][2]
-TASK_DENSITY = TASK_K / PAPER_BACKBONES["bert"][2]
+#: What phase 1 ranks entries by: see :mod:`sftkit.training.selection.criteria`.
+CRITERIA = ("change", "magnitude-increase", "movement", "fisher")
+#: Those that gradients at θ(0) can stand in for: see :mod:`sftkit.training.selection.streaming`.
+STREAMED = ("change", "fisher")
+#: λ of DiffPruning's penalty an entry, in its authors' program (Guo et al. 2021).
+L0 = 1.25e-7
 #: What a run's directory says of the run.
 RUN = "run.json"
 #: Who has that directory: the lock, and what it says of its owner.
@@ -29,25 +42,7 @@ PART = ".part"
 
 
 @dataclass(frozen=True)
-class Length:
-    """How long a phase trains: the lesser of ``epochs`` and ``steps`` where given, but at least ``min_steps``."""
-
-    epochs: float | None = None
-    steps: int | None = None
-    min_steps: int = 0
-
-    def total(self, steps_per_epoch: int) -> int:
-        """Optimizer steps of a phase whose epoch has so many; at least 1."""
-        limits = []
-        if self.steps is not None:
-            limits.append(self.steps)
-        if self.epochs is not None:
-            limits.append(round(self.epochs * steps_per_epoch))
-        return max(min(limits), self.min_steps, 1)
-
-
-@dataclass(frozen=True)
-class Source:
+class SourceLanguage:
     """One of several sources of a task: data in a language, and that language's SFT.
 
     Attributes:
@@ -75,8 +70,8 @@ class Settings:
         source_sft: SFT applied while training and not part of the result (``--with``).
         source_weight: what its entries are multiplied by.
         sources: further sources, each under an SFT of its own; ``data`` then is a source under ``source_sft``.
-        method: one of ``checks.METHODS``.
-        criterion: one of ``checks.CRITERIA``.
+        method: one of ``METHODS``.
+        criterion: one of ``CRITERIA``.
         selection: "full": phase 1 is full fine-tuning; "streaming": gradients at θ(0) are added up, θ does not move.
         base_dtype: "f32" or "bf16": in what the base is held while training; its head, and φ, are float32.
         mask_from: an SFT or file of masks whose positions φ gets.
@@ -116,32 +111,32 @@ class Settings:
     dev: tuple[str, ...] = ()
     source_sft: Path | None = None
     source_weight: float = 1.0
-    sources: tuple[Source, ...] = ()
-    method: str = "lottery"
-    k: int | None = None
-    density: float | None = None
-    phase1: Length = Length()
-    phase2: Length = Length()
-    batch_size: int = 8
-    max_length: int = 256
-    lr: float = 5e-5
-    l1: float = 0.0
-    l0: float = L0
-    eval_every: int = 1000
+    sources: tuple[SourceLanguage, ...] = ()
+    method: str = checked("lottery", one_of(METHODS))
+    k: int | None = checked(None, POSITIVE)
+    density: float | None = checked(None, SHARE)
+    phase1: Length = UNSAID
+    phase2: Length = UNSAID
+    batch_size: int = checked(8, POSITIVE)
+    max_length: int = checked(256, at_least(8))
+    lr: float = checked(5e-5, POSITIVE)
+    l1: float = checked(0.0, FROM_0)
+    l0: float = checked(L0, FROM_0)
+    eval_every: int = checked(1000, POSITIVE)
     held_out: float = 0.05
-    temperature: float = 1.0
+    temperature: float = checked(1.0, POSITIVE)
     freeze: tuple[str, ...] = ()
     train_norms: bool = False
     seed: int = 42
     device: str = "auto"
     precision: str = "f32"
-    accumulate: int = 1
-    criterion: str = "change"
-    selection: str = "full"
-    base_dtype: str = "f32"
+    accumulate: int = checked(1, POSITIVE)
+    criterion: str = checked("change", one_of(CRITERIA))
+    selection: str = checked("full", one_of(("full", "streaming")))
+    base_dtype: str = checked("f32", one_of(("f32", "bf16")))
     mask_from: Path | None = None
     avoid: tuple[Path, ...] = ()
-    iterations: int = 1
+    iterations: int = checked(1, at_least(1))
     rewind_to: int | None = 0
     checkpoint_gradients: bool = False
     fsdp: bool = False
@@ -149,33 +144,86 @@ class Settings:
     trust_remote_code: bool = False
     options: TaskOptions = NO_OPTIONS
 
+    @property
+    def tunes_theta(self) -> bool:
+        """Whether phase 1 is full fine-tuning, so that θ has to be put back after it."""
+        return METHODS[self.method].tunes_theta and self.selection == "full"
 
-_LANGUAGE = {
-    "phase1": Length(epochs=100, steps=100_000, min_steps=30_000),
-    "phase2": Length(epochs=100, steps=100_000, min_steps=30_000),
-    "l1": 0.1,
-    "eval_every": 1000,
-}
-_TASK = {
-    "phase1": Length(epochs=3),
-    "phase2": Length(epochs=10),
-    "l1": 0.0,
-    "eval_every": 250,
-}
-#: As Ebrahimi et al. 2022; the paper does so for NLI, and other texts as a whole are no different.
-_SEQUENCE = _TASK | {
-    "phase1": Length(epochs=5), "phase2": Length(epochs=5), "batch_size": 32, "lr": 2e-5, "eval_every": 625,
-}  # fmt: skip
-#: Not in the paper: that of its authors' script for SQuAD.
-_ANSWERS = _TASK | {
-    "phase1": Length(epochs=2), "phase2": Length(epochs=2), "batch_size": 12, "max_length": 384, "lr": 3e-5,
-    "eval_every": 2000,
-}  # fmt: skip
-#: See docs/recipes.md for how they compare with the paper and its authors' scripts.
-RECIPES: dict[str, dict[str, Any]] = {
-    "mlm": _LANGUAGE, "clm": _LANGUAGE, "pos": _TASK, "ner": _TASK, "dep": _TASK, "nli": _SEQUENCE,
-    "classify": _SEQUENCE, "qa": _ANSWERS,
-}  # fmt: skip
+
+def check(made: Settings) -> None:
+    """Refuse values that are out of range and settings that do not go together.
+
+    Raises:
+        SettingsError: naming the option.
+    """
+    check_each(made)
+    for prefix, length in (("--", made.phase2), ("--phase1-", made.phase1)):  # --steps is about both
+        length.check(prefix)
+    check_options(made.options, made.objective)
+    check_streams(made.options, [*made.data, *made.dev, *(source.data for source in made.sources)])
+    _check_sources(made)
+    _check_method(made)
+    _check_memory(made)
+
+
+def _check_method(made: Settings) -> None:
+    """What goes with which method."""
+    method = METHODS[made.method]
+    if made.iterations > 1 and made.criterion != "change":
+        raise SettingsError("--iterations narrows the choice by how much entries changed: leave --criterion out.")
+    if (made.method == "mask") != (made.mask_from is not None):
+        raise SettingsError("--method mask and --mask-from FILE go together.")
+    if not method.sized and made.k is not None:
+        raise SettingsError(f"--k: --method {made.method} says itself which entries φ has.")
+    for name, owner in ((name, each.name) for each in METHODS.values() for name in each.own):
+        if name not in method.own and getattr(made, name) != getattr(Settings, name):
+            raise SettingsError(f"{option_of(name)} goes with --method {owner}, not with --method {made.method}.")
+    most = max(made.phase1.steps or 0, made.phase1.min_steps)
+    if made.phase1.steps is not None and made.rewind_to is not None and made.rewind_to > most:
+        raise SettingsError(f"--rewind-to {made.rewind_to}: phase 1 has {most:,} steps at most.")
+
+
+def _check_sources(made: Settings) -> None:
+    """What goes with sources that have an SFT each."""
+    if not made.sources:
+        return
+    if made.source_sft is not None and not made.data:
+        raise SettingsError(f"--with is the SFT of --{made.objective}'s own files, and there are none. See --source.")
+    if made.source_weight != 1:
+        raise SettingsError("--with takes no weight beside --source.")
+    if METHODS[made.method].makes_weights:
+        raise SettingsError(f"--source: --method {made.method} takes no SFT for each source. Choose another method.")
+    if made.fsdp:
+        raise SettingsError("--fsdp and --source do not go together: SFTs are put on weights that are whole.")
+
+
+def _check_memory(made: Settings) -> None:
+    """What goes with which way to save memory."""
+    if made.selection == "streaming":
+        _check_streaming(made)
+    if made.fsdp and (METHODS[made.method].makes_weights or made.selection != "full"):
+        raise SettingsError("--fsdp goes with neither --method diff nor --selection streaming.")
+    if made.base_dtype == "bf16" and made.precision == "f16":
+        raise SettingsError("--precision f16 and --base-dtype bf16 do not go together.")
+    if made.base_dtype == "bf16" and made.tunes_theta:
+        raise SettingsError(
+            "--base-dtype bf16: full fine-tuning in bfloat16 loses small updates. "
+            "Add --selection streaming, or take a --method without it, or leave --base-dtype out."
+        )
+
+
+def _check_streaming(made: Settings) -> None:
+    if made.method != "lottery":
+        raise SettingsError(f"--selection streaming goes with --method lottery, not with --method {made.method}.")
+    if made.criterion not in STREAMED:
+        raise SettingsError(
+            f"--criterion {made.criterion} asks how θ moved, and --selection streaming moves nothing: "
+            f"take {' or '.join(STREAMED)}."
+        )
+    if made.rewind_to != 0:
+        raise SettingsError("--rewind-to: θ does not move in phase 1 with --selection streaming.")
+    if made.precision == "f16":
+        raise SettingsError("--precision f16 scales gradients, which --selection streaming adds up: take bf16.")
 
 
 def settings_for(
@@ -196,20 +244,17 @@ def settings_for(
     Raises:
         SettingsError: if a number is out of range.
     """
-    said = {key: value for key, value in given.items() if value is not None}
-    made = replace(Settings(objective=objective, data=(), base=Path(), base_name=""), **(RECIPES[objective] | said))
+    chosen: dict[str, Any] = {"data": (), "base": Path(), "base_name": ""} | RECIPES[objective]
+    chosen |= {key: value for key, value in given.items() if value is not None}
     if steps is not None or epochs is not None:
-        both = Length(epochs, steps, min_steps or 0)
-        made = replace(made, phase1=both, phase2=both)
+        chosen["phase1"] = chosen["phase2"] = Length(epochs, steps, min_steps or 0)
     elif min_steps is not None:
-        made = replace(
-            made, phase1=replace(made.phase1, min_steps=min_steps), phase2=replace(made.phase2, min_steps=min_steps)
-        )
+        chosen |= {phase: replace(chosen[phase], min_steps=min_steps) for phase in ("phase1", "phase2")}
     if phase1_steps is not None or phase1_epochs is not None:
-        made = replace(made, phase1=Length(phase1_epochs, phase1_steps))
+        chosen["phase1"] = Length(phase1_epochs, phase1_steps)
+    made = Settings(objective, **chosen)
     if made.base_dtype == "bf16" and made.precision == "f32":
-        made = replace(
-            made, precision="bf16"
-        )  # float32 arithmetic on such weights would have to be asked of each layer
+        # float32 arithmetic on such weights would have to be asked of each layer
+        made = replace(made, precision="bf16")
     check(made)
     return made

@@ -1,62 +1,98 @@
-"""What a run trains, whichever its method: the model as it is, or φ on it.
+"""A run's parts, and what trains them, whichever the method: the model as it is, or φ on it.
 
-Covers what one phase needs of a run: its data, its folder, θ shared out or not. Which entries φ has, and what a phase
-begins from, is its caller's business.
+Which entries φ has, and what a phase begins from, is its caller's business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
 
 import torch
 
+from sftkit.algebra.topk import PASSES
 from sftkit.errors import SettingsError
 from sftkit.format.encoding import Values
 from sftkit.modeling.backbone import flat
-from sftkit.modeling.sparse import SparseDelta, SparsePhi, sparse_parameters
+from sftkit.modeling.sparse import SparseDelta
+from sftkit.training.clock import Clock
 from sftkit.training.engine.judge import Outcome
 from sftkit.training.engine.order import derived
-from sftkit.training.engine.phase import Phase, run_phase
+from sftkit.training.engine.phase import Material, Moving, Phase
 from sftkit.training.engine.regularisers import l1_on
+from sftkit.training.engine.running import run_phase
 from sftkit.training.engine.sharded import like, whole
-from sftkit.training.engine.snapshot import Snapshot
-from sftkit.training.prepared import Prepared
-from sftkit.training.selection.scores import Selection
-from sftkit.training.sources import NO_DELTAS, SourcesEvaluator
+from sftkit.training.engine.snapshot import RunFolder, Snapshot
+from sftkit.training.engine.turns import NO_DELTAS, SourcesEvaluator, SourceSfts
+from sftkit.training.fields import Length
+from sftkit.training.loading import Equipment
+from sftkit.training.observer import Observer
+from sftkit.training.selection.ranking import Mask, Ranking, highest, watched
+from sftkit.training.settings import Settings
+from sftkit.training.tunable import Tunable
 
 
-class Tuner:
-    """Runs phases on a run's model and data."""
+@dataclass
+class Run:
+    """A run that is ready to train.
 
-    def __init__(self, ready: Prepared, folder: Path, *, lasting: bool) -> None:
-        """Say for which run.
+    Attributes:
+        settings, observer: as given.
+        equipment: model and data.
+        folder: where its files are; each phase has a folder in it.
+        most_steps: of a phase, whatever the settings say: a rehearsal's.
+        clock: of its parts.
+    """
 
-        Args:
-            ready: its model and data.
-            folder: the phases get folders of their own in it.
-            lasting: whether that outlives the run.
-        """
-        self._ready, self._folder, self._lasting = ready, folder, lasting
-        self._start: float | None = None  # θ(0)'s score, once a phase that begins there has it
+    settings: Settings
+    observer: Observer
+    equipment: Equipment
+    folder: RunFolder
+    most_steps: int | None = None
+    clock: Clock = field(default_factory=Clock)
+    _start_score: float | None = field(default=None, init=False)  # θ(0)'s, once a phase that begins there has it
+
+    @property
+    def tunable(self) -> Tunable:
+        """The model and what of it may move."""
+        return self.equipment.tunable
+
+    @property
+    def start(self) -> Snapshot:
+        """What :meth:`changed` was at θ(0)."""
+        return self.folder.snapshot("start")
+
+    def changed(self) -> dict[str, torch.Tensor]:
+        """What the run changes in place: the head, and θ too where phase 1 is full fine-tuning."""
+        return self.tunable.trainable() if self.settings.tunes_theta else self.tunable.head()
+
+    @contextmanager
+    def selecting(self) -> Iterator[None]:
+        """Entries are chosen: tell so, and how long it takes."""
+        self.observer.phase("select", 0)
+        with self.clock("select"):
+            yield
+
+    def highest(self, among: Mapping[str, torch.Tensor], scores: Ranking, sizes: Sequence[int]) -> list[Mask]:
+        """The masks of the highest scores, one of each size."""
+        total = PASSES * len(sizes) * sum(tensor.numel() for tensor in among.values())
+        scores = watched(scores, total, self.observer.selecting)
+        return [highest(among, scores, k, self.tunable.avoided) for k in sizes]
 
     def tune(
-        self, name: str, steps: int, selection: Selection, draws: str, begin: Snapshot | None = None
+        self, name: str, title: str, length: Length, mask: Mask, begin: Snapshot | None = None
     ) -> tuple[Outcome, dict[str, Values]]:
         """Tune φ at the chosen positions, and the head; φ begins at 0, or at what was set aside less θ(0)."""
-        positions = {name: torch.from_numpy(where) for name, where in selection.positions.items()}
+        positions = {name: torch.from_numpy(where) for name, where in mask.positions.items()}
         already = self._moved(positions, begin) if begin is not None else None
-        strength = self._ready.settings.l1 / self._ready.movable.size
-        with self._phi_on(positions) as phi:
-            kept = {"phi": phi.phi.detach()} | self._ready.head()
+        strength = self.settings.l1 / self.tunable.movable.size
+        with self.tunable.with_phi(positions) as phi:
+            kept = {"phi": phi.phi.detach()} | self.tunable.head()
             if already is not None:
                 kept["phi"].copy_(like(already, phi.phi))
-            outcome = self.run(
-                name, steps, kept, l1_on(phi.phi, strength), phi.deltas, draws=draws, rewound=begin is not None,
-                sharded=self._ready.settings.fsdp,
-            )  # fmt: skip
+            moving = Moving(kept, l1_on(phi.phi, strength))
+            outcome = self.train(name, title, length, moving, phi.deltas, rewound=begin is not None)
             values = whole(phi.phi.detach()).cpu().numpy().copy()
             return outcome, {key: values[delta.part] for key, delta in phi.deltas.items()}
 
@@ -64,73 +100,60 @@ class Tuner:
         """How far what was set aside is from θ(0) at the positions, float32 ``[K]``."""
         result = []
         for name, where in positions.items():
-            weight = flat(self._ready.movable.maskable[name])
+            weight = flat(self.tunable.movable.maskable[name])
             theta = weight.index_select(0, where.to(weight.device)).float().cpu()
             result.append(to.tensor(name).reshape(-1).index_select(0, where).float() - theta)
         return torch.cat(result)
 
-    @contextmanager
-    def _phi_on(self, positions: Mapping[str, torch.Tensor]) -> Iterator[SparsePhi]:
-        """The model with φ on it; afterwards as it was, but for its head."""
-        if self._ready.settings.fsdp:
-            phi = self._ready.share_out_phi(positions)
-            with phi.written_after_steps():
-                yield phi
-            self._ready.take_back()
-            return
-        with sparse_parameters(self._ready.model, positions) as phi:
-            yield phi
-
-    def run(
+    def train(
         self,
         name: str,
-        steps: int,
-        kept: dict[str, torch.Tensor],
-        regularise: Any,
+        title: str,
+        length: Length,
+        moving: Moving,
         deltas: Mapping[str, SparseDelta] = NO_DELTAS,
         *,
-        draws: str = "phase 1",
         rewound: bool = False,
-        **more: Any,
     ) -> Outcome:
         """Run a phase.
 
         Args:
             name: of its folder.
-            steps: how many.
-            kept: the tensors to set aside at the best step, by name.
-            regularise: see :class:`~sftkit.training.engine.phase.Phase`.
+            title: for the observer; the order of examples, masks and dropout are drawn for it, too: each phase has its
+                own, or selection would see the very noise that phase 2 trains on.
+            length: how long.
+            moving: what moves.
             deltas: φ on the model, if it is there.
-            draws: what the order of examples, masks and dropout are drawn for: each phase has its own, or selection
-                would see the very noise that phase 2 trains on.
             rewound: whether it begins elsewhere than at θ(0), which is scored once a run.
-            more: further attributes of the phase.
         """
-        ready, objective, sfts = self._ready, self._ready.objective, self._ready.in_turns(deltas)
-        seed = derived(ready.settings.seed, draws)
+        settings, data = self.settings, self.equipment.data
+        steps = data.steps(length, settings)
+        steps = min(steps, self.most_steps or steps)
+        self.observer.phase(title, steps)
+        seed = derived(settings.seed, title)
         phase = Phase(
-            model=ready.model,
-            kept=kept,
-            features=ready.features,
-            order=ready.order.seeded(seed),
-            collator=objective.collator(ready.tokenizer, seed),
-            evaluator=SourcesEvaluator(ready.evaluators, sfts) if sfts else ready.evaluators[0],
-            sources=sfts,
-            metric=objective.best_metric,
-            greater=objective.greater_is_better,
-            steps=steps,
-            folder=self._folder / name,
-            regularise=regularise,
-            seed=seed,
-            lasting=self._lasting,
-            loss=objective.loss,
-            start=None if rewound else self._start,
-            **more,
-        )
-        outcome = run_phase(phase, ready.settings, ready.observer)
+            self.tunable.model, self._material(seed, deltas), moving, steps, self.folder.path / name, seed,
+            lasting=self.folder.lasting, sharded=settings.fsdp, start=None if rewound else self._start_score,
+        )  # fmt: skip
+        outcome = run_phase(phase, settings, self.observer)
         if not rewound:
-            self._start = outcome.start
+            self._start_score = outcome.start
         return outcome
+
+    def _material(self, seed: int, deltas: Mapping[str, SparseDelta]) -> Material:
+        """The data in an order of its own, with the sources' SFTs where they have them, with φ on the model or not."""
+        data, objective = self.equipment.data, self.equipment.data.objective
+        turns = None
+        if self.settings.sources:
+            turns = SourceSfts(self.tunable.backbone, self.equipment.sfts, deltas)
+        return Material(
+            objective=objective,
+            features=data.features,
+            collator=objective.collator(data.tokenizer, seed),
+            order=data.order.seeded(seed),
+            evaluator=SourcesEvaluator(data.evaluators, turns) if turns else data.evaluators[0],
+            turns=turns,
+        )
 
 
 def unmoved(values: Mapping[str, Values], outcome: Outcome) -> int:

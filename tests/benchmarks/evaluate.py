@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
-from sftkit.evaluation.run import Judge, Scoring, judged
+from sftkit.evaluation.run import Scorer, Scoring, judged
 from sftkit.tasks.readers.conllu import UPOS, tagged_sentences
 from sftkit.tasks.registry import objective_of
 
@@ -51,11 +51,11 @@ def plain(folder: Path, data: str, batch_size: int) -> tuple[float, float]:
 def ours(folder: Path, data: str, batch_size: int) -> tuple[float, float]:
     """(seconds, accuracy) of ``evaluate``, bootstrap intervals included."""
     scoring = Scoring("pos", batch_size=batch_size, max_length=_LENGTH, device="cpu")
-    judge = Judge(scoring, folder)
-    with judge.stage.model(()):
+    scorer = Scorer(scoring, folder)
+    with scorer.stage.model(()):
         pass  # loads it
     begin, objective = time.perf_counter(), objective_of("pos")
-    scores, _ = judge.exam(objective, objective.read([data]), [data]).score(())
+    scores, _ = scorer.exam(objective, objective.read([data]), [data]).score(())
     return time.perf_counter() - begin, judged(scoring, [data], scores).metrics["accuracy"]
 
 

@@ -26,7 +26,7 @@ from sftkit.modeling.labelled import only_rows
 from sftkit.modeling.sparse import sparse_parameters
 from sftkit.tasks.base import IGNORED, ROWS, mean_over_labels, with_rows
 from sftkit.training.selection.movable import freeze
-from sftkit.training.selection.scores import at_random
+from sftkit.training.selection.ranking import at_random
 from tests.benchmarks.training import BATCH, DENSITY, LABELLED, LENGTHS, SIZES, peak_memory
 
 Batch = dict[str, torch.Tensor]

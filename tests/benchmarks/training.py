@@ -25,13 +25,16 @@ from transformers import BertConfig, BertForMaskedLM, PrinterCallback, Trainer, 
 
 from sftkit.modeling.sparse import sparse_parameters
 from sftkit.tasks.base import IGNORED, Evaluator, with_rows
+from sftkit.tasks.registry import objective_of
 from sftkit.tasks.tally import Tally, mean_loss
-from sftkit.training.engine.phase import Phase, run_phase
+from sftkit.training.engine.order import Order
+from sftkit.training.engine.phase import Material, Moving, Phase
 from sftkit.training.engine.regularisers import l1_on, l1_towards
-from sftkit.training.engine.snapshot import Snapshot, theta_of
+from sftkit.training.engine.running import run_phase
+from sftkit.training.engine.snapshot import Snapshot
 from sftkit.training.observer import Observer
-from sftkit.training.selection.movable import freeze
-from sftkit.training.selection.scores import at_random
+from sftkit.training.selection.movable import freeze, theta_of
+from sftkit.training.selection.ranking import at_random
 from sftkit.training.settings import settings_for
 
 SIZES = {
@@ -167,7 +170,8 @@ def _ours(model: BertForMaskedLM, rows: Dataset, task: Task, folder: Path, clock
     strength = 0.1 / movable.size if variant.endswith("L1") else 0.0
 
     def phase(regularise: Any) -> Phase:
-        return Phase(model, {}, rows, collate, _NoScore(), "loss", False, task.steps, folder, regularise)
+        material = Material(objective_of("mlm"), rows, collate, Order([len(rows)], 0), _NoScore())
+        return Phase(model, material, Moving({}, regularise), task.steps, folder)
 
     if variant.startswith("phase 1"):
         start = Snapshot(folder / "start.safetensors")

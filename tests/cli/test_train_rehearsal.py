@@ -16,7 +16,7 @@ from sftkit.cli.show.progress import TrainingDisplay
 from sftkit.tasks.base import batches_by_length, loss_by_window
 from sftkit.training.engine.together import has_bf16
 from sftkit.training.forecast import Forecast
-from sftkit.training.observer import Plan
+from sftkit.training.observer import RunPlan
 from tests.cli.run import sftkit
 from tests.helpers.build import save_sft
 from tests.training.plans import plan
@@ -70,7 +70,7 @@ def test_its_document_is_the_plan_with_the_measured_seconds(tmp_path: Path, pico
     done = sftkit(*arguments, "-o", tmp_path / "x.sft", "--dry-run", "--json", "--quiet")
     assert done.stderr == ""
     document = json.loads(done.stdout)
-    assert set(Plan.__dataclass_fields__) | {"evaluations", "seconds"} == set(document)
+    assert set(RunPlan.__dataclass_fields__) | {"evaluations", "seconds"} == set(document)
     assert (document["steps1"], document["steps2"], document["evaluations"]) == (30, 30, 7)
     seconds = document["seconds"]
     expected = 30 * seconds["phase1_step"] + 30 * seconds["phase2_step"] + 7 * seconds["evaluation"]

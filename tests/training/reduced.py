@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sftkit.training.engine.ranks import is_first
 from sftkit.training.lottery import learn
-from sftkit.training.observer import Observer, Plan
+from sftkit.training.observer import Observer, RunPlan
 from sftkit.training.settings import settings_for
 
 STEPS = 3
@@ -29,7 +29,7 @@ class Counting(Observer):
     def __init__(self) -> None:
         self.counted, self.current, self.promised = Counter[str](), "", dict[str, int]()
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, plan: RunPlan) -> None:
         """Keep what was promised."""
         self.promised = dict(plan.reduced)
 

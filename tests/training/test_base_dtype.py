@@ -16,9 +16,9 @@ from sftkit.errors import SettingsError
 from sftkit.evaluation.run import Scoring, evaluate
 from sftkit.format.files import SftFile
 from sftkit.format.writing import write
+from sftkit.training.loading import load
 from sftkit.training.lottery import learn
 from sftkit.training.observer import Observer
-from sftkit.training.prepared import Prepared
 from sftkit.training.settings import Settings, settings_for
 from tests.helpers import pico
 from tests.training.observers import EndAt
@@ -72,7 +72,7 @@ def test_weights_are_bfloat16_and_optimizer_states_are_those_of_phi(
 ) -> None:
     base = save_bf16(tmp_path / "base", model_type)
     made = settings(base, corpus, **STREAMING)
-    model = Prepared(made, Observer()).model
+    model = load(made, Observer()).tunable.model
     assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
     with pytest.raises(KeyboardInterrupt):
         learn(made, EndAt(8 + 5), run_dir=tmp_path / "run")
@@ -84,9 +84,9 @@ def test_weights_are_bfloat16_and_optimizer_states_are_those_of_phi(
 
 def test_a_head_is_float32(corpus: Path, tmp_path: Path) -> None:
     base = save_bf16(tmp_path / "base", "bert")
-    ready = Prepared(settings(base, corpus, "mlm", **STREAMING), Observer())
-    assert {tensor.dtype for tensor in ready.head().values()} == {torch.float32}
-    assert {parameter.dtype for parameter in ready.movable.maskable.values()} == {torch.bfloat16}
+    tunable = load(settings(base, corpus, "mlm", **STREAMING), Observer()).tunable
+    assert {tensor.dtype for tensor in tunable.head().values()} == {torch.float32}
+    assert {parameter.dtype for parameter in tunable.movable.maskable.values()} == {torch.bfloat16}
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_phases_draw_other_examples_and_other_masks(
             seen.append([])
             return super().train(*args, **kwargs)
 
-    monkeypatch.setattr("sftkit.training.engine.phase.PhaseTrainer", Spy)
+    monkeypatch.setattr("sftkit.training.engine.running.PhaseTrainer", Spy)
     settings = settings_for("mlm", data=(str(corpus),), base=pico_base, base_name="pico", steps=3, k=50, device="cpu")
     learn(settings)
     first = copy.deepcopy(seen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sftkit.training.forecast import Forecast, Part, parts_of
+from sftkit.training.forecast import Forecast, PlannedPhase, planned_phases
 from tests.training.plans import plan
 
 
@@ -34,7 +34,7 @@ def score(forecast: Forecast, clock: Clock, seconds: float) -> None:
 
 def test_what_is_left_is_steps_and_evaluations_of_both_phases() -> None:
     clock = Clock()
-    forecast = Forecast([Part("phase 1", 100), Part("phase 2", 200)], 50, clock)
+    forecast = Forecast([PlannedPhase("phase 1", 100), PlannedPhase("phase 2", 200)], 50, clock)
     forecast.phase()
     score(forecast, clock, 3.0)
     assert forecast.left() is None
@@ -45,7 +45,7 @@ def test_what_is_left_is_steps_and_evaluations_of_both_phases() -> None:
 
 def test_phase_2_is_counted_by_its_own_steps_once_they_are_measured() -> None:
     clock = Clock()
-    forecast = Forecast([Part("phase 1", 10), Part("phase 2", 10)], 100, clock)
+    forecast = Forecast([PlannedPhase("phase 1", 10), PlannedPhase("phase 2", 10)], 100, clock)
     forecast.phase()
     run(forecast, clock, 10, 2.0)
     forecast.phase()
@@ -55,7 +55,7 @@ def test_phase_2_is_counted_by_its_own_steps_once_they_are_measured() -> None:
 
 def test_the_time_of_an_evaluation_is_not_the_next_step_s() -> None:
     clock = Clock()
-    forecast = Forecast([Part("phase 2", 10)], 5, clock)
+    forecast = Forecast([PlannedPhase("phase 2", 10)], 5, clock)
     forecast.phase()
     run(forecast, clock, 5, 1.0)
     score(forecast, clock, 60.0)
@@ -67,7 +67,7 @@ def test_the_time_of_an_evaluation_is_not_the_next_step_s() -> None:
 
 def test_a_phase_that_goes_on_from_a_checkpoint_is_counted_from_there() -> None:
     clock = Clock()
-    forecast = Forecast([Part("phase 2", 100)], 10, clock)
+    forecast = Forecast([PlannedPhase("phase 2", 100)], 10, clock)
     forecast.phase()
     for step in range(81, 91):
         clock.now += 1.0
@@ -76,15 +76,15 @@ def test_a_phase_that_goes_on_from_a_checkpoint_is_counted_from_there() -> None:
 
 
 def test_rounds_and_densities_are_phases_too() -> None:
-    each = parts_of(plan(steps1=10, steps2=20, sizes=(5, 6), rounds=3))
+    each = planned_phases(plan(steps1=10, steps2=20, sizes=(5, 6), rounds=3))
     assert [(part.kind, part.steps) for part in each] == [
         ("phase 1", 10), *[("phase 2", 10)] * 4, ("phase 2", 20), ("phase 2", 20),
     ]  # fmt: skip
-    assert [part.steps for part in parts_of(plan(steps1=0, steps2=20))] == [20]
+    assert [part.steps for part in planned_phases(plan(steps1=0, steps2=20))] == [20]
 
 
 def test_evaluations_are_every_so_often_and_at_the_end() -> None:
-    forecast = Forecast([Part("phase 2", 25)], 10, Clock())
+    forecast = Forecast([PlannedPhase("phase 2", 25)], 10, Clock())
     assert [forecast.evaluations(25, done) for done in (0, 10, 15, 20, 24)] == [3, 2, 2, 1, 1]
     assert forecast.evaluations_in_all == 4
     assert forecast.evaluations(20, 20) == 0

@@ -13,9 +13,9 @@ from sftkit.modeling.backbone import backbone_parameters
 from sftkit.modeling.sparse import sparse_parameters
 from sftkit.training import memory
 from sftkit.training.lottery import learn
-from sftkit.training.observer import Observer, Plan
+from sftkit.training.observer import Observer, RunPlan
 from sftkit.training.selection.movable import freeze
-from sftkit.training.selection.scores import at_random
+from sftkit.training.selection.ranking import at_random
 from sftkit.training.settings import settings_for
 from tests.helpers import pico
 
@@ -90,9 +90,9 @@ def test_phase_2_sums_the_gradients_of_phi_and_the_head_over_processes(sizes: me
 
 class _Plans(Observer):
     def __init__(self) -> None:
-        self.plans: list[Plan] = []
+        self.plans: list[RunPlan] = []
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, plan: RunPlan) -> None:
         self.plans.append(plan)
 
 

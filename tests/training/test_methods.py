@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,9 @@ from sftkit.errors import MismatchError, SettingsError
 from sftkit.format.files import SftFile
 from sftkit.format.writing import write
 from sftkit.training.lottery import Result, learn, learn_each
+from sftkit.training.methods.base import Choice, Chooser
+from sftkit.training.methods.registry import METHODS, SelectionMethod
+from sftkit.training.selection.ranking import Mask
 from sftkit.training.settings import Settings, settings_for
 from tests.helpers import pico
 from tests.helpers.build import save_sft
@@ -29,6 +35,25 @@ def settings(base: Path, corpus: Path, **changes: Any) -> Settings:
 
 def positions(result: Result) -> dict[str, list[int]]:
     return {name: result.sft.entries(name)[0].tolist() for name in result.sft.names}
+
+
+class First(Chooser):
+    """The first entries of the first parameter."""
+
+    def choose(self, sizes: Sequence[int]) -> Choice:
+        name = min(self.run.tunable.movable.maskable)
+        return Choice([Mask({name: np.arange(k)}) for k in sizes])
+
+
+def test_a_new_method_is_a_class_and_a_row(pico_base: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module: Any = ModuleType("sftkit.training.methods.first")
+    module.First = First
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    with pytest.raises(SettingsError, match="--method is 'first'; known are lottery, diff, random, bitfit, mask"):
+        settings(pico_base, corpus, method="first", k=5)
+    monkeypatch.setitem(METHODS, "first", SelectionMethod("first", "first.First"))
+    (at,) = positions(learn(settings(pico_base, corpus, method="first", k=5))).values()
+    assert at == [0, 1, 2, 3, 4]
 
 
 @pytest.fixture(scope="module")

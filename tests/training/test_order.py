@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sftkit.training.engine.order import Draws, FirstDraws, Order, permuted, shares
+from sftkit.training.engine.order import DrawnExamples, FirstDraws, Order, permuted, shares
 
 
 @given(st.integers(1, 300), st.integers(0, 2**32), st.integers(0, 5))
@@ -71,6 +71,6 @@ def test_a_block_is_of_one_source() -> None:
 
 @pytest.mark.parametrize("number", [3, 13])
 def test_an_example_that_has_a_place_is_told_which_draw_it_is(number: int) -> None:
-    examples = Draws([{"input_ids": [i], "place": i} for i in range(10)])
+    examples = DrawnExamples([{"input_ids": [i], "place": i} for i in range(10)])
     assert examples[number] == {"input_ids": [3], "place": number}
-    assert Draws([{"x": 1}])[0] == {"x": 1}
+    assert DrawnExamples([{"x": 1}])[0] == {"x": 1}

@@ -101,11 +101,11 @@ def test_tasks_are_scored_by_their_own_metric_before_the_first_step(
 
 
 def test_sources_are_scored_under_their_own_sfts(pico_base: Path, treebank: Path, tmp_path: Path) -> None:
-    from sftkit.training.settings import Source
+    from sftkit.training.settings import SourceLanguage
 
     sft = save_sft(tmp_path / "en.sft", pico_base, scale=3.0)
     made = settings(pico_base, treebank, "pos")
-    turns = replace(made, data=(), sources=(Source("en", sft, str(treebank)),))
+    turns = replace(made, data=(), sources=(SourceLanguage("en", sft, str(treebank)),))
     assert learn(turns).phase2.start == learn(replace(made, source_sft=sft)).phase2.start
 
 

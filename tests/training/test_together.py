@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +13,8 @@ from sftkit.tasks.base import Evaluator, mean_over_labels
 from sftkit.tasks.tally import Tally
 from sftkit.training.engine import together
 from sftkit.training.engine.reached import reaches_all
-from sftkit.training.lottery import Run
+from sftkit.training.lottery import tell_of_other_devices
 from sftkit.training.observer import Observer
-from sftkit.training.settings import settings_for
 from tests.helpers import pico
 
 
@@ -91,19 +89,13 @@ def test_more_processes_than_gpus_talk_over_gloo(
     assert together.backend("cpu") is None
 
 
-def test_a_note_says_how_to_use_several_gpus(
-    pico_base: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_note_says_how_to_use_several_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     notes: list[str] = []
 
     class Listener(Observer):
         def note(self, text: str) -> None:
             notes.append(text)
 
-    settings = settings_for("mlm", data=(str(corpus),), base=pico_base, base_name="pico", steps=1, k=9, device="cpu")
-    run = Run([settings], Listener(), tmp_path, None)
-    run.prepare()
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    monkeypatch.setattr(type(run.ready.model), "device", torch.device("cuda"))
-    run._told_of_other_devices()
+    tell_of_other_devices(torch.device("cuda"), Listener())
     assert "one of 4 GPUs is used; all of them with torchrun --nproc-per-node 4 -m sftkit train …" in notes

@@ -10,7 +10,8 @@ import typer
 from sftkit.cli.options import shared
 from sftkit.cli.show import render
 from sftkit.cli.show.render import Column
-from sftkit.training.settings import RECIPES, Settings
+from sftkit.training.recipes import RECIPES
+from sftkit.training.settings import Settings
 
 if TYPE_CHECKING:
     from sftkit.tasks.look import Look, Part

@@ -11,7 +11,8 @@ from sftkit.cli.options import shared
 from sftkit.cli.run.request import Request
 from sftkit.cli.show import render
 from sftkit.cli.show.scores import show
-from sftkit.training.settings import RECIPES, Settings
+from sftkit.training.recipes import RECIPES
+from sftkit.training.settings import Settings
 
 
 def evaluate(

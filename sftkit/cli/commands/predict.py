@@ -11,7 +11,8 @@ import typer
 from sftkit.cli.options import shared
 from sftkit.cli.show import render
 from sftkit.tasks.options import COLUMNS
-from sftkit.training.settings import RECIPES, Settings
+from sftkit.training.recipes import RECIPES
+from sftkit.training.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

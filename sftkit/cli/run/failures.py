@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sftkit.errors import SettingsError
 
 if TYPE_CHECKING:
-    from sftkit.training.observer import Plan
+    from sftkit.training.observer import RunPlan
     from sftkit.training.settings import Settings
 
 _ELSEWHERE = " Choose an --output elsewhere."
@@ -73,7 +73,7 @@ def _missing(error: ImportError) -> str:
 
 
 @contextmanager
-def memory_told(settings: Settings, plan: Callable[[], Plan | None]) -> Iterator[None]:
+def memory_told(settings: Settings, plan: Callable[[], RunPlan | None]) -> Iterator[None]:
     """Where a training runs out of memory, say what it needs by its plan, and the options that lower it.
 
     Args:
@@ -97,7 +97,7 @@ def memory_told(settings: Settings, plan: Callable[[], Plan | None]) -> Iterator
         ) from error
 
 
-def _needs(plan: Plan) -> list[tuple[str, str]]:
+def _needs(plan: RunPlan) -> list[tuple[str, str]]:
     from sftkit.cli.show.plan import in_words
 
     return [(phase, in_words(needed)) for phase, needed in plan.memory.items()]

@@ -112,8 +112,7 @@ class Job:
         from sftkit.storage.atomic import check_output
         from sftkit.storage.safefile import SafeReader
         from sftkit.tasks.readers.local import check_local
-        from sftkit.training.checks import check
-        from sftkit.training.settings import RUN, Source, settings_for
+        from sftkit.training.settings import RUN, SourceLanguage, check, settings_for
 
         with_, weight = split_weight(self.with_) if self.with_ else (None, None)
         named = [*self.data, *(self.given["dev"] or ()), *([with_] if with_ else [])]
@@ -127,7 +126,7 @@ class Job:
             inputs = [*local, *files, Path(self.base)]
             check_output(output, overwrite=overwrite or begun, inputs=inputs, directory=False)
         source = local_sft(with_) if with_ else None
-        sources = tuple(Source(name, local_sft(sft), data) for name, sft, data in self.sources)
+        sources = tuple(SourceLanguage(name, local_sft(sft), data) for name, sft, data in self.sources)
         try:
             settings = settings_for(
                 self.objective,

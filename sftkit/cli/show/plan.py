@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 from sftkit.cli.show import render
 from sftkit.training.forecast import Forecast
-from sftkit.training.observer import Plan
+from sftkit.training.observer import RunPlan
 
 #: A run of more seconds than this is worth a directory that keeps it.
 _LONG = 600.0
 
 
-def header(plan: Plan) -> list[str]:
+def header(plan: RunPlan) -> list[str]:
     """The lines of a run's header, without markup."""
     sizes = ", ".join(f"{k:,}" for k in plan.sizes)
     shares = ", ".join(render.share(k / plan.backbone) for k in plan.sizes)
@@ -29,7 +29,7 @@ def header(plan: Plan) -> list[str]:
     return lines
 
 
-def expected(plan: Plan, forecast: Forecast, seconds: float, *, unsafe: bool) -> str:
+def expected(plan: RunPlan, forecast: Forecast, seconds: float, *, unsafe: bool) -> str:
     """The line of the time that a run takes.
 
     Args:
@@ -59,7 +59,7 @@ def duration(seconds: float) -> str:
     return f"{days} d {hours} h"
 
 
-def _phases(plan: Plan) -> list[tuple[str, int]]:
+def _phases(plan: RunPlan) -> list[tuple[str, int]]:
     """Phase -> steps of it in the whole run."""
     steps2 = len(plan.sizes) * (plan.steps2 + (plan.rounds - 1) * plan.steps1)
     return [*([("phase 1", plan.steps1)] if plan.steps1 else []), ("phase 2", steps2)]
@@ -74,22 +74,22 @@ def _seconds(seconds: float | None) -> str:
     return f"{seconds:.3g} s" if seconds is not None else "?"
 
 
-def _tokens(plan: Plan) -> str:
+def _tokens(plan: RunPlan) -> str:
     return f" ({render.counted(plan.tokens, 'token')})" if plan.tokens else ""
 
 
-def _steps(plan: Plan) -> str:
+def _steps(plan: RunPlan) -> str:
     rounds = f"{plan.rounds} × " if plan.rounds > 1 else ""
     return f"{rounds}{plan.steps1:,} + {plan.steps2:,} steps" if plan.steps1 else render.counted(plan.steps2, "step")
 
 
-def _epochs(plan: Plan) -> str:
+def _epochs(plan: RunPlan) -> str:
     each = [*([plan.epochs1] if plan.steps1 else []), plan.epochs2]
     numbers = " + ".join(f"{epochs:,.0f}" if epochs >= 100 else f"{epochs:.3g}" for epochs in each)
     return f"{numbers} {'epoch' if each == [1] else 'epochs'}"
 
 
-def _processes(plan: Plan) -> str:
+def _processes(plan: RunPlan) -> str:
     if plan.processes == 1:
         return ""
     reduced = ", ".join(f"{render.size(count)} in {phase}" for phase, count in plan.reduced.items())

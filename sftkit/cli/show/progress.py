@@ -21,8 +21,8 @@ from rich.progress import (
 from sftkit.cli.run import signals
 from sftkit.cli.show import render
 from sftkit.cli.show.plan import expected, header
-from sftkit.training.forecast import Forecast, Part, parts_of
-from sftkit.training.observer import Observer, Plan
+from sftkit.training.forecast import Forecast, PlannedPhase, planned_phases
+from sftkit.training.observer import Observer, RunPlan
 
 _PLAIN_EVERY = 10.0  # seconds between lines where nobody watches a bar
 #: Steps after which it is told how long the run will take, where that is more than so many seconds.
@@ -49,7 +49,7 @@ class TrainingDisplay(Observer):
         self._phase, self._steps, self._loss, self._best = "", 0, "", ""
         self._tuned = 0
         self._started = self._spoke = time.monotonic()
-        self.plan: Plan | None = None
+        self.plan: RunPlan | None = None
         self._forecast, self._forecast_told = Forecast([], 1), False
         self._past: list[str] = []  # phases that are done
         self._done = 0  # steps of the present one
@@ -88,10 +88,10 @@ class TrainingDisplay(Observer):
             self._spoke = time.monotonic()
             self._say(f"{self._title}{escape(what)}  {told}{'' if share is None else f'{share:.0%}'}".rstrip())
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, plan: RunPlan) -> None:
         """The run's header."""
         self._stop()
-        self.plan, self._forecast = plan, Forecast(parts_of(plan), plan.eval_every)
+        self.plan, self._forecast = plan, Forecast(planned_phases(plan), plan.eval_every)
         first, *rest = header(plan)
         self._say("\n".join([f"[bold]{escape(self._title + first)}[/]", *map(escape, rest)]))
 
@@ -110,7 +110,7 @@ class TrainingDisplay(Observer):
         self._started = self._spoke = time.monotonic()
         if steps:
             if self.plan is None:
-                self._forecast = Forecast([Part(name, steps)], steps + 1)
+                self._forecast = Forecast([PlannedPhase(name, steps)], steps + 1)
             self._forecast.phase()
             told = TextColumn("{task.fields[loss]}{task.fields[best]}{task.fields[left]}")
             self._start(steps, MofNCompleteColumn(), told, timed=False)

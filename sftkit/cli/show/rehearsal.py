@@ -10,7 +10,7 @@ from sftkit.cli.show.plan import expected, header
 from sftkit.cli.show.progress import TrainingDisplay
 
 if TYPE_CHECKING:
-    from sftkit.training.observer import Plan
+    from sftkit.training.observer import RunPlan
     from sftkit.training.rehearsal import Rehearsal
 
 
@@ -27,9 +27,9 @@ class RehearsalDisplay(TrainingDisplay):
         """
         super().__init__(quiet=quiet or not first)
         self._shows = first and not json
-        self.rehearsed: Plan | None = None
+        self.rehearsed: RunPlan | None = None
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, plan: RunPlan) -> None:
         """The header, at once: what follows takes a while."""
         self._stop()
         self.rehearsed = plan

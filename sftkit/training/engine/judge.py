@@ -15,8 +15,8 @@ from sftkit.tasks.base import Evaluator, Metrics
 from sftkit.training.engine.ranks import rank, world
 from sftkit.training.engine.snapshot import Snapshot
 from sftkit.training.engine.together import agreed, everyones, mean
+from sftkit.training.engine.turns import SourcesEvaluator
 from sftkit.training.observer import Observer
-from sftkit.training.sources import SourcesEvaluator
 
 
 @dataclass

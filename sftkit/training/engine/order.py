@@ -81,7 +81,7 @@ class FirstDraws(Sampler[int]):
             yield self._order.number(*divmod(draw, len(self._order)))
 
 
-class Draws(Dataset[dict[str, Any]]):
+class DrawnExamples(Dataset[dict[str, Any]]):
     """Examples by the numbers that :class:`Order` gives. Where an example has a ``place``, it is the draw's number."""
 
     def __init__(self, examples: Any) -> None:

@@ -90,26 +90,24 @@ def _groups(pieces: Iterable[_Pieces]) -> Iterator[list[_Pieces]]:
 
 def l1_on(phi: nn.Parameter, strength: float) -> Regulariser | None:
     """Adds strength · sign(φ) to the gradient in place; None for a strength of 0."""
-    if strength == 0:
-        return None
-
-    @torch.no_grad()
-    def regularise() -> None:
-        if phi.grad is not None:
-            phi.grad.add_(phi.sign(), alpha=strength)
-
-    return regularise
+    return _adding([phi], torch.sign, strength)
 
 
 def l0_on(log_alphas: Sequence[nn.Parameter], strength: float) -> Regulariser | None:
     """Adds the gradient of strength · Σ P(z ≠ 0) to those of log α in place; None for a strength of 0."""
+    return _adding(log_alphas, l0_slope, strength)
+
+
+def _adding(
+    parameters: Sequence[nn.Parameter], slope: Callable[[torch.Tensor], torch.Tensor], strength: float
+) -> Regulariser | None:
     if strength == 0:
         return None
 
     @torch.no_grad()
     def regularise() -> None:
-        for log_alpha in log_alphas:
-            if log_alpha.grad is not None:
-                log_alpha.grad.add_(l0_slope(log_alpha), alpha=strength)
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad.add_(slope(parameter), alpha=strength)
 
     return regularise

@@ -7,21 +7,17 @@ share a file or have one each.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import nn
-from torch.distributed.tensor import DTensor
-from transformers import PreTrainedModel
 
-from sftkit.storage.safefile import SafeReader
 from sftkit.training.engine.checkpoints import readable, writable
 from sftkit.training.engine.ranks import is_first
 from sftkit.training.engine.sharded import like, whole
 from sftkit.training.engine.together import barrier
-from sftkit.training.selection.movable import Movable
 
 #: A parameter's θ(0): in memory, or what gives its elements from one to before another, flat.
 Theta = torch.Tensor | Callable[[int, int], torch.Tensor]
@@ -77,22 +73,18 @@ class Snapshot:
                 tensor.copy_(like(file.get_tensor(name), tensor))
 
 
-def theta_of(start: Snapshot, movable: Movable, model: PreTrainedModel) -> dict[str, Theta]:
-    """θ(0) of what may move, by canonical name, to be looked at at each step; shared out as the parameters are.
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run keeps its files; if that outlives the run, all processes share it.
 
-    The untied output matrix is θ(0) of the input embedding, and in memory already. On a CPU all the rest is read from
-    the file, part by part.
+    Attributes:
+        path: a directory.
+        lasting: whether it outlives the run.
     """
-    name = movable.untied.input if movable.untied is not None else None
-    output: torch.Tensor | None = model.get_output_embeddings().weight.detach() if name is not None else None
-    reader = SafeReader(start.path)
 
-    def theta(key: str, parameter: nn.Parameter) -> Theta:
-        shared_out = isinstance(parameter, DTensor)
-        if key == name and not shared_out and output is not None and torch.equal(output, start.tensor(key)):
-            return output
-        if parameter.device.type == "cpu" and not shared_out:
-            return lambda begin, end: torch.from_numpy(reader.piece(key, begin, end))
-        return like(start.tensor(key), parameter)
+    path: Path
+    lasting: bool
 
-    return {key: theta(key, parameter) for key, parameter in movable.maskable.items()}
+    def snapshot(self, name: str) -> Snapshot:
+        """The snapshot of a name."""
+        return Snapshot(self.path / f"{name}.safetensors", shared=self.lasting)

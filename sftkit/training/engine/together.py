@@ -19,7 +19,7 @@ from sftkit.errors import SettingsError, SftkitError
 from sftkit.modeling.load import device_of
 from sftkit.training.engine.ranks import is_first, world
 
-Part = TypeVar("Part")
+T = TypeVar("T")
 #: How gloo says, in a RuntimeError, that a process does not answer any more.
 _LOST = r"gloo|Connection (closed|reset) by peer"
 
@@ -110,7 +110,7 @@ def anywhere(asked: bool) -> bool:
     return _shared(float(asked), torch.distributed.all_reduce) > 0
 
 
-def everyones(mine: Part) -> list[Part]:
+def everyones(mine: T) -> list[T]:
     """The parts of all processes, in their order, in every process."""
     parts = [mine] * world()
     if _several():

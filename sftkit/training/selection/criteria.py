@@ -21,7 +21,7 @@ from torch import nn
 from sftkit.training.engine.sharded import local
 from sftkit.training.engine.snapshot import Snapshot, Theta
 from sftkit.training.engine.together import anywhere
-from sftkit.training.selection.scores import Scores, changes, check_finite, counted, magnitude_increases
+from sftkit.training.selection.ranking import Ranking, changes, check_finite, counted, magnitude_increases
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Criterion:
 
     observe: Callable[[], None] | None
     tensors: Mapping[str, torch.Tensor]
-    scores: Callable[[], Scores]
+    scores: Callable[[], Ranking]
 
 
 def criterion_of(
@@ -45,7 +45,7 @@ def criterion_of(
     """Get ready to rank by ``name``.
 
     Args:
-        name: one of ``checks.CRITERIA``.
+        name: one of ``settings.CRITERIA``.
         maskable: what is ranked.
         before: θ(0) on disk.
         theta: θ(0), shared out as the parameters are, or read in parts; only ``movement`` looks at it.
@@ -69,7 +69,7 @@ def criterion_of(
                 then = origin if isinstance(origin, torch.Tensor) else origin(0, now.numel()).view_as(now)
                 sums[key].addcmul_(gradient, now - then, value=-1)
 
-    def scores() -> Scores:
+    def scores() -> Ranking:
         check_finite(sums)
         return counted(sums.__getitem__)
 

@@ -13,12 +13,16 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 
 from sftkit.errors import SettingsError
 from sftkit.format.metadata import Untied
 from sftkit.modeling.backbone import backbone_parameters, norm_parameters, untie_output
-from sftkit.training.settings import LANGUAGE_DENSITY, LANGUAGE_K, PAPER_BACKBONES, TASK_DENSITY, TASK_K
+from sftkit.storage.safefile import SafeReader
+from sftkit.training.engine.sharded import like
+from sftkit.training.engine.snapshot import Snapshot, Theta
+from sftkit.training.recipes import LANGUAGE_DENSITY, LANGUAGE_K, PAPER_BACKBONES, TASK_DENSITY, TASK_K
 
 
 @dataclass(frozen=True)
@@ -71,11 +75,33 @@ def freeze(
         frozen |= _matching(pattern, backbone)
         words.append(f"/{pattern}/")
     for parameter in model.parameters():
-        parameter.requires_grad_(id(parameter) not in frozen and not _is_output(model, parameter, untied))
+        is_output = untied is not None and parameter is model.get_output_embeddings().weight
+        parameter.requires_grad_(id(parameter) not in frozen and not is_output)
     maskable = {name: parameter for name, parameter in backbone.items() if parameter.requires_grad}
     if not maskable:
         raise SettingsError("Nothing is left that may move: --freeze matches the whole backbone.")
     return Movable(maskable, untied, ", ".join(words) or "nothing")
+
+
+def theta_of(start: Snapshot, movable: Movable, model: PreTrainedModel) -> dict[str, Theta]:
+    """θ(0) of what may move, by canonical name, to be looked at at each step; shared out as the parameters are.
+
+    The untied output matrix is θ(0) of the input embedding, and in memory already. On a CPU all the rest is read from
+    the file, part by part.
+    """
+    name = movable.untied.input if movable.untied is not None else None
+    output: torch.Tensor | None = model.get_output_embeddings().weight.detach() if name is not None else None
+    reader = SafeReader(start.path)
+
+    def theta(key: str, parameter: nn.Parameter) -> Theta:
+        shared_out = isinstance(parameter, DTensor)
+        if key == name and not shared_out and output is not None and torch.equal(output, start.tensor(key)):
+            return output
+        if parameter.device.type == "cpu" and not shared_out:
+            return lambda begin, end: torch.from_numpy(reader.piece(key, begin, end))
+        return like(start.tensor(key), parameter)
+
+    return {key: theta(key, parameter) for key, parameter in movable.maskable.items()}
 
 
 def default_k(model: PreTrainedModel, *, is_task: bool) -> int:
@@ -89,10 +115,6 @@ def default_k(model: PreTrainedModel, *, is_task: bool) -> int:
     if PAPER_BACKBONES.get(model.config.model_type) == (*table.shape, size):
         return TASK_K if is_task else LANGUAGE_K
     return max(1, round((TASK_DENSITY if is_task else LANGUAGE_DENSITY) * size))
-
-
-def _is_output(model: PreTrainedModel, parameter: nn.Parameter, untied: Untied | None) -> bool:
-    return untied is not None and parameter is model.get_output_embeddings().weight
 
 
 def _matching(pattern: str, backbone: dict[str, nn.Parameter]) -> set[int]:

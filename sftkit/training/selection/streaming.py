@@ -22,7 +22,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from sftkit.training.selection.scores import Scores, check_finite, counted
+from sftkit.training.selection.ranking import Ranking, check_finite, counted
 
 
 class GradientSums:
@@ -72,7 +72,7 @@ class GradientSums:
         for dimension, total in ((1, self._rows[name]), (0, self._columns[name])):
             total.add_(torch.linalg.vector_norm(matrix, dim=dimension, dtype=torch.float32).square_())
 
-    def scores(self) -> Scores:
+    def scores(self) -> Ranking:
         """The ranking; higher is better.
 
         Raises:

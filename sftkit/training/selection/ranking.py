@@ -23,22 +23,24 @@ from sftkit.training.engine.snapshot import Snapshot
 Avoided = Mapping[str, NDArray[np.bool_]]
 #: Scores of a stretch of a parameter: (name, first element, end) -> float32 ``[end - first]``, no -0 among them, an
 #: array that its reader may overwrite and the next call may fill again; higher is better.
-Scores = Callable[[str, int, int], NDArray[np.float32]]
+Ranking = Callable[[str, int, int], NDArray[np.float32]]
 #: The key of score 0; key 0 itself is never chosen.
 _KEY_OF_0 = 1 << 31
 
 
 @dataclass(frozen=True)
-class Selection:
-    """The chosen positions.
+class Mask:
+    """The positions that were chosen.
 
     Attributes:
         positions: canonical name -> flat positions, strictly increasing; only parameters with entries.
         unmoved: how many of them did not move at all, where that was asked.
+        outside: how many more were asked for, of parameters that may not move.
     """
 
     positions: dict[str, Positions]
     unmoved: int = 0
+    outside: int = 0
 
     @property
     def k(self) -> int:
@@ -58,7 +60,7 @@ def check_finite(maskable: Mapping[str, torch.Tensor]) -> None:
             raise SettingsError(f"Phase 1 diverged: {name} is not finite. Try a lower --lr.")
 
 
-def changes(maskable: Mapping[str, nn.Parameter], before: Snapshot) -> Scores:
+def changes(maskable: Mapping[str, nn.Parameter], before: Snapshot) -> Ranking:
     """|θ(1) - θ(0)|, the paper's."""
     buffer = np.empty(BLOCK, np.float32)  # new memory for each block would take longer than the arithmetic
 
@@ -69,18 +71,18 @@ def changes(maskable: Mapping[str, nn.Parameter], before: Snapshot) -> Scores:
     return _between(maskable, before, score)
 
 
-def magnitude_increases(maskable: Mapping[str, nn.Parameter], before: Snapshot) -> Scores:
+def magnitude_increases(maskable: Mapping[str, nn.Parameter], before: Snapshot) -> Ranking:
     """|θ(1)| - |θ(0)| (Zhou et al. 2019)."""
     return _between(maskable, before, lambda after, start: np.abs(after) - np.abs(start) + np.float32(0))
 
 
-def counted(score: Callable[[str], torch.Tensor]) -> Scores:
+def counted(score: Callable[[str], torch.Tensor]) -> Ranking:
     """Scores that were added up while training: by name, float32 of the parameters' shapes."""
     stored = _read(lambda name: whole(score(name)).reshape(-1).cpu().numpy())
     return lambda name, begin, end: stored(name, begin, end) + np.float32(0)  # a copy, in which -0 became 0
 
 
-def highest(maskable: Mapping[str, torch.Tensor], scores: Scores, k: int, avoided: Avoided | None = None) -> Selection:
+def highest(maskable: Mapping[str, torch.Tensor], scores: Ranking, k: int, avoided: Avoided | None = None) -> Mask:
     """The K entries of the highest scores. Scores may be negative; an entry of score 0 counts as not moved."""
     avoided = avoided or {}
 
@@ -95,10 +97,10 @@ def highest(maskable: Mapping[str, torch.Tensor], scores: Scores, k: int, avoide
     unmoved = chosen.tied if chosen.threshold == _KEY_OF_0 else 0
     if chosen.threshold < _KEY_OF_0:  # so all of score 0 were chosen
         unmoved = sum(int(np.count_nonzero(keys == _KEY_OF_0)) for _, _, keys in blocks())
-    return Selection(chosen.positions, unmoved)
+    return Mask(chosen.positions, unmoved)
 
 
-def watched(scores: Scores, total: int, watch: Callable[[int, int], None]) -> Scores:
+def watched(scores: Ranking, total: int, watch: Callable[[int, int], None]) -> Ranking:
     """The same scores, with word of how many of the elements that are expected to be asked for were asked for."""
     done = 0
 
@@ -111,17 +113,7 @@ def watched(scores: Scores, total: int, watch: Callable[[int, int], None]) -> Sc
     return score
 
 
-def most_changed(maskable: Mapping[str, nn.Parameter], before: Snapshot, k: int) -> Selection:
-    """The K entries of greatest |θ(1) - θ(0)|.
-
-    Raises:
-        SettingsError: if a parameter is not finite: phase 1 diverged.
-    """
-    check_finite(maskable)
-    return highest(maskable, changes(maskable, before), k)
-
-
-def at_random(maskable: Mapping[str, nn.Parameter], k: int, seed: int, avoided: Avoided | None = None) -> Selection:
+def at_random(maskable: Mapping[str, nn.Parameter], k: int, seed: int, avoided: Avoided | None = None) -> Mask:
     """K entries drawn uniformly without replacement: the K largest of random 32-bit keys."""
     avoided = avoided or {}
 
@@ -133,25 +125,25 @@ def at_random(maskable: Mapping[str, nn.Parameter], k: int, seed: int, avoided: 
                 keys[avoided[name][start:end]] = 0
             yield name, start, keys
 
-    return Selection(select(blocks, k).positions)
+    return Mask(select(blocks, k).positions)
 
 
-def largest_of(selection: Selection, values: Mapping[str, NDArray[np.float32]], k: int) -> Selection:
-    """The K entries of a selection with the largest |φ|.
+def largest_of(mask: Mask, values: Mapping[str, NDArray[np.float32]], k: int) -> Mask:
+    """The K entries of a mask with the largest |φ|.
 
     Args:
-        selection: the positions.
+        mask: the positions.
         values: φ at them, float32 ``[n]`` by name.
         k: how many.
     """
 
     def blocks() -> Iterator[Block]:
-        for name in sorted(selection.positions):
+        for name in sorted(mask.positions):
             yield name, 0, _keys(np.abs(values[name]))
 
     chosen = select(blocks, k)
-    positions = {name: selection.positions[name][at] for name, at in chosen.positions.items()}
-    return Selection(positions, chosen.tied if chosen.threshold == _KEY_OF_0 else 0)
+    positions = {name: mask.positions[name][at] for name, at in chosen.positions.items()}
+    return Mask(positions, chosen.tied if chosen.threshold == _KEY_OF_0 else 0)
 
 
 def _stretches(maskable: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, int, int]]:
@@ -176,14 +168,14 @@ def _between(
     maskable: Mapping[str, nn.Parameter],
     before: Snapshot,
     score: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]],
-) -> Scores:
+) -> Ranking:
     after = _read(lambda name: whole(maskable[name].detach()).float().cpu().reshape(-1).numpy())
     stored = before.mapped()
     start = _read(lambda name: stored(name).float().reshape(-1).numpy())
     return lambda name, begin, end: score(after(name, begin, end), start(name, begin, end))
 
 
-def _read(load: Callable[[str], NDArray[np.float32]]) -> Scores:
+def _read(load: Callable[[str], NDArray[np.float32]]) -> Ranking:
     """Stretches of one parameter at a time, kept until the next is asked for."""
     last: tuple[str, NDArray[np.float32]] = ("", np.zeros(0, np.float32))
 
