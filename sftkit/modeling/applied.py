@@ -47,7 +47,7 @@ class Applied(Layer):
         super().__init__(unwrapped(model), scoped=scoped)
         self._weighted, self._force = list(weighted), force
         self._kept: Mapping[str, Kept] = {}
-        self._untied: Untied | None = None
+        self._untied: OwnOutput | None = None
         self.put_on()
         self._weighted = []
 
@@ -67,7 +67,7 @@ class Applied(Layer):
     def write(self) -> None:
         """Add."""
         model = self.model
-        self._untied = Untied(model) if unties(model, self._weighted) else None
+        self._untied = OwnOutput(model) if unties(model, self._weighted) else None
         if self._untied is not None:
             self._untied.apart()
         try:
@@ -94,7 +94,7 @@ class Applied(Layer):
         written([parameters[name] for name in self._kept], parameters.values())
 
 
-class Untied:
+class OwnOutput:
     """An output matrix of its own, with the values of the input embedding, for a model that ties the two.
 
     Attributes:

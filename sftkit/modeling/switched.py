@@ -10,7 +10,7 @@ from torch import nn
 
 from sftkit.algebra.arithmetic import Weighted
 from sftkit.errors import MismatchError
-from sftkit.modeling.applied import Untied, check, unties
+from sftkit.modeling.applied import OwnOutput, check, unties
 from sftkit.modeling.apply import movable_parameters
 from sftkit.modeling.backbone import unwrapped
 from sftkit.modeling.identity import forget, version, written
@@ -86,7 +86,7 @@ class Wardrobe:
 
     def _make_untied(self) -> None:
         """An output matrix for the sets that want one: a parameter like others, for an SFT that moves it."""
-        self._untied = Untied(self.model) if self._unties else None
+        self._untied = OwnOutput(self.model) if self._unties else None
         if self._untied is not None:
             self._watched[id(self._untied.own)] = self._untied.tied  # while it is on, it stands where that one stood
             self._untied.apart()

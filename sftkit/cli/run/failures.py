@@ -104,8 +104,8 @@ def _needs(plan: RunPlan) -> list[tuple[str, str]]:
 
 
 def _less(settings: Settings) -> str:
-    from sftkit.training.checks import STREAMED
     from sftkit.training.engine.ranks import world
+    from sftkit.training.settings import STREAMED
 
     batch, many = settings.batch_size, settings.accumulate
     streams = settings.method == "lottery" and settings.criterion in STREAMED and settings.rewind_to == 0
