@@ -113,7 +113,16 @@ def test_commands_and_options_that_a_page_names_exist(page: Path) -> None:
     options = {
         each for name in SUMMARIES for param in built(name).params for each in (*param.opts, *param.secondary_opts)
     }
-    elsewhere = {"--nproc-per-node", "--index-url", "--local-dir", "--install-completion", "--help", "--long"}
+    elsewhere = {
+        "--nproc-per-node",
+        "--index-url",
+        "--local-dir",
+        "--install-completion",
+        "--help",
+        "--long",
+        "--slow",
+        "--check",
+    }
     ours = re.sub(r"\| `[^|]*\|", "|", text) if page.stem == "coming-from" else text  # what others call it
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*\b", ours)) - options - elsewhere == set()
     assert set(re.findall(r"`sftkit ([a-z]+)", text)) - set(SUMMARIES) == set()

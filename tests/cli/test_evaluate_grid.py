@@ -212,8 +212,8 @@ def test_more_sfts_than_files_may_be_open_are_opened(pico_base: Path) -> None:
     script = (
         "import resource\n"
         "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
-        "from sftkit.cli import _request\n"
-        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard)); _request._allow_open_files(300)\n"
+        "from sftkit.cli.run import request\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard)); request._allow_open_files(300)\n"
         "print(min(556, hard if hard > 0 else 556) <= resource.getrlimit(resource.RLIMIT_NOFILE)[0])\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
