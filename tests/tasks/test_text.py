@@ -100,7 +100,7 @@ def test_a_second_run_does_not_tokenise_again(tmp_path: Path, cache: Path, monke
 def test_another_process_finds_the_same_tokens(tmp_path: Path, cache: Path) -> None:
     windows(write(tmp_path / "x.txt", "ta mi", "lo"), objective=MaskedLM())
     program = (
-        "import sys; from sftkit.tasks.mlm import MaskedLM; from tests import pico; "
+        "import sys; from sftkit.tasks.mlm import MaskedLM; from tests.helpers import pico; "
         "MaskedLM().features(MaskedLM().read([sys.argv[1]]), pico.make_tokenizer(), 16)"
     )
     environment = os.environ | {"HF_DATASETS_CACHE": str(cache.parent)}
