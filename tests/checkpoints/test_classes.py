@@ -24,6 +24,7 @@ def test_the_table_of_classes_is_what_transformers_says() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_every_class_that_transformers_has_gets_its_prefix() -> None:
     wrong, unmade = [], set()
     for model_type, name in pairs():

@@ -75,6 +75,7 @@ def test_whichever_request_fails_a_pulled_sft_is_whole_or_not_there(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 @pytest.mark.parametrize("name", NAMES)
 def test_whichever_request_fails_the_old_or_the_new_output_is_there(
@@ -103,6 +104,7 @@ def test_a_command_that_is_killed_leaves_the_old_or_the_new_output(trials: dict[
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_whenever_a_command_is_killed_the_old_or_the_new_output_is_there(
     trials: dict[str, Trial], tmp_path: Path
 ) -> None:
@@ -123,6 +125,7 @@ def test_a_training_that_a_disk_fails_says_so_and_goes_on_to_the_same_bytes(trai
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 def test_wherever_a_disk_fails_a_training_it_goes_on_to_the_same_bytes(
     number: int, training: Trial, tmp_path: Path

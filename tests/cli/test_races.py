@@ -74,6 +74,7 @@ def test_of_many_writers_of_one_output_each_or_one_makes_it_whole(
 
 @forks
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("overwrite", [False, True], ids=["new", "over"])
 @pytest.mark.parametrize(("kind", "name"), [("model", "m"), ("sum", "x.sft")])
 def test_of_many_writers_again_and_again_each_or_one_makes_it_whole(

@@ -114,6 +114,7 @@ def test_shares_stay_between_0_and_1_and_losses_above_0() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("runs", "seeds", "sentences"), [(2, 0.3, 0.5), (3, 0.3, 0.5), (5, 0.3, 0.5), (5, 0.02, 1.5), (10, 0.12, 1.0)]
 )
