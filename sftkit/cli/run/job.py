@@ -94,10 +94,12 @@ class Job:
         """Write an SFT, unless this very run wrote it before it was killed; where it is, and why if not there."""
         from sftkit.cli.run.keep import write_or_keep
         from sftkit.format.writing import file_digest, write
+        from sftkit.storage.parts import clear
 
         if self.resume and not overwrite and output.is_file():
             with TemporaryDirectory() as folder:
                 if file_digest(write(Path(folder) / "x.sft", sft, values=values)) == file_digest(output):
+                    clear(output.resolve())  # a run that is killed once it has its name may leave its lock
                     return output
         place, trouble = write_or_keep(output, sft, values=values, overwrite=overwrite, run_dir=self.run_dir)
         if trouble:
