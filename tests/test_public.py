@@ -21,8 +21,8 @@ import sftkit
 from sftkit.errors import FormatError, MismatchError, OutputExistsError, SettingsError, SftkitError
 from sftkit.format.files import SftFile
 from sftkit.format.writing import write
-from sftkit.python import given
 from sftkit.python.wording import as_arguments
+from sftkit.sharing import hub
 from tests.composing.test_checkpoint_kinds import composed
 from tests.helpers import pico
 from tests.helpers.build import make_sft, save_sft
@@ -149,7 +149,7 @@ def test_whatever_stands_for_an_sft_is_taken_wherever_one_is_meant(
     paths: tuple[Path, Path], pico_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a, b = map(sftkit.read, paths)
-    monkeypatch.setattr(given, "resolve_sft", lambda name: paths[0] if name.startswith("hf://") else Path(name))
+    monkeypatch.setattr(hub, "resolve_sft", lambda name: paths[0] if name.startswith("hf://") else Path(name))
     forms: list[Any] = [paths[0], str(paths[0]), a, "hf://owner/name", (paths[0], 1.0), (a, 1)]
     model: Any = pico.make_model()
     with a.applied_to(model):

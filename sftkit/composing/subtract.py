@@ -22,7 +22,7 @@ from sftkit.composing.writing import Watch, unwatched, write_model
 from sftkit.errors import SftkitError
 from sftkit.format.files import SftFile
 from sftkit.sharing.convert import converted
-from sftkit.sharing.hub import PUBLISHED, cached_model
+from sftkit.sharing.hub import cached_model, is_published
 from sftkit.storage.atomic import atomic_directory, check_output
 
 
@@ -123,7 +123,7 @@ def _restore(
 
 def _sft_at_hand(sft: Mapping[str, Any]) -> Weighted | None:
     path = Path(str(sft.get("path") or ""))
-    published = (path.is_file() and path.name == PUBLISHED) or (path / PUBLISHED).is_file()
+    published = is_published(path)
     if not published and not path.is_file():
         return None
     try:

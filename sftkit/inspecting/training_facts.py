@@ -74,6 +74,10 @@ def _several(value: Any) -> str:
     return f"{value:,}" if value > 1 else ""
 
 
+def _unless(usual: str) -> Callable[[Any], str]:
+    return lambda value: "" if value == usual else _said(value)
+
+
 def _unless_1(value: Any) -> str:
     return f"{value:g}" if value != 1 else ""
 
@@ -114,6 +118,8 @@ _KNOWN: dict[str, tuple[str, Callable[[Any], str]]] = {
     "l0": ("λ (L0)", _said),
     "frozen": ("frozen", _said),
     "criterion": ("ranked by", _said),
+    "selection": ("phase 1 as", _unless("full")),
+    "base_dtype": ("base held in", _unless("f32")),
     "iterations": ("rounds of phase 1", _several),
     "rewind_to": ("phase 2 from step", _rewound),
     "mask_from": ("mask from", _sources),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from sftkit.errors import SettingsError, about
-from sftkit.sharing.hub import PUBLISHED, SCHEME, resolve_model, resolve_sft
+from sftkit.sharing.hub import PUBLISHED, SCHEME, local_sft, resolve_model
 
 if TYPE_CHECKING:
     from sftkit.algebra.arithmetic import Weighted
@@ -78,12 +78,7 @@ def sft_file(name: str | PathLike[str]) -> Path:
     if (weight := re.fullmatch(r"(.+\.sft):([-+.\de]+)", text)) and not Path(text).exists():
         raise SettingsError(f"{text}: a weight is given as a pair: ({weight[1]!r}, {weight[2]}).")
     with about(text):
-        path = resolve_sft(text)
-        if path.name != PUBLISHED and not (path / PUBLISHED).is_file():
-            return path
-        from sftkit.sharing.convert import converted
-
-        return converted(path, path.parent.name if path.name == PUBLISHED else path.name)
+        return local_sft(text)
 
 
 def model_folder(name: Any) -> Path:

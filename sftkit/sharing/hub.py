@@ -126,6 +126,28 @@ def resolve_sft(argument: str) -> Path:
     )
 
 
+def is_published(path: Path) -> bool:
+    """Whether a path is an SFT in the reference's layout: its file, or the directory that holds it."""
+    return path.name == PUBLISHED or (path / PUBLISHED).is_file()
+
+
+def local_sft(name: str) -> Path:
+    """The ``.sft`` file that a name stands for.
+
+    It is downloaded if it is on the hub, and converted, into a file that lasts as long as the program runs, if it was
+    published as ``pytorch_diff.bin``.
+
+    Raises:
+        FormatError: if there is none, or several.
+    """
+    path = resolve_sft(name)
+    if not is_published(path):
+        return path
+    from sftkit.sharing.convert import converted
+
+    return converted(path, path.parent.name if path.name == PUBLISHED else path.name)
+
+
 def _only_sft(argument: str, address: HubAddress) -> str:
     from huggingface_hub import list_repo_files
 

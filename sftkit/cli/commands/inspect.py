@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sftkit.cli.options.arguments import check_apart, local_sft
+from sftkit.cli.options.arguments import check_apart
 from sftkit.cli.show import render
 from sftkit.cli.show.render import Column
 from sftkit.cli.show.training import show_training
 from sftkit.inspecting.facts import brief_facts, facts, shown_shape
+from sftkit.sharing.hub import local_sft
 
 if TYPE_CHECKING:
     from sftkit.inspecting.stats import Stats

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sftkit.cli.options.arguments import check_apart, local_sft
+from sftkit.cli.options.arguments import check_apart
 from sftkit.cli.show import render
 from sftkit.cli.show.render import Column
+from sftkit.sharing.hub import local_sft
 
 if TYPE_CHECKING:
     from sftkit.inspecting.overlap import Matrix, OverlapReport

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from sftkit.errors import FormatError
-from sftkit.sharing.hub import PUBLISHED, SCHEME, looks_like_hub_id, resolve_sft
+from sftkit.sharing.hub import PUBLISHED, SCHEME, local_sft, looks_like_hub_id
 from sftkit.storage.places import at_home
 
 if TYPE_CHECKING:
@@ -109,23 +109,6 @@ def open_sft(argument: Argument) -> Weighted:
     from sftkit.algebra.selected import selected
 
     return selected(item, argument.only)
-
-
-def local_sft(name: str) -> Path:
-    """The ``.sft`` file that an argument without a weight stands for.
-
-    It is downloaded if it is on the hub, and converted, into a file that lasts as long as the program runs, if it was
-    published as ``pytorch_diff.bin``.
-
-    Raises:
-        FormatError: if there is none, or several.
-    """
-    path = resolve_sft(name)
-    if not (path / PUBLISHED).is_file() and path.name != PUBLISHED:
-        return path
-    from sftkit.sharing.convert import converted
-
-    return converted(path, path.parent.name if path.name == PUBLISHED else path.name)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from sftkit.cli.options.arguments import local_sft, split_weight
+from sftkit.cli.options.arguments import split_weight
 from sftkit.cli.run import signals
 from sftkit.cli.run.failures import memory_told
 from sftkit.cli.show import render
@@ -110,7 +110,7 @@ class Job:
         from dataclasses import asdict, replace
 
         from sftkit.composing.record import check_names
-        from sftkit.sharing.hub import resolve_model
+        from sftkit.sharing.hub import local_sft, resolve_model
         from sftkit.storage.atomic import check_output
         from sftkit.storage.safefile import SafeReader
         from sftkit.tasks.readers.local import check_local
