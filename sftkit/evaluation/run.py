@@ -6,7 +6,7 @@ No temporary model is written. Many languages in one call: :mod:`sftkit.evaluati
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -203,12 +203,15 @@ class Exam:
         """
         _check_problem(self._objective, self._scorer.objective(sfts))
         with self._scorer.stage.model(sfts) as model:
-            evaluator = self._evaluator(model)
+            evaluator, length = self._evaluator(model)
             evaluator.watch = watch
             predicted = evaluator.predict(model, self._scorer.scoring.batch_size)
-        return evaluator.scores(predicted), predicted
+        scores = evaluator.scores(predicted)
+        told = () if self._objective.is_task else other_windows(sfts, length)
+        return replace(scores, notes=(*scores.notes, *told)), predicted
 
-    def _evaluator(self, model: PreTrainedModel) -> Evaluator:
+    def _evaluator(self, model: PreTrainedModel) -> tuple[Evaluator, int]:
+        """What scores on this model, and how many tokens its windows have."""
         scoring, tokenizer = self._scorer.scoring, self._scorer.tokenizer
         fit_tokenizer(tokenizer, model, self._scorer.base)
         objective = self._objective.for_model(model)
@@ -217,7 +220,23 @@ class Exam:
         if key not in self._evaluators:
             objective.check_labels(self._rows, self._data)
             self._evaluators[key] = objective.evaluator(self._rows, tokenizer, length, scoring.seed)
-        return self._evaluators[key]
+        return self._evaluators[key], length
+
+
+def other_windows(sfts: Sequence[Weighted], length: int) -> tuple[str, ...]:
+    """A note for each language SFT that was learned in windows of another length: losses hang on it.
+
+    Args:
+        sfts: what is on the base.
+        length: tokens a window that is scored.
+    """
+    learned = ((item.path, item.sft.metadata) for item in sfts)
+    each = ((path, said.training.get("max_length")) for path, said in learned if not said.is_task)
+    return tuple(
+        f"{path} was learned in windows of {own} tokens; these have {length} (--max-length {own}): losses hang on it."
+        for path, own in each
+        if isinstance(own, int) and own != length
+    )
 
 
 def _check_problem(asked: Objective, found: Objective) -> None:

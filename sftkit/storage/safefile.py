@@ -76,7 +76,8 @@ class SafeReader:
             with path.open("rb") as file:
                 if file.read(4) == b"GGUF":
                     raise FormatError(f"{path}: GGUF weights are not covered.") from None
-            raise FormatError(f"{path}: not a safetensors file ({error}).") from error
+            reason = str(error).removeprefix("Error while deserializing header: ")
+            raise FormatError(f"{path}: not a safetensors file, as models and SFTs are ({reason}).") from error
         self._file, self._lock = path.open("rb", buffering=0), Lock()
         weakref.finalize(self, self._file.close)
         header_size = int.from_bytes(self._bytes(0, 8, "its header"), "little")

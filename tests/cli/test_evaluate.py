@@ -125,3 +125,11 @@ def test_an_unknown_tag_is_named_by_line(tmp_path: Path, pico_base: Path, traine
     done = sftkit("evaluate", pico_base, trained / "pos.sft", "--pos", bad)
     assert done.status == 1
     assert "line 4: unknown part-of-speech tag 'FOO'" in done.stderr
+
+
+@pytest.mark.parametrize(("length", "told"), [((), False), (("--max-length", 32), True)])
+def test_windows_of_another_length_than_a_language_was_learned_in_are_told(
+    length: tuple[object, ...], told: bool, pico_base: Path, trained: Path, corpus: Path
+) -> None:
+    done = sftkit("evaluate", pico_base, trained / "lang.sft", "--mlm", corpus, *length)
+    assert ("was learned in windows of 64 tokens; these have 32 (--max-length 64)" in done.stderr) is told

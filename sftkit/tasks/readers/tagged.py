@@ -136,7 +136,8 @@ def _blocks(source: str, text: str, wanted: Wanted) -> list[list[_Row]]:
             hint = looks_like(text, wanted.option)
             raise DataError(f"{source}, line {number}: one column; {wanted.option} reads {wanted.format}.{hint}")
         if len(cells) != width[1]:
-            raise DataError(f"{source}, line {number}: {len(cells)} columns; line {width[0]} has {width[1]}.")
+            hint = looks_like(text, wanted.option)
+            raise DataError(f"{source}, line {number}: {len(cells)} columns; line {width[0]} has {width[1]}.{hint}")
         blocks[-1].append((number, cells))
     found = [block for block in blocks if block]
     if not found:
