@@ -174,5 +174,5 @@ def test_half_a_character_in_a_table_of_json_is_told_with_its_line(tmp_path: Pat
 
 def test_plain_text_given_for_words_with_tags_is_told(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("ta mi lo ka su ta mi.\nka su mi lo ta en an.\nmi lo ka su ta.\n" * 3)
-    with pytest.raises(DataError, match=r"columns; line 1 has 7\. It looks like plain text, which --mlm and --clm read"):
+    with pytest.raises(DataError, match=r"line 1 has 7\. It looks like plain text, which --mlm and --clm read"):
         objective_of("pos").read([str(tmp_path / "x.txt")])
