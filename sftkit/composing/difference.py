@@ -15,20 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sftkit.algebra.arithmetic import WINDOW
 from sftkit.algebra.largest import choose_largest
 from sftkit.algebra.selected import Chosen, choosing
 from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.checkpoints.fingerprint import identify
-from sftkit.checkpoints.lm_heads import is_task_class
-from sftkit.checkpoints.names import is_pooler
 from sftkit.composing.layout import BaseView
 from sftkit.composing.left_out import left_out
+from sftkit.composing.pairs import damaged, pairs, shared_names, subtracted
 from sftkit.composing.record import check_names
 from sftkit.composing.renamed import as_loaded
 from sftkit.composing.report import ArithmeticReport
 from sftkit.composing.tuned_head import TunedHead, moves_output, tuned_head
-from sftkit.errors import MismatchError, SettingsError
+from sftkit.errors import SettingsError
 from sftkit.format.encoding import Positions, Values
 from sftkit.format.files import SftFile
 from sftkit.format.metadata import Metadata, ParameterSpec
@@ -64,7 +62,7 @@ class ModelDifference:
             MismatchError: naming the tensor and the two shapes.
         """
         self._tuned, self._base = Checkpoint(tuned), Checkpoint(base)
-        self.shared = _shared(self._tuned, self._base, str(tuned), str(origin or base))
+        self.shared = shared_names(self._tuned, self._base, str(tuned), str(origin or base))
         mine, theirs = BaseView.of(self._tuned), BaseView.of(self._base)
         self._keys = {each: (self._tuned.backbone[each], self._base.backbone[each]) for each in self.shared}
         if moves_output(mine, theirs) and mine.known is not None:
@@ -134,14 +132,14 @@ class ModelDifference:
         """Flat positions and float32 values of one parameter: of the chosen entries, else of all that differ."""
         if self._chosen is not None:
             return self._chosen[name]
-        pieces = [self._exact(name, *block) for block in _pairs(self._tuned, self._base, self._keys[name])]
+        pieces = [self._exact(name, *block) for block in pairs(self._tuned, self._base, self._keys[name])]
         positions = np.concatenate([piece[0] for piece in pieces] or [np.zeros(0, np.int64)])
         return positions, np.concatenate([piece[1] for piece in pieces] or [np.zeros(0, np.float32)])
 
     def _all_blocks(self) -> Iterator[tuple[str, int, Values]]:
         for name in self.shared:
-            for start, tuned, base in _pairs(self._tuned, self._base, self._keys[name]):
-                yield name, start, _difference(tuned, base, name)
+            for start, tuned, base in pairs(self._tuned, self._base, self._keys[name]):
+                yield name, start, subtracted(tuned, base, name)
 
     def _sample(self) -> Values:
         """Short stretches at even distances, counted through all parameters."""
@@ -150,15 +148,15 @@ class ModelDifference:
             size = self._metadata.parameters[name].size
             first = -begin % _SAMPLE_EVERY
             for start in range(first, size, _SAMPLE_EVERY):
-                pairs = _pairs(self._tuned, self._base, self._keys[name], start, min(start + _SAMPLE_LENGTH, size))
-                stretches += [_difference(tuned, base, name) for _, tuned, base in pairs]
+                blocks = pairs(self._tuned, self._base, self._keys[name], start, min(start + _SAMPLE_LENGTH, size))
+                stretches += [subtracted(tuned, base, name) for _, tuned, base in blocks]
             begin += size
         return np.concatenate(stretches)
 
     def _exact(self, name: str, start: int, tuned: NDArray[Any], base: NDArray[Any]) -> tuple[Positions, Values]:
         """One block's differences, such that base + difference is tuned wherever float32 can say so."""
         if tuned.dtype != base.dtype:
-            values = _difference(tuned, base, name)
+            values = subtracted(tuned, base, name)
             at = np.flatnonzero(values)
             again = self._restored(base, values).astype(np.float64)
             self.inexact += int(np.count_nonzero(again != tuned.astype(np.float64)))
@@ -166,9 +164,9 @@ class ModelDifference:
         bits = np.dtype(f"u{tuned.dtype.itemsize}")
         at = np.flatnonzero(tuned.view(bits) != base.view(bits))
         if not all_finite(tuned):  # where the two are the same, too
-            raise _damaged(name)
+            raise damaged(name)
         mine, other = tuned[at], base[at]
-        kept = _difference(mine, other, name)
+        kept = subtracted(mine, other, name)
         if tuned.dtype in _SIXTEEN_BITS:  # 0 and -0 differ by less than 16 bits can hold, but not by nothing
             kept = np.where(kept == 0, np.copysign(_LEAST, mine.astype(np.float32)), kept)
         real = kept != 0  # a 0 is no entry: of float32 it would have made -0 out of 0 or the reverse
@@ -245,58 +243,3 @@ def _written(
         str(output), (), written.k, 0, 0, None, tuple(notes), exact=exact,
         extra={"k": written.k, "density": written.density},
     )  # fmt: skip
-
-
-def _shared(tuned: Checkpoint, base: Checkpoint, tuned_name: str, base_name: str) -> tuple[str, ...]:
-    """Canonical names that both have; the pooler under a task's head is part of that head."""
-    mine, others = tuned.parameters, base.parameters
-    for name in sorted({*mine, *others}):
-        if is_pooler(name):
-            continue
-        for has, lacks, where in ((mine, others, base_name), (others, mine, tuned_name)):
-            if name in has and name not in lacks:
-                raise MismatchError(f"{name} is missing in {where}: the two models are not of one architecture.")
-        _same_shape(name, mine[name], others[name], tuned_name, base_name)
-    task = is_task_class(BaseView.of(tuned).architecture)
-    return tuple(name for name in sorted(mine) if name in others and not (task and is_pooler(name)))
-
-
-def _same_shape(name: str, mine: ParameterSpec, other: ParameterSpec, tuned: str, base: str) -> None:
-    if mine.shape != other.shape:
-        raise MismatchError(
-            f"{name} has shape {list(mine.shape)} in {tuned} and {list(other.shape)} in {base}.",
-            path=tuned, tensor=name, expected=other.shape, found=mine.shape,
-        )  # fmt: skip
-
-
-def _pairs(
-    tuned: Checkpoint, base: Checkpoint, keys: tuple[str, str], begin: int = 0, end: int | None = None
-) -> Iterator[tuple[int, NDArray[Any], NDArray[Any]]]:
-    """Start, tuned block, base block, between two positions; both blocks are overwritten by the next."""
-    size = base.spec(keys[1]).size if end is None else end
-    sides = [(side, key, side.spec(key).dtype) for side, key in zip((tuned, base), keys, strict=True)]
-    streams = [
-        side.blocks(key, WINDOW * dtype.itemsize, begin * dtype.itemsize, size * dtype.itemsize)
-        for side, key, dtype in sides
-    ]
-    for start, (_, mine), (_, other) in zip(range(begin, size, WINDOW), *streams, strict=True):
-        yield start, mine.view(sides[0][2]), other.view(sides[1][2])
-
-
-def _difference(tuned: NDArray[Any], base: NDArray[Any], name: str) -> Values:
-    """Float32 of the float64 difference. For operands of 32 bits and less that is the float32 difference itself.
-
-    (Rounding twice does no harm here: float64 has more than twice float32's digits and two, Figueroa 1995.)
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.float64 in (tuned.dtype, base.dtype):
-            values: Values = np.subtract(tuned, base, dtype=np.float64).astype(np.float32)
-        else:
-            values = np.subtract(tuned.astype(np.float32, copy=False), base.astype(np.float32, copy=False))
-    if not np.isfinite(values).all():
-        raise _damaged(name)
-    return values
-
-
-def _damaged(name: str) -> MismatchError:
-    return MismatchError(f"{name}: a difference is not finite. One of the models is damaged.")

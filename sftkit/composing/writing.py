@@ -6,7 +6,6 @@ entries for each, whatever the model's size. Sums are rounded once, from float64
 
 from __future__ import annotations
 
-import json
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,16 +22,15 @@ from numpy.typing import NDArray
 
 from sftkit.algebra.arithmetic import WINDOW, Merger, added
 from sftkit.algebra.window import Merged
-from sftkit.checkpoints.checkpoint import SAFETENSORS, SAFETENSORS_INDEX, Checkpoint
+from sftkit.checkpoints.checkpoint import SAFETENSORS_INDEX, Checkpoint
 from sftkit.checkpoints.fingerprint import Fingerprint, digest
 from sftkit.composing.layout import Layout, OutputTensor
+from sftkit.composing.shards import as_the_base, file_names, split, write_index
 from sftkit.format.metadata import ParameterSpec
 from sftkit.storage.dtypes import widened
 from sftkit.storage.memory import keep_freed
 from sftkit.storage.safefile import SafeWriter, canonical_order
 
-#: transformers' default.
-SHARD_SIZE = 50 * 10**9
 #: Tensors on their way at a time: numpy lets go of the interpreter for most of the work, but not for all.
 THREADS = min(4, os.cpu_count() or 1)
 #: Takes a tensor's name in the file, a place in it in bytes, and the bytes from there on.
@@ -226,8 +224,8 @@ def write_model(
         watch: told how far it is.
     """
     written, run = _Written(sum(tensor.plan.nbytes for tensor in layout.tensors), watch), _Run(base, merger)
-    shards = _as_the_base(layout.tensors, base) if shard_size is None else _shards(layout.tensors, shard_size)
-    names = _file_names(len(shards))
+    shards = as_the_base(layout.tensors, base) if shard_size is None else split(layout.tensors, shard_size)
+    names = file_names(len(shards))
     with ExitStack() as writers:
 
         def files() -> Iterator[_File]:
@@ -238,7 +236,7 @@ def write_model(
 
         run.files(files())
     if len(shards) > 1:
-        _write_index(folder / SAFETENSORS_INDEX, names, shards)
+        write_index(folder / SAFETENSORS_INDEX, names, shards)
     return run.finish(layout.tensors)
 
 
@@ -265,42 +263,3 @@ def measure(base: Checkpoint, layout: Layout, merger: Merger) -> Streamed:
     run = _Run(base, merger, measuring=True)
     run.files([_File(layout.tensors, lambda *_: None, lambda: None)])
     return run.finish(layout.tensors)
-
-
-def _as_the_base(tensors: Sequence[OutputTensor], base: Checkpoint) -> list[list[OutputTensor]]:
-    """Each tensor with those that it lay with; what is new goes into the last file; no file grows past the limit."""
-    found: dict[int, list[OutputTensor]] = {}
-    last = max(base.shards.values(), default=0)
-    for tensor in tensors:
-        found.setdefault(last if tensor.source is None else base.shards[tensor.source], []).append(tensor)
-    return [shard for number in sorted(found) for shard in _shards(found[number], SHARD_SIZE)] or [[]]
-
-
-def _shards(tensors: Sequence[OutputTensor], most: int) -> list[list[OutputTensor]]:
-    """Greedily by name; a tensor larger than ``most`` gets a file of its own, as in transformers."""
-    shards: list[list[OutputTensor]] = [[]]
-    filled = 0
-    for tensor in sorted(tensors, key=lambda tensor: tensor.plan.name):
-        if shards[-1] and filled + tensor.plan.nbytes > most:
-            shards.append([])
-            filled = 0
-        shards[-1].append(tensor)
-        filled += tensor.plan.nbytes
-    return shards
-
-
-def _file_names(count: int) -> list[str]:
-    if count == 1:
-        return [SAFETENSORS]
-    return [f"model-{number:05d}-of-{count:05d}.safetensors" for number in range(1, count + 1)]
-
-
-def _write_index(path: Path, names: Sequence[str], shards: Sequence[Sequence[OutputTensor]]) -> None:
-    places = {tensor.plan.name: name for name, shard in zip(names, shards, strict=True) for tensor in shard}
-    plans = [tensor.plan for shard in shards for tensor in shard]
-    metadata = {
-        "total_parameters": sum(int(np.prod(plan.shape, dtype=np.int64)) for plan in plans),
-        "total_size": sum(plan.nbytes for plan in plans),
-    }
-    document = {"metadata": metadata, "weight_map": dict(sorted(places.items()))}
-    path.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
