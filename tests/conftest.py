@@ -11,6 +11,8 @@ import tempfile
 _CACHE = tempfile.mkdtemp(prefix="sftkit-tests-")
 atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
 os.environ |= {"HF_HOME": _CACHE, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+if "PYTEST_XDIST_WORKER" in os.environ:  # several at a time: each on a processor of its own
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("SFTKIT_BASE", None)
 os.environ.pop("SFTKIT_DEBUG", None)
 

@@ -67,9 +67,12 @@ def test_options_come_from_a_file_and_the_command_line_wins(tmp_path: Path, pico
 
 
 @pytest.mark.parametrize("text", ["nonsense = 1\n", "k = \n"])
-def test_a_file_of_options_that_is_wrong_is_a_usage_error(text: str, tmp_path: Path) -> None:
-    (tmp_path / "run.toml").write_text(text)
-    done = sftkit("train", "--config", tmp_path / "run.toml")
+def test_a_file_of_options_that_is_wrong_is_a_usage_error(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("run.toml").write_text(text)
+    done = sftkit("train", "--config", "run.toml")
     assert done.status == 2
     assert "run.toml" in done.stderr
 

@@ -60,7 +60,11 @@ def two() -> list[str]:
     return ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port)]
 
 
-@pytest.mark.parametrize("options", [("--rewind-to", "2"), ("--l1", "0.1")], ids=["rewound", "l1"])
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param(("--rewind-to", "2"), marks=pytest.mark.slow), ("--l1", "0.1")],
+    ids=["rewound", "l1"],
+)
 def test_two_processes_learn_what_one_learns(
     options: tuple[str, ...], base: Path, corpus: Path, tmp_path: Path
 ) -> None:
@@ -77,7 +81,10 @@ def test_two_processes_learn_what_one_learns(
     "options",
     [
         ("--l1", "0.1"),
-        ("--criterion", "movement", "--rewind-to", "2", "--accumulate", "2", "--run-dir", "run", "--resume"),
+        pytest.param(
+            ("--criterion", "movement", "--rewind-to", "2", "--accumulate", "2", "--run-dir", "run", "--resume"),
+            marks=pytest.mark.slow,
+        ),
         pytest.param(("--method", "random"), marks=pytest.mark.slow),
         pytest.param(("--iterations", "2", "--gradient-checkpointing"), marks=pytest.mark.slow),
     ],
@@ -125,6 +132,7 @@ def test_shared_out_weights_learn_each_of_several_densities(base: Path, corpus: 
         assert_close(*(sftkit.read(tmp_path / f"{name}-{density}.sft") for name in ("two", "one")))
 
 
+@pytest.mark.slow
 def test_the_bytes_that_a_step_sums_are_those_that_the_header_says(base: Path, corpus: Path) -> None:
     command = [sys.executable, *two(), "-m", "tests.training.reduced", str(base), str(corpus)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -135,6 +143,7 @@ def test_the_bytes_that_a_step_sums_are_those_that_the_header_says(base: Path, c
     assert said["promised"]["phase 2"] < said["promised"]["phase 1"] / 10
 
 
+@pytest.mark.slow
 def test_two_processes_under_the_sfts_of_two_sources_learn_what_one_learns_that_accumulates(
     base: Path, treebank: Path, tmp_path: Path
 ) -> None:

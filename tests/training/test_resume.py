@@ -138,6 +138,7 @@ def killed(folder: Path, base: Path, data: list[str], outputs: list[str], *optio
 
 
 @forks
+@pytest.mark.slow
 def test_killed_at_random_moments_the_same_command_ends_with_the_same_bytes(
     pico_base: Path, corpus: Path, tmp_path: Path
 ) -> None:
