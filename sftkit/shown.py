@@ -7,6 +7,7 @@ for them, so that they are seen and do nothing. Nothing else is changed, in what
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 #: Marks of direction that reorder what follows them, up to their end; and what ends a line for some.
@@ -46,6 +47,21 @@ def quoted(value: Any, most: int = QUOTED) -> str:
 def brief(text: str, most: int = 30) -> str:
     """A name as a message lists it among others: cut where it is long."""
     return text if len(text) <= most else f"{text[:most]}…"
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """The end of a message about a name that is not known: " Did you mean X?", or "" if none is near.
+
+    Args:
+        name: what was given.
+        known: what could have been.
+    """
+    from difflib import get_close_matches
+
+    lower = {each.lower(): each for each in known}
+    begun = [each for each in lower if len(name) > 2 and each.startswith(name.lower())]
+    near = [lower[each] for each in (begun or get_close_matches(name.lower(), lower, cutoff=0.6))[:3]]
+    return f" Did you mean {' or '.join(map(brief, near))}?" if near else ""
 
 
 def in_markdown(text: str) -> str:

@@ -14,7 +14,7 @@ from sftkit.tasks.base import Evaluator, Objective
 from sftkit.tasks.readers.sources import FEW_HELD_OUT
 from sftkit.training.engine.order import Order, shares
 from sftkit.training.engine.ranks import world
-from sftkit.training.fields import Length
+from sftkit.training.length import Length
 from sftkit.training.observer import Observer
 from sftkit.training.settings import Settings
 

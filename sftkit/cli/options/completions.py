@@ -1,25 +1,97 @@
-"""What ``completions/`` holds: Typer's completion scripts for bash, zsh and fish, as text.
+"""Completions for bash, zsh and fish: what the program answers to a shell, and what ``completions/`` holds.
 
-``python -m sftkit.cli.options.completions FOLDER`` writes them; a test fails when the folder is stale.
+The program answers with a line for each word that could follow, ``plain``, the word and what it is, parted by tabs; or
+with a line that leaves the files to the shell, which knows best how to quote and to descend: ``sft``, ``dir`` or
+``file``. ``python -m sftkit.cli.options.completions FOLDER`` writes the scripts; a test fails when they are stale.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
-from typer.completion import get_completion_script  # type: ignore[attr-defined]  # not in its __all__
+from typer import _completion_classes as typers
+from typer._click.shell_completion import CompletionItem, add_completion_class
+from typer._completion_shared import _completion_scripts
 
-#: File name -> shell, by the names under which the shells look for them.
-FILES = {"sftkit.bash": "bash", "_sftkit": "zsh", "sftkit.fish": "fish"}
+_BASH = r"""
+_sftkit_completion() {
+    local IFS=$'\n' current=${COMP_WORDS[COMP_CWORD]} line kind word
+    COMPREPLY=()
+    [[ $current == = ]] && current=
+    for line in $(COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD=$COMP_CWORD _SFTKIT_COMPLETE=complete_bash "$1" 2>/dev/null)
+    do
+        IFS=$'\t' read -r kind word line <<< "$line"
+        case $kind in
+            sft) COMPREPLY+=($(compgen -f -X '!*.sft' -- "$current") $(compgen -d -- "$current")) ;;
+            dir) COMPREPLY+=($(compgen -d -- "$current")) ;;
+            file) COMPREPLY+=($(compgen -f -- "$current")) ;;
+            plain) COMPREPLY+=("$word") ;;
+        esac
+        [[ $kind == plain ]] || compopt -o filenames
+    done
+}
+
+complete -o nosort -F _sftkit_completion sftkit
+"""
+_ZSH = r"""
+#compdef sftkit
+
+_sftkit_completion() {
+  local line answer
+  local -a part plain
+  answer=$(_TYPER_COMPLETE_ARGS="${words[1,$CURRENT]}" _SFTKIT_COMPLETE=complete_zsh $words[1] 2>/dev/null)
+  [[ $PREFIX == --*=* ]] && compset -P '*='
+  for line in "${(@f)answer}"; do
+    part=("${(@ps:\t:)line}")
+    case $part[1] in
+      sft) _files -g '*.sft' ;;
+      dir) _files -/ ;;
+      file) _files ;;
+      plain) plain+=("${part[2]//:/\\:}:$part[3]") ;;
+    esac
+  done
+  (( $#plain )) && _describe -V sftkit plain
+}
+
+if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+  _sftkit_completion "$@"  # the first TAB of a session loads this file as the function, and wants its answer
+else
+  compdef _sftkit_completion sftkit
+fi
+"""
+_FISH = r"""
+function __sftkit_complete
+    set -l answer (_SFTKIT_COMPLETE=complete_fish _TYPER_COMPLETE_ARGS=(commandline -cp) sftkit 2>/dev/null)
+    for line in $answer
+        set -l part (string split -m 1 \t -- $line)
+        switch $part[1]
+            case sft
+                __fish_complete_path (commandline -ct) | string match -r '.*(?:\.sft|/)(?:\t.*)?$'
+            case dir
+                __fish_complete_directories (commandline -ct)
+            case file
+                __fish_complete_path (commandline -ct)
+            case plain
+                echo $part[2]
+        end
+    end
+end
+
+complete --command sftkit --no-files --keep-order --arguments "(__sftkit_complete)"
+"""
+#: File name -> shell and script, by the names under which the shells look for them.
+FILES = {"sftkit.bash": ("bash", _BASH), "_sftkit": ("zsh", _ZSH), "sftkit.fish": ("fish", _FISH)}
+
+#: How values are called that are files -> what is offered; beside names with ``.sft`` in them.
+_KINDS = {"MODEL": "dir", "DIR": "dir", "FROM WHAT…": "sft", "SOURCE": "sft", "FILE": "file", "FILE.toml": "file",
+          "F": "file", "OUT": "file"}  # fmt: skip
 
 
 def scripts() -> dict[str, str]:
     """File name -> content."""
-    return {
-        name: get_completion_script(prog_name="sftkit", complete_var="_SFTKIT_COMPLETE", shell=shell) + "\n"
-        for name, shell in FILES.items()
-    }
+    return {name: text.lstrip() for name, (_, text) in FILES.items()}
 
 
 def write(folder: Path) -> None:
@@ -27,6 +99,58 @@ def write(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in scripts().items():
         (folder / name).write_text(text, encoding="utf-8")
+
+
+class _Answer:
+    """A line for each item."""
+
+    def format_completion(self, item: CompletionItem) -> str:
+        """Kind, word and help."""
+        return "\t".join((item.type, str(item.value), " ".join((item.help or "").split())))
+
+    def complete(self) -> str:
+        """All that could follow."""
+        args, incomplete = self.get_completion_args()  # type: ignore[attr-defined]
+        return "\n".join(map(self.format_completion, self.get_completions(args, incomplete)))  # type: ignore[attr-defined]
+
+
+class _Bash(_Answer, typers.BashComplete):
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """What stands before the word, and its beginning; bash makes three words of ``--option=value``."""
+        args, incomplete = super().get_completion_args()
+        return [each for each in args if each != "="], "" if incomplete == "=" else incomplete
+
+
+class _Zsh(_Answer, typers.ZshComplete):
+    pass
+
+
+class _Fish(_Answer, typers.FishComplete):
+    def complete(self) -> str:
+        """All that could follow; fish takes ``--option=value`` for one word."""
+        option, equals, _ = self.get_completion_args()[1].partition("=")
+        before = option + equals if option.startswith("--") and equals else ""
+        return super().complete().replace("plain\t", f"plain\t{before}")
+
+
+def offer() -> None:
+    """Let Typer answer in this way, and install these scripts, in the place of its own."""
+    for (shell, script), kind in zip(FILES.values(), (_Bash, _Zsh, _Fish), strict=True):
+        add_completion_class(kind, shell)
+        _completion_scripts[shell] = script.replace("%", "%%")  # Typer fills in names that these know
+
+
+def complete_files(param: Any) -> None:
+    """Let a parameter that has no words to offer complete the files that its value's name speaks of."""
+    words, metavar = param.shell_complete, param.metavar or ""
+    kind = _KINDS.get(metavar) or ("sft" if ".sft" in metavar and "OWNER" not in metavar else "")
+    if not kind:
+        return
+
+    def complete(ctx: Any, incomplete: str) -> list[CompletionItem]:
+        return words(ctx, incomplete) or [CompletionItem(incomplete, type=kind)]
+
+    param.shell_complete = complete
 
 
 if __name__ == "__main__":
