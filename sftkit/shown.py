@@ -58,9 +58,10 @@ def meant(name: str, known: Iterable[str]) -> str:
     """
     from difflib import get_close_matches
 
-    lower = {each.lower(): each for each in known}
-    begun = [each for each in lower if len(name) > 2 and each.startswith(name.lower())]
-    near = [lower[each] for each in (begun or get_close_matches(name.lower(), lower, cutoff=0.6))[:3]]
+    plain = {each.lower().lstrip("-"): each for each in known}
+    sought = name.lower().lstrip("-")
+    begun = [each for each in plain if len(sought) > 2 and each.startswith(sought)]
+    near = [plain[each] for each in (begun or get_close_matches(sought, plain, cutoff=0.7))[:3]]
     return f" Did you mean {' or '.join(map(brief, near))}?" if near else ""
 
 

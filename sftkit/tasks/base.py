@@ -21,7 +21,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sftkit.errors import MismatchError, SettingsError
 from sftkit.modeling.labelled import only_rows
-from sftkit.shown import brief
+from sftkit.shown import brief, meant
 from sftkit.tasks.options import NO_OPTIONS, TaskOptions
 from sftkit.tasks.readers.sources import Reading, joined, nobody, number_held_out
 from sftkit.tasks.tally import Tally
@@ -192,7 +192,7 @@ class Objective(ABC):
         """What the user may want to know of what was read, and of labels to be taken for others that are not there."""
         there = shortened(sorted(self.labels_read), 12)
         missing = (
-            f"--map-label {old}={new}: there is no label {old} in the data, only {there}."
+            f"--map-label {old}={new}: there is no label {old} in the data, only {there}.{meant(old, self.labels_read)}"
             for old, new in self.options.map_label
             if old not in self.labels_read
         )
@@ -275,7 +275,7 @@ class Objective(ABC):
         if unknown and not self.new_labels:
             raise MismatchError(
                 f"{', '.join(sources)}: not among the labels that were learned ({shortened(self.labels)}): "
-                f"{shortened(unknown, 3)}. {self.mending(unknown[0])}"
+                f"{shortened(unknown, 3)}.{meant(unknown[0], self.labels)} {self.mending(unknown[0])}"
             )
 
     def mending(self, label: str) -> str:

@@ -55,8 +55,8 @@ _sftkit_completion() {
   (( $#plain )) && _describe -V sftkit plain
 }
 
-if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
-  _sftkit_completion "$@"  # the first TAB of a session loads this file as the function, and wants its answer
+if [[ $funcstack[1] == _sftkit ]]; then
+  _sftkit_completion "$@"  # found in fpath: this file is the function that the shell asks
 else
   compdef _sftkit_completion sftkit
 fi
