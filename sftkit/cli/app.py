@@ -16,7 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from sftkit import __version__
 from sftkit.cli.options.arguments import expanded
-from sftkit.cli.options.completions import complete_files, offer
+from sftkit.cli.options.completions import complete_files, complete_quickly, offer
 from sftkit.cli.run.failures import line
 from sftkit.cli.run.signals import Terminated, ended_in_order
 from sftkit.cli.show import render
@@ -45,8 +45,20 @@ _PATIENCE = 10.0
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
+def _switches_off(params: list[Any]) -> list[Any]:
+    """Options as they are; the default of Typer's own is None, for which it imports pydantic."""
+    for param in params:
+        if not param.expose_value:
+            param.default = param.default or False
+    return params
+
+
 class _Command(TyperCommand):
     """Shows its help as sftkit does."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The options and arguments."""
+        return _switches_off(super().get_params(ctx))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help; the formatter stays empty."""
@@ -83,6 +95,10 @@ class _Group(TyperGroup):
         """Print the help; the formatter stays empty."""
         del formatter
         _show_help(self, ctx)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The options."""
+        return _switches_off(super().get_params(ctx))
 
     def main(self, *args: Any, **settings: Any) -> Any:
         """Run the command line, or answer a shell that asks what there could be."""
@@ -194,4 +210,5 @@ def built(name: str) -> TyperCommand:
     assert isinstance(command, TyperCommand)
     for param in command.params:
         complete_files(param)
+        complete_quickly(param)
     return command

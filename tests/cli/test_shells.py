@@ -69,7 +69,7 @@ class Terminal:
     def completed(self, line: str) -> str:
         """The line after TAB: it is not run, but echoed."""
         shown = self.told(f"{line}\t\x01echo '<' \x05 '>'", " >\n")
-        return re.findall(r"^< (.*?) +>$", shown, re.MULTILINE)[-1]
+        return str(re.findall(r"^< (.*?) +>$", shown, re.MULTILINE)[-1])
 
     def close(self) -> None:
         self._process.kill()

@@ -140,6 +140,12 @@ def offer() -> None:
         _completion_scripts[shell] = script.replace("%", "%%")  # Typer fills in names that these know
 
 
+def complete_quickly(param: Any) -> None:
+    """Let a parameter leave values as they are while a shell waits: what makes numbers of them is slow to import."""
+    process = param.process_value
+    param.process_value = lambda ctx, value: value if ctx.resilient_parsing else process(ctx, value)
+
+
 def complete_files(param: Any) -> None:
     """Let a parameter that has no words to offer complete the files that its value's name speaks of."""
     words, metavar = param.shell_complete, param.metavar or ""

@@ -65,7 +65,7 @@ def _left(param: Any) -> Text:
     """What a parameter is called, and its value."""
     if param.param_type_name == "argument":
         return Text(param.metavar or param.name.upper())
-    names = Text(", ".join((*param.opts, *param.secondary_opts)))
+    names = Text(", ".join((*sorted(param.opts, key=len, reverse=True), *param.secondary_opts)))
     return names if param.is_flag else names.append(f" {value_of(param)}", "yellow")
 
 
