@@ -16,7 +16,7 @@ from seqeval.scheme import IOB2
 from transformers import AutoModelForTokenClassification, BertConfig, PreTrainedModel
 
 from sftkit.errors import DataError, MismatchError, SettingsError
-from sftkit.tasks.base import Scores
+from sftkit.tasks.evaluator import Scores
 from sftkit.tasks.ner import EntityEvaluator, NamedEntities
 from sftkit.tasks.options import SCHEMES, TaskOptions, check_options, options_about
 from tests.helpers import pico
