@@ -16,7 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from sftkit import __version__
 from sftkit.cli.options.arguments import expanded
-from sftkit.cli.options.completions import complete_files, complete_quickly, offer
+from sftkit.cli.options.completions import ASKED, complete_files, complete_quickly
 from sftkit.cli.run.failures import line
 from sftkit.cli.run.signals import Terminated, ended_in_order
 from sftkit.cli.show import render
@@ -77,6 +77,12 @@ class _Command(TyperCommand):
         return rest
 
 
+def _answer_ourselves() -> None:
+    from sftkit.cli.options.shells import offer
+
+    offer()
+
+
 def _show_help(command: Any, ctx: Any) -> None:
     from sftkit.cli.show.help import show_help
 
@@ -102,8 +108,15 @@ class _Group(TyperGroup):
 
     def main(self, *args: Any, **settings: Any) -> Any:
         """Run the command line, or answer a shell that asks what there could be."""
-        offer()
+        if os.environ.get(ASKED):
+            _answer_ourselves()
         return super().main(*args, **settings)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Options of the program itself."""
+        if args and args[0].endswith("-completion"):
+            _answer_ourselves()
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names in the order of ``SUMMARIES``."""

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from typer.completion import get_completion_script  # type: ignore[attr-defined]  # not in its __all__
 
-from sftkit.cli.options.completions import FILES, offer, scripts
+from sftkit.cli.options.completions import FILES, scripts
+from sftkit.cli.options.shells import offer
 from sftkit.tasks.options import FILES as OBJECTIVES
 from sftkit.training.methods.registry import METHODS
 from tests.cli.run import answered

@@ -35,6 +35,7 @@ def convert(
             "--objective",
             known=tuple(FILES),
             metavar="NAME",
+            empty=True,
             help="What it was trained for; default: told from its head.",
         ),
     ] = "",

@@ -11,10 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from typer import _completion_classes as typers
-from typer._click.shell_completion import CompletionItem, add_completion_class
-from typer._completion_shared import _completion_scripts
-
+#: The variable in which a shell asks.
+ASKED = "_SFTKIT_COMPLETE"
 _BASH = r"""
 _sftkit_completion() {
     local IFS=$'\n' current=${COMP_WORDS[COMP_CWORD]} line kind word
@@ -101,45 +99,6 @@ def write(folder: Path) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
-class _Answer:
-    """A line for each item."""
-
-    def format_completion(self, item: CompletionItem) -> str:
-        """Kind, word and help."""
-        return "\t".join((item.type, str(item.value), " ".join((item.help or "").split())))
-
-    def complete(self) -> str:
-        """All that could follow."""
-        args, incomplete = self.get_completion_args()  # type: ignore[attr-defined]
-        return "\n".join(map(self.format_completion, self.get_completions(args, incomplete)))  # type: ignore[attr-defined]
-
-
-class _Bash(_Answer, typers.BashComplete):
-    def get_completion_args(self) -> tuple[list[str], str]:
-        """What stands before the word, and its beginning; bash makes three words of ``--option=value``."""
-        args, incomplete = super().get_completion_args()
-        return [each for each in args if each != "="], "" if incomplete == "=" else incomplete
-
-
-class _Zsh(_Answer, typers.ZshComplete):
-    pass
-
-
-class _Fish(_Answer, typers.FishComplete):
-    def complete(self) -> str:
-        """All that could follow; fish takes ``--option=value`` for one word."""
-        option, equals, _ = self.get_completion_args()[1].partition("=")
-        before = option + equals if option.startswith("--") and equals else ""
-        return super().complete().replace("plain\t", f"plain\t{before}")
-
-
-def offer() -> None:
-    """Let Typer answer in this way, and install these scripts, in the place of its own."""
-    for (shell, script), kind in zip(FILES.values(), (_Bash, _Zsh, _Fish), strict=True):
-        add_completion_class(kind, shell)
-        _completion_scripts[shell] = script.replace("%", "%%")  # Typer fills in names that these know
-
-
 def complete_quickly(param: Any) -> None:
     """Let a parameter leave values as they are while a shell waits: what makes numbers of them is slow to import."""
     process = param.process_value
@@ -153,7 +112,9 @@ def complete_files(param: Any) -> None:
     if not kind:
         return
 
-    def complete(ctx: Any, incomplete: str) -> list[CompletionItem]:
+    def complete(ctx: Any, incomplete: str) -> list[Any]:
+        from typer.core import CompletionItem  # type: ignore[attr-defined]  # not in its __all__
+
         return words(ctx, incomplete) or [CompletionItem(incomplete, type=kind)]
 
     param.shell_complete = complete

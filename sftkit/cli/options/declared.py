@@ -66,7 +66,7 @@ def _files(name: str, what: str) -> inspect.Parameter:
 def _parameter(each: Declared) -> inspect.Parameter:
     more: dict[str, Any] = {"help": each.help, "rich_help_panel": each.option.group, "show_default": False}
     if each.option.choices:
-        more = {"known": each.option.choices, "metavar": each.metavar} | more
+        more = {"known": each.option.choices, "metavar": each.metavar, "empty": each.default == ""} | more
         return _keyword(each.name, str, choice(*each.names, **more))
     if each.kind is bool:
         return _keyword(each.name, bool, typer.Option(*each.names, **more), each.default)
@@ -97,7 +97,7 @@ def _read(each: Declared, value: Any) -> Any:
     return tuple(value) if each.many else value
 
 
-def choice(*names: str, known: Collection[str], help: str, metavar: str = "", **more: Any) -> Any:  # noqa: A002
+def choice(*names: str, known: Collection[str], help: str, metavar: str = "", empty: bool = False, **more: Any) -> Any:  # noqa: A002
     """An option whose value is one of several words: a shell completes them, and another is refused with the nearest.
 
     Args:
@@ -105,13 +105,14 @@ def choice(*names: str, known: Collection[str], help: str, metavar: str = "", **
         known: the words.
         help: what it is.
         metavar: what to call them; "": as they are.
+        empty: whether nothing is a word, too.
         more: for Typer.
     """
 
     def check(value: str | None) -> str | None:
         """The word that is meant, in whatever letters it was typed."""
         found = next((each for each in known if value and each.lower() == value.lower()), value)
-        if found and found not in known:
+        if found is not None and found not in known and not (empty and not found):
             raise typer.BadParameter(f"{value!r}; {one_of(known).words(value)}")
         return found
 
