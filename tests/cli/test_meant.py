@@ -69,3 +69,10 @@ def test_only_what_is_near_is_meant() -> None:
 def test_a_choice_may_be_typed_in_capitals() -> None:
     done = sftkit("train", "--mlm", "none.txt", "--method", "Lottery", "--scheme-in", "")
     assert done.stderr == "error: none.txt: no such file.\n"
+
+
+def test_a_list_in_a_file_of_options_is_what_one_would_type(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text('columns = ["a", "b", "c"]\npos = ["x.conllu"]\n')
+    done = sftkit("train", "--config", tmp_path / "run.toml")
+    assert done.status == 2
+    assert "--columns a,b,c: name 2 columns, those of word, tag." in told(done.stderr)

@@ -128,7 +128,9 @@ def test_a_type_to_be_mapped_that_is_in_none_of_the_files_is_told_with_those_tha
     for name in ("x.txt", "y.txt"):
         objective.read([str(tmp_path / name)])
     (told,) = objective.with_labels(LABELS).reading_notes()
-    assert told == "--map-label DAET=O: there is no label DAET in the data, only DATE, LOC, ORG, PER. Did you mean DATE?"
+    assert (
+        told == "--map-label DAET=O: there is no label DAET in the data, only DATE, LOC, ORG, PER. Did you mean DATE?"
+    )
 
 
 def test_entities_that_begin_with_i_are_counted_and_told(tmp_path: Path) -> None:
