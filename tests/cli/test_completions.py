@@ -11,7 +11,7 @@ from sftkit.cli.options.completions import FILES, scripts
 from sftkit.cli.options.shells import offer
 from sftkit.tasks.options import FILES as OBJECTIVES
 from sftkit.training.methods.registry import METHODS
-from tests.cli.run import answered
+from tests.cli.run import answered, sftkit
 
 FOLDER = Path(__file__).parents[2] / "completions"
 
@@ -80,3 +80,8 @@ def test_files_are_left_to_the_shell_by_their_kind(line: str, kind: str) -> None
 def test_numbers_and_names_on_the_hub_are_not_completed() -> None:
     for line in ("train --lr ", "pull "):
         assert answered(line) == []
+
+
+def test_the_completion_that_is_shown_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("typer.completion._get_shell_name", lambda: "zsh")
+    assert sftkit("--show-completion").stdout == scripts()["_sftkit"]
