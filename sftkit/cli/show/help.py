@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -17,8 +16,8 @@ from rich.text import Text
 from sftkit.cli.show import render
 from sftkit.declared import GROUPS
 
-#: The most characters of a line; longer ones are hard to read.
-_WIDEST = 100
+#: The fewest characters of a line, and the most: longer ones are hard to read.
+_NARROWEST, _WIDEST = 50, 100
 #: Options of a command that are seen at a glance: more stand in groups.
 _FEW = 12
 
@@ -26,12 +25,14 @@ _FEW = 12
 def show_help(command: Any, ctx: Any) -> None:
     """Print a command's help to standard output."""
     console = render.stdout()
-    console.width = min(shutil.get_terminal_size().columns, _WIDEST)
+    console.width = max(_NARROWEST, min(shutil.get_terminal_size().columns, _WIDEST))
     console.print(Text(f"\n {command.get_usage(ctx)}\n", "bold"))
     for paragraph in (command.help or "").split("\n\n"):
         as_typed = paragraph.startswith("\b\n")
         text = Text(paragraph[2:] if as_typed else " ".join(paragraph.split()))
-        console.print(Padding(text, (0, 1, 1, 1)))
+        for line in text.wrap(console, console.width - 2):
+            console.print(Text(" ").append_text(line))
+        console.print()
     params = [each for each in command.get_params(ctx) if not getattr(each, "hidden", False)]
     options = [each for each in params if each.param_type_name == "option"]
     titles = ["Arguments", *(GROUPS if len(options) > _FEW else ["Options"])]
@@ -54,7 +55,7 @@ def show_help(command: Any, ctx: Any) -> None:
 def _panel(console: Any, title: str, rows: Iterable[tuple[Text, str]], width: int) -> None:
     table = Table.grid(padding=(0, 2, 0, 0), expand=True)
     table.add_column(no_wrap=True, width=width, style="bold cyan")
-    table.add_column(ratio=1)
+    table.add_column(ratio=1, overflow="fold")
     for left, right in rows:
         table.add_row(left, Text(right))
     if table.row_count:
