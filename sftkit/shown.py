@@ -7,6 +7,7 @@ for them, so that they are seen and do nothing. Nothing else is changed, in what
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 #: Marks of direction that reorder what follows them, up to their end; and what ends a line for some.
@@ -46,6 +47,22 @@ def quoted(value: Any, most: int = QUOTED) -> str:
 def brief(text: str, most: int = 30) -> str:
     """A name as a message lists it among others: cut where it is long."""
     return text if len(text) <= most else f"{text[:most]}…"
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """The end of a message about a name that is not known: " Did you mean X?", or "" if none is near.
+
+    Args:
+        name: what was given.
+        known: what could have been.
+    """
+    from difflib import get_close_matches
+
+    plain = {each.lower().lstrip("-"): each for each in known}
+    sought = name.lower().lstrip("-")
+    begun = [each for each in plain if len(sought) > 2 and each.startswith(sought)]
+    near = [plain[each] for each in (begun or get_close_matches(sought, plain, cutoff=0.7))[:3]]
+    return f" Did you mean {' or '.join(map(brief, near))}?" if near else ""
 
 
 def in_markdown(text: str) -> str:

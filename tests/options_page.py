@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import sftkit
 from sftkit.cli.app import SUMMARIES, built
+from sftkit.cli.show.help import said, value_of
 
 PAGE = Path(sftkit.__file__).parent / "docs" / "options.md"
 _HEAD = """# Options
@@ -29,24 +29,11 @@ def _table(command: str) -> str:
 
 
 def _row(param: Any) -> str:
+    what = " ".join(" ".join(said(param)).split())
     if param.param_type_name == "argument":
-        return _cells(f"`{param.metavar or param.name.upper()}`", "", param.help or "")
+        return _cells(f"`{param.metavar or param.name.upper()}`", "", what)
     names = ", ".join(f"`{name}`" for name in (*param.opts, *param.secondary_opts))
-    value = "" if param.is_flag else f"`{param.metavar or _kind(param)}`"
-    return _cells(names, value, " ".join(_said(param)))
-
-
-def _kind(param: Any) -> str:
-    annotation = param.type_descriptor.annotation
-    return str(getattr(annotation, "__name__", "value")).upper()
-
-
-def _said(param: Any) -> Iterator[str]:
-    yield " ".join((param.help or "").split())
-    if param.show_default and not param.is_flag and param.default not in (None, "", ()):
-        yield f"Default: {param.default}."
-    if param.envvar:
-        yield f"Else `${param.envvar}`."
+    return _cells(names, "" if param.is_flag else f"`{value_of(param)}`", what)
 
 
 def _cells(*cells: str) -> str:

@@ -16,11 +16,12 @@ from typer.core import TyperCommand, TyperGroup
 
 from sftkit import __version__
 from sftkit.cli.options.arguments import expanded
+from sftkit.cli.options.completions import ASKED, complete_files, complete_quickly
 from sftkit.cli.run.failures import line
 from sftkit.cli.run.signals import Terminated, ended_in_order
 from sftkit.cli.show import render
 from sftkit.errors import SftkitError
-from sftkit.shown import shown_on_a_line
+from sftkit.shown import meant, shown_on_a_line
 
 #: Commands in the order in which ``--help`` shows them, and the first line of their docstrings. Each is the function of
 #: its name in ``sftkit.cli.commands.<name>``.
@@ -44,12 +45,30 @@ _PATIENCE = 10.0
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
+def _switches_off(params: list[Any]) -> list[Any]:
+    """Options as they are; the default of Typer's own is None, for which it imports pydantic."""
+    for param in params:
+        if not param.expose_value:
+            param.default = param.default or False
+    return params
+
+
 class _Command(TyperCommand):
-    """Shows no type for options that take no value."""
+    """Shows its help as sftkit does."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The options and arguments."""
-        return _typeless(super().get_params(ctx))
+        return _switches_off(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help; the formatter stays empty."""
+        del formatter
+        _show_help(self, ctx)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """What follows the command's name."""
+        arguments = (each for each in self.get_params(ctx) if each.param_type_name == "argument")
+        return ["[OPTIONS]", *(each.metavar or each.name.upper() for each in arguments)]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Options and arguments; a ~ in them is the home folder."""
@@ -58,11 +77,16 @@ class _Command(TyperCommand):
         return rest
 
 
-def _typeless(params: list[Any]) -> list[Any]:
-    for param in params:
-        if getattr(param, "is_flag", False):
-            param.metavar = ""
-    return params
+def _answer_ourselves() -> None:
+    from sftkit.cli.options.shells import offer
+
+    offer()
+
+
+def _show_help(command: Any, ctx: Any) -> None:
+    from sftkit.cli.show.help import show_help
+
+    show_help(command, ctx)
 
 
 class _Group(TyperGroup):
@@ -71,11 +95,28 @@ class _Group(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         for name, summary in SUMMARIES.items():
-            self.add_command(TyperCommand(name, help=summary, rich_markup_mode="rich"))
+            self.add_command(TyperCommand(name, help=summary))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help; the formatter stays empty."""
+        del formatter
+        _show_help(self, ctx)
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The options."""
-        return _typeless(super().get_params(ctx))
+        return _switches_off(super().get_params(ctx))
+
+    def main(self, *args: Any, **settings: Any) -> Any:
+        """Run the command line, or answer a shell that asks what there could be."""
+        if os.environ.get(ASKED):
+            _answer_ourselves()
+        return super().main(*args, **settings)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Options of the program itself."""
+        if args and args[0].endswith("-completion"):
+            _answer_ourselves()
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names in the order of ``SUMMARIES``."""
@@ -97,12 +138,20 @@ class _Group(TyperGroup):
         except typer.TyperException as error:
             _let_the_first_say_it()
             if hasattr(error, "message"):
-                error.message = shown_on_a_line(str(error.message))  # names of files are in it
+                error.message = shown_on_a_line(str(error.message) + _nearest(error))  # names of files are in it
             raise
         except (Exception, KeyboardInterrupt) as error:
             if isinstance(error, Exception) and os.environ.get("SFTKIT_DEBUG") == "1":
                 raise
             raise typer.Exit(_explained(error, ctx.invoked_subcommand or "")) from None
+
+
+def _nearest(error: Any) -> str:
+    """What may have been meant by an option that there is not."""
+    if not getattr(error, "possibilities", None) or error.ctx is None:
+        return ""
+    error.possibilities = ()
+    return "." + meant(error.option_name, (name for each in error.ctx.command.params for name in each.opts))
 
 
 def _explained(error: Exception | KeyboardInterrupt, command: str) -> int:
@@ -130,12 +179,20 @@ def _let_the_first_say_it() -> None:
         time.sleep(_PATIENCE)
 
 
+#: What the first words are of what a newcomer sees.
+_HELP = """Learn, add, subtract and look into sparse fine-tunings (SFTs) of language models.
+
+\b
+First:      sftkit demo            the whole method in three minutes, offline
+The pages:  sftkit help            getting started, the method, transfer, …
+A command:  sftkit COMMAND --help  all its options, with examples
+"""
+
 app = typer.Typer(
     name="sftkit",
     cls=_Group,
-    help="Learn, add, subtract and look into sparse fine-tunings (SFTs) of language models.",
+    help=_HELP,
     no_args_is_help=True,
-    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings=_CONTEXT,
 )
@@ -158,10 +215,13 @@ def _root(
 
 def built(name: str) -> TyperCommand:
     """One command with its options and arguments, from its function."""
-    alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
+    alone = typer.Typer(add_completion=False)
     module = import_module(f"sftkit.cli.commands.{name}")
     settings = _CONTEXT | getattr(module, "CONTEXT", {})
     alone.command(name, cls=_Command, context_settings=settings)(getattr(module, name))
     command = typer.main.get_command(alone)
     assert isinstance(command, TyperCommand)
+    for param in command.params:
+        complete_files(param)
+        complete_quickly(param)
     return command

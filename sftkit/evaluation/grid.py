@@ -19,7 +19,7 @@ from sftkit.composing.bases import check_belongs
 from sftkit.errors import SettingsError
 from sftkit.evaluation.bootstrap import Draws, Interval, intervals, over_seeds
 from sftkit.evaluation.run import Comparison, Evaluation, Exam, Scorer, Scoring, Watch, comparison, drawn_of
-from sftkit.tasks.base import Scores
+from sftkit.tasks.evaluator import Scores
 from sftkit.tasks.readers.sources import Reading, nobody
 
 #: A system's runs: seed -> what is added to the base.

@@ -21,7 +21,8 @@ from sftkit.evaluation.bootstrap import Draws, Interval, draws, intervals, p_val
 from sftkit.evaluation.stage import Stage
 from sftkit.modeling.load import fit_tokenizer, load_tokenizer, longest
 from sftkit.storage.atomic import atomic_file, check_output
-from sftkit.tasks.base import Evaluator, Objective, Scores
+from sftkit.tasks.base import Objective
+from sftkit.tasks.evaluator import Evaluator, Scores
 from sftkit.tasks.options import NO_OPTIONS, TaskOptions
 from sftkit.tasks.readers.local import HUB
 from sftkit.tasks.readers.sources import Reading, nobody

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sftkit.errors import SettingsError
 from sftkit.python.given import all_weighted, model_folder
 from sftkit.python.wording import in_python, iterated
+from sftkit.shown import meant
 
 if TYPE_CHECKING:
     from sftkit.evaluation.run import Evaluation
@@ -69,11 +70,13 @@ def _task_options(objective: str, options: Mapping[str, Any]) -> TaskOptions:
     from sftkit.tasks.registry import OBJECTIVES
 
     if objective not in OBJECTIVES:
-        raise SettingsError(f"There is no objective {objective!r}; known are {', '.join(OBJECTIVES)}.")
+        raise SettingsError(
+            f"There is no objective {objective!r}; known are {', '.join(OBJECTIVES)}.{meant(objective, OBJECTIVES)}"
+        )
     known = [field.name for field in fields(TaskOptions)]
     for name in options:
         if name not in known:
-            raise SettingsError(f"There is no option {name!r}; known are {', '.join(known)}.")
+            raise SettingsError(f"There is no option {name!r}; known are {', '.join(known)}.{meant(name, known)}")
     made = TaskOptions(**{name: _frozen(value) for name, value in options.items()})
     check_options(made, objective)
     return made

@@ -14,8 +14,9 @@ from typing import Any, ClassVar
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase
 
-from sftkit.tasks.base import IGNORED, Collator, Evaluator, with_rows
+from sftkit.tasks.base import IGNORED, Collator, with_rows
 from sftkit.tasks.corpora.text import Corpus, LanguageObjective, TextEvaluator
+from sftkit.tasks.evaluator import Evaluator
 
 
 class CausalLM(LanguageObjective):

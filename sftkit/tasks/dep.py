@@ -19,7 +19,8 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sftkit.modeling.parser import AutoModelForDependencyParsing, DependencyParser
-from sftkit.tasks.base import Collator, Evaluator, Objective, to_device
+from sftkit.tasks.base import Collator, Objective, to_device
+from sftkit.tasks.evaluator import Evaluator
 from sftkit.tasks.parsing.features import ParserCollator, parser_features
 from sftkit.tasks.parsing.trees import greedy_heads, maximum_tree
 from sftkit.tasks.readers.conllu import RELATIONS, check_tree, parsed_sentences, universal, without_text, write_columns

@@ -19,8 +19,9 @@ from transformers import (
 )
 
 from sftkit.errors import CheckpointError
-from sftkit.tasks.base import IGNORED, Collator, Evaluator, with_rows
+from sftkit.tasks.base import IGNORED, Collator, with_rows
 from sftkit.tasks.corpora.text import Corpus, LanguageObjective, TextEvaluator, TokenExamples
+from sftkit.tasks.evaluator import Evaluator
 
 MASKED_SHARE = 0.15
 

@@ -19,7 +19,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sftkit.errors import DataError, MismatchError
 from sftkit.shown import quoted
-from sftkit.tasks.base import Evaluator, shortened
+from sftkit.tasks.base import shortened
+from sftkit.tasks.evaluator import Evaluator
 from sftkit.tasks.options import SCHEMES
 from sftkit.tasks.readers.conll import Tagged, as_iob2, tagged_sentences, write_tags
 from sftkit.tasks.readers.local import HUB

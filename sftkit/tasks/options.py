@@ -6,26 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from sftkit.declared import FROM_0, POSITIVE, READING, check_each, option, option_of
 from sftkit.errors import SettingsError
 from sftkit.tasks.readers.tag_schemes import TAG_SCHEMES
 from sftkit.tasks.squad_metrics import LANGUAGES
 
-#: Which objectives an option is about.
-_ABOUT = {
-    "map_label": ("ner", "nli", "classify"),
-    "columns": ("pos", "ner", "nli", "classify"),
-    "where": ("nli", "classify"),
-    "scheme_in": ("ner",),
-    "strict_answers": ("qa",),
-    "language": ("qa",),
-    "subtypes": ("dep",),
-    "decode": ("dep",),
-    "paper_compat": ("dep", "ner"),
-    "scheme": ("ner",),
-    "stride": ("qa",),
-    "max_lines": ("mlm", "clm"),
-    "pack": ("mlm", "clm"),
-    "streaming": ("mlm", "clm"),
+#: Objectives, by the names of their options, and what their data is.
+FILES = {
+    "mlm": "Masked language modelling on plain text, a sentence or paragraph a line.",
+    "clm": "Causal language modelling on plain text, a sentence or paragraph a line.",
+    "pos": "Part-of-speech tagging on CoNLL-U (UPOS column), or a word and its tag a line.",
+    "ner": "Named entity recognition on a word and its tag a line (BIO, BIOES, …).",
+    "dep": "Dependency parsing on CoNLL-U (HEAD and DEPREL columns).",
+    "nli": "Natural language inference on TSV, CSV or JSONL: premise, hypothesis, label.",
+    "classify": "Classification on TSV, CSV or JSONL: text, label.",
+    "qa": "Question answering on SQuAD JSON, version 1 or 2.",
 }
 #: What the columns of a table hold, in the order of ``columns``.
 COLUMNS = {"pos": ("word", "tag"), "ner": ("word", "tag"), "nli": ("premise", "hypothesis", "label"),
@@ -35,6 +30,46 @@ DECODERS = ("tree", "greedy")
 
 #: What counts as an entity: see :mod:`sftkit.tasks.ner`.
 SCHEMES = ("strict", "conlleval")
+
+
+def parse_pair(name: str, text: str, example: str) -> tuple[str, str]:
+    """``DATE=O`` as a pair.
+
+    Args:
+        name: the option that it was given to, such as "--map-label".
+        text: what was given.
+        example: how to write it, such as "OLD=NEW, such as DATE=O".
+
+    Raises:
+        SettingsError: if there is no equals sign, or nothing beside it.
+    """
+    old, equals, new = text.partition("=")
+    if not (old and equals and new):
+        raise SettingsError(f"{name} {text}: write {example}.")
+    return old, new
+
+
+def parse_map_label(text: str) -> tuple[str, str]:
+    """``DATE=O`` as a pair.
+
+    Raises:
+        SettingsError: if there is no equals sign, or nothing beside it.
+    """
+    return parse_pair("--map-label", text, "OLD=NEW, such as DATE=O")
+
+
+def parse_where(text: str) -> tuple[str, str]:
+    """``language=sw`` as a pair.
+
+    Raises:
+        SettingsError: if it is written otherwise.
+    """
+    return parse_pair("--where", text, "COLUMN=VALUE, such as language=sw")
+
+
+def parse_columns(text: str) -> tuple[str, ...]:
+    """``text,label`` as its parts."""
+    return tuple(text.split(",")) if text else ()
 
 
 @dataclass(frozen=True)
@@ -64,20 +99,51 @@ class TaskOptions:
         streaming: read data sets on the hub as streams, without fetching them. Changes nothing of what is learned.
     """
 
-    map_label: tuple[tuple[str, str], ...] = ()
-    columns: tuple[str, ...] = ()
-    where: tuple[tuple[str, str], ...] = ()
-    scheme_in: str = ""
-    strict_answers: bool = False
-    language: str = ""
-    subtypes: bool = False
-    decode: str = "tree"
-    paper_compat: bool = False
-    scheme: str | None = None
-    stride: int = 128
-    max_lines: int | None = None
-    pack: bool = True
-    streaming: bool = False
+    map_label: tuple[tuple[str, str], ...] = option(
+        (), "take a label for another; DATE=O leaves an entity type out.", READING,
+        metavar="OLD=NEW", read=parse_map_label, about=("ner", "nli", "classify"),
+    )  # fmt: skip
+    columns: tuple[str, ...] = option(
+        (), "the columns of the texts and the label; of words and tags: their numbers.", READING,
+        metavar="A,B,…", read=parse_columns, joined=True, about=("pos", "ner", "nli", "classify"),
+    )  # fmt: skip
+    where: tuple[tuple[str, str], ...] = option(
+        (), "only the rows with this value, such as language=sw.", READING,
+        metavar="COLUMN=VALUE", read=parse_where, about=("nli", "classify"),
+    )  # fmt: skip
+    scheme_in: str = option(
+        "",
+        "the scheme of the data's tags, where it is seen wrongly.",
+        READING,
+        metavar="SCHEME",
+        choices=TAG_SCHEMES,
+        about=("ner",),
+    )
+    strict_answers: bool = option(
+        False, "refuse answers that do not stand where the data says.", READING, about=("qa",)
+    )
+    language: str = option(
+        "", "compare answers by this language's rules, as MLQA does; else by SQuAD's.", READING,
+        choices=LANGUAGES, about=("qa",),
+    )  # fmt: skip
+    subtypes: bool = option(False, "keep subtypes of relations (nmod:poss).", READING, about=("dep",))
+    decode: str = option("tree", "the best tree, or each word's best head.", READING, choices=DECODERS, about=("dep",))
+    paper_compat: bool = option(
+        False, "score as the paper's code does: no root words; --scheme conlleval.", READING, about=("dep", "ner")
+    )
+    scheme: str | None = option(
+        None, "is an I- that continues nothing no entity, or does it begin one?", READING,
+        choices=SCHEMES, about=("ner",), unsaid="strict",
+    )  # fmt: skip
+    stride: int = option(128, "tokens that two windows of a passage share.", READING, check=FROM_0, about=("qa",))
+    max_lines: int | None = option(
+        None, "the first N lines of each text.", READING, check=POSITIVE, about=("mlm", "clm")
+    )
+    pack: bool = option(
+        True, "windows full of text, that run on from line to line; or one line at a time.", READING,
+        "--pack/--no-pack", about=("mlm", "clm"),
+    )  # fmt: skip
+    streaming: bool = option(False, "read hf:// as a stream; only its tokens are kept.", READING, about=("mlm", "clm"))
 
     @property
     def labels(self) -> dict[str, str]:
@@ -95,8 +161,12 @@ NO_OPTIONS = TaskOptions()
 
 def options_about(options: TaskOptions, objective: str) -> dict[str, Any]:
     """Those options that are about an objective, by name; not ``streaming``, which changes nothing that is learned."""
-    about = (name for name, objectives in _ABOUT.items() if objective in objectives and name != "streaming")
+    about = (each.name for each in fields(options) if objective in _about(each) and each.name != "streaming")
     return {name: options.entities if name == "scheme" else getattr(options, name) for name in about}
+
+
+def _about(field: Any) -> tuple[str, ...]:
+    return tuple(field.metadata["option"].about)
 
 
 def check_options(options: TaskOptions, objective: str) -> None:
@@ -106,30 +176,19 @@ def check_options(options: TaskOptions, objective: str) -> None:
         SettingsError: naming the option.
     """
     for field in fields(options):
-        if getattr(options, field.name) != field.default and objective not in _ABOUT[field.name]:
-            named = " and ".join(f"--{name}" for name in _ABOUT[field.name])
-            option = f"{'no-' if field.default is True else ''}{field.name.replace('_', '-')}"
-            raise SettingsError(f"--{option} is about {named}, not --{objective}.")
+        if getattr(options, field.name) != field.default and objective not in _about(field):
+            named = " and ".join(f"--{name}" for name in _about(field))
+            name = option_of(f"no-{field.name}" if field.default is True else field.name)
+            raise SettingsError(f"{name} is about {named}, not --{objective}.")
+    check_each(options)
     if options.columns and len(options.columns) != len(COLUMNS[objective]):
         raise SettingsError(
             f"--columns {','.join(options.columns)}: name {len(COLUMNS[objective])} columns, those of "
             f"{', '.join(COLUMNS[objective])}."
         )
-    _check_reading(options)
     for label in (label for pair in options.map_label for label in pair if objective == "ner"):
         if label[:2] in ("B-", "I-"):
             raise SettingsError(f"--map-label: {label} is a tag; name entity types, such as {label[2:]}=O.")
-    _check_scoring(options)
-    if options.max_lines is not None and options.max_lines < 1:
-        raise SettingsError(f"--max-lines is {options.max_lines}; it must be at least 1.")
-    if options.stride < 0:
-        raise SettingsError(f"--stride is {options.stride}; it must not be negative.")
-
-
-def _check_scoring(options: TaskOptions) -> None:
-    for option, value, known in (("decode", options.decode, DECODERS), ("scheme", options.entities, SCHEMES)):
-        if value not in known:
-            raise SettingsError(f"--{option} is {value!r}; known are {', '.join(known)}.")
     if options.scheme == "strict" and options.paper_compat:
         raise SettingsError("--paper-compat scores entities by --scheme conlleval, not strict: leave one of them out.")
 
@@ -142,41 +201,3 @@ def check_streams(options: TaskOptions, sources: Sequence[str]) -> None:
     """
     if options.streaming and sources and not any(source.startswith("hf://") for source in sources):
         raise SettingsError("--streaming is about data sets on the hub (hf://owner/name): local files never need it.")
-
-
-def parse_pairs(option: str, texts: tuple[str, ...], example: str) -> tuple[tuple[str, str], ...]:
-    """``DATE=O`` as a pair, for each text.
-
-    Args:
-        option: what they were given to, such as "--map-label".
-        texts: what was given.
-        example: how to write it, such as "OLD=NEW, such as DATE=O".
-
-    Raises:
-        SettingsError: if there is no equals sign, or nothing beside it.
-    """
-    pairs = []
-    for text in texts:
-        old, equals, new = text.partition("=")
-        if not (old and equals and new):
-            raise SettingsError(f"{option} {text}: write {example}.")
-        pairs.append((old, new))
-    return tuple(pairs)
-
-
-def parse_map_label(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """``DATE=O`` as a pair, for each text.
-
-    Raises:
-        SettingsError: if there is no equals sign, or nothing beside it.
-    """
-    return parse_pairs("--map-label", texts, "OLD=NEW, such as DATE=O")
-
-
-def _check_reading(options: TaskOptions) -> None:
-    for name, value, known in (
-        ("scheme-in", options.scheme_in, TAG_SCHEMES),
-        ("language", options.language, LANGUAGES),
-    ):
-        if value and value not in known:
-            raise SettingsError(f"--{name} is {value!r}; known are {', '.join(known)}.")

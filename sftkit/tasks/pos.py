@@ -13,7 +13,7 @@ import numpy as np
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from sftkit.tasks.base import Evaluator
+from sftkit.tasks.evaluator import Evaluator
 from sftkit.tasks.readers.conllu import checked_tag, is_conllu, tagged_sentences, without_text, write_columns
 from sftkit.tasks.readers.local import HUB
 from sftkit.tasks.readers.sources import hub_table, joined

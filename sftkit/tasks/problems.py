@@ -18,7 +18,8 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from sftkit.errors import DataError, MismatchError
-from sftkit.tasks.base import Scores, shortened
+from sftkit.tasks.base import shortened
+from sftkit.tasks.evaluator import Scores
 from sftkit.tasks.readers.tables import Column, Table, cell, raw
 from sftkit.tasks.tally import ExampleTally, Tally, by_name, correlations, micro_and_macro_f1
 from sftkit.tasks.text_inputs import TextsEvaluator

@@ -18,7 +18,8 @@ from torch import nn
 from transformers import AutoModelForQuestionAnswering, PreTrainedModel, PreTrainedTokenizerBase
 
 from sftkit.errors import DataError, MismatchError
-from sftkit.tasks.base import Collator, Evaluator, Objective, to_device
+from sftkit.tasks.base import Collator, Objective, to_device
+from sftkit.tasks.evaluator import Evaluator
 from sftkit.tasks.qa_windows import INPUTS, padded, passage_windows, without_space
 from sftkit.tasks.readers.sources import joined
 from sftkit.tasks.readers.squad import Answer, question_rows, write_answers

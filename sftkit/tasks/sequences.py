@@ -30,7 +30,8 @@ from transformers import (
 
 from sftkit.errors import DataError
 from sftkit.shown import quoted
-from sftkit.tasks.base import Collator, Evaluator, Objective
+from sftkit.tasks.base import Collator, Objective
+from sftkit.tasks.evaluator import Evaluator
 from sftkit.tasks.options import COLUMNS, NO_OPTIONS, TaskOptions
 from sftkit.tasks.problems import ONE_LABEL, PROBLEMS, Problem
 from sftkit.tasks.readers import sources

@@ -10,7 +10,8 @@ import torch
 from datasets import Dataset
 from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
-from sftkit.tasks.base import IGNORED, Evaluator, to_device
+from sftkit.tasks.base import IGNORED, to_device
+from sftkit.tasks.evaluator import Evaluator
 from sftkit.tasks.readers.sources import quiet_datasets
 
 

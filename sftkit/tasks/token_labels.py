@@ -18,7 +18,8 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from sftkit.tasks.base import IGNORED, Collator, Evaluator, Objective, to_device
+from sftkit.tasks.base import IGNORED, Collator, Objective, to_device
+from sftkit.tasks.evaluator import Evaluator
 from sftkit.tasks.words import WordWindow, word_windows
 
 

@@ -10,11 +10,12 @@ from typing import Any
 from torch.utils.data import ConcatDataset
 from transformers import PreTrainedTokenizerBase
 
-from sftkit.tasks.base import Evaluator, Objective
+from sftkit.tasks.base import Objective
+from sftkit.tasks.evaluator import Evaluator
 from sftkit.tasks.readers.sources import FEW_HELD_OUT
 from sftkit.training.engine.order import Order, shares
 from sftkit.training.engine.ranks import world
-from sftkit.training.fields import Length
+from sftkit.training.length import Length
 from sftkit.training.observer import Observer
 from sftkit.training.settings import Settings
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from sftkit.tasks.base import Evaluator, Sharing, batches_by_length
+from sftkit.tasks.evaluator import Evaluator, Sharing, batches_by_length
 from sftkit.training.engine.snapshot import RunFolder
 from sftkit.training.engine.together import not_left_alone
 from sftkit.training.engine.turns import Means

@@ -6,24 +6,30 @@ No torch: the command line reads this module for its defaults. What was not said
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from sftkit.errors import SettingsError
-from sftkit.tasks.options import NO_OPTIONS, TaskOptions, check_options, check_streams
-from sftkit.training.fields import (
+from sftkit.declared import (
+    BASE,
+    DATA,
+    ENTRIES,
     FROM_0,
+    LENGTH,
+    MACHINE,
+    OPTIMISER,
+    OUTPUT,
     POSITIVE,
     SHARE,
-    UNSAID,
-    Length,
+    Check,
     at_least,
     check_each,
-    checked,
-    one_of,
+    option,
     option_of,
 )
+from sftkit.errors import SettingsError
+from sftkit.tasks.options import NO_OPTIONS, TaskOptions, check_options, check_streams
+from sftkit.training.length import UNSAID, Length, Lengths
 from sftkit.training.methods.registry import METHODS
 from sftkit.training.recipes import RECIPES
 
@@ -39,6 +45,31 @@ RUN = "run.json"
 LOCK, OWNER = "run.lock", "owner.json"
 #: How its name ends while it is written.
 PART = ".part"
+#: Where to compute.
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def parse_densities(text: str) -> list[float]:
+    """``0.01,0.02`` as its shares.
+
+    Raises:
+        SettingsError: if one is no number.
+    """
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise SettingsError(f"--density {text}: a share such as 0.04, or several: 0.01,0.02,0.04.") from None
+
+
+def parse_step(text: str) -> int | None:
+    """A step of phase 1; None for its end.
+
+    Raises:
+        SettingsError: if it is neither.
+    """
+    if text != "end" and not text.isdecimal():
+        raise SettingsError(f"--rewind-to {text}: a step of phase 1, or end.")
+    return None if text == "end" else int(text)
 
 
 @dataclass(frozen=True)
@@ -65,83 +96,89 @@ class Settings:
         options: what the user said about the task's data.
         data: sources to train on.
         dev: sources to choose the best step on; none: a share is held out.
-        base: model directory.
+        base: model directory; while training it is held in ``base_dtype``, but for its head and φ, which are float32.
         base_name: what the base is called in the SFT's metadata.
         source_sft: SFT applied while training and not part of the result (``--with``).
         source_weight: what its entries are multiplied by.
         sources: further sources, each under an SFT of its own; ``data`` then is a source under ``source_sft``.
-        method: one of ``METHODS``.
-        criterion: one of ``CRITERIA``.
-        selection: "full": phase 1 is full fine-tuning; "streaming": gradients at θ(0) are added up, θ does not move.
-        base_dtype: "f32" or "bf16": in what the base is held while training; its head, and φ, are float32.
-        mask_from: an SFT or file of masks whose positions φ gets.
-        avoid: SFTs or files of masks whose positions φ keeps clear of.
-        iterations: rounds of phase 1 in which the choice narrows from all to K.
-        rewind_to: where phase 2 begins: 0, θ(0); a step of phase 1; or None, phase 1's end (only the learning rate is
-            rewound).
+        rewind_to: where phase 2 begins: 0, θ(0); a step of phase 1; or None, phase 1's end.
         k, density: entries of φ, as a number or as a share of the backbone's parameters; k wins. Neither: see
             :func:`sftkit.training.selection.movable.default_k`.
         phase1, phase2: how long.
-        batch_size: sequences an optimizer step and process, before accumulation.
-        max_length: tokens a sequence, special tokens included.
-        lr: initial learning rate of AdamW, decayed linearly to 0 in each phase.
         l1: λ of the regulariser λ/N · Σ|θ - θ(0)|, N being the number of the backbone's parameters that may move: what
             is frozen and the head count neither here nor there. In the paper's code N is the number of all the model's
             parameters, the untied output matrix included: its 0.1 is 0.066 here for mBERT, 0.059 for XLM-R base.
         l0: λ of DiffPruning's penalty λ · Σ P(z ≠ 0) in phase 1, in which L1 has no part.
-        eval_every: steps between evaluations; there is always one at the end.
         held_out: share of each source to choose the best step on, at most 10,000 examples.
-        temperature: sources of n examples are drawn in proportion to n^(1/T).
-        freeze: regular expressions of canonical names that must not move.
-        train_norms: normalisation layers may move.
-        seed: of the head, the order of the data, masks and dropout.
-        device: "auto", "cpu", "cuda" or "mps".
-        precision: "f32", "bf16" or "f16": autocast's dtype.
-        accumulate: batches whose gradients are summed for one optimizer step.
-        fsdp: with weights, gradients and moments shared out over the processes.
-        checkpoint_gradients: compute activations again in the backward pass, to save memory.
-        report_to: loggers of the Trainer, such as "tensorboard".
-        trust_remote_code: run the Python code that comes with the base.
     """
+
+    recipes: ClassVar = RECIPES
 
     objective: str
     data: tuple[str, ...]
     base: Path
     base_name: str
-    dev: tuple[str, ...] = ()
+    dev: tuple[str, ...] = option(
+        (), "Data to choose the best step on; else 5 % are held out, at most 10,000.", DATA, metavar="FILE"
+    )
     source_sft: Path | None = None
     source_weight: float = 1.0
     sources: tuple[SourceLanguage, ...] = ()
-    method: str = checked("lottery", one_of(METHODS))
-    k: int | None = checked(None, POSITIVE)
-    density: float | None = checked(None, SHARE)
+    method: str = option("lottery", "How the entries are chosen.", ENTRIES, choices=METHODS)
+    k: int | None = option(None, "Entries of φ; wins over --density.", ENTRIES, metavar="K", check=POSITIVE)
+    density: float | None = option(
+        None, "The same as a share of the backbone; several: an SFT of each, from one phase 1.", ENTRIES,
+        metavar="D[,D…]", check=SHARE, read=parse_densities,
+        unsaid="the paper's K on mBERT and XLM-R base (languages 7,667,712, tasks 14,155,776), elsewhere the shares "
+        "that these are of mBERT: 0.0433 and 0.0799",
+    )  # fmt: skip
     phase1: Length = UNSAID
     phase2: Length = UNSAID
-    batch_size: int = checked(8, POSITIVE)
-    max_length: int = checked(256, at_least(8))
-    lr: float = checked(5e-5, POSITIVE)
-    l1: float = checked(0.0, FROM_0)
-    l0: float = checked(L0, FROM_0)
-    eval_every: int = checked(1000, POSITIVE)
+    batch_size: int = option(8, "Sequences a step and process, before --accumulate.", OPTIMISER, check=POSITIVE)
+    max_length: int = option(256, "Tokens a sequence, special ones included.", DATA, check=at_least(8))
+    lr: float = option(5e-5, "Learning rate of AdamW, linear to 0 in each phase.", OPTIMISER, check=POSITIVE)
+    l1: float = option(
+        0.0, "λ of the pull λ/N·|θ-θ(0)| towards θ(0); N: the backbone's parameters that may move.", OPTIMISER,
+        check=FROM_0,
+    )  # fmt: skip
+    l0: float = option(L0, "λ of DiffPruning's penalty an entry that is not 0.", OPTIMISER, check=FROM_0)
+    eval_every: int = option(1000, "Steps between evaluations; there is always one at the end.", LENGTH, check=POSITIVE)
     held_out: float = 0.05
-    temperature: float = checked(1.0, POSITIVE)
-    freeze: tuple[str, ...] = ()
-    train_norms: bool = False
-    seed: int = 42
-    device: str = "auto"
-    precision: str = "f32"
-    accumulate: int = checked(1, POSITIVE)
-    criterion: str = checked("change", one_of(CRITERIA))
-    selection: str = checked("full", one_of(("full", "streaming")))
-    base_dtype: str = checked("f32", one_of(("f32", "bf16")))
-    mask_from: Path | None = None
-    avoid: tuple[Path, ...] = ()
-    iterations: int = checked(1, at_least(1))
-    rewind_to: int | None = 0
-    checkpoint_gradients: bool = False
-    fsdp: bool = False
-    report_to: tuple[str, ...] = ()
-    trust_remote_code: bool = False
+    temperature: float = option(
+        1.0, "T: a file of n examples is drawn in proportion to n^(1/T); 1: all once.", DATA, check=POSITIVE
+    )
+    freeze: tuple[str, ...] = option((), "Parameters that must not move, by canonical name.", ENTRIES, metavar="REGEX")
+    train_norms: bool = option(False, "Let layer norms move, which are frozen otherwise.", ENTRIES)
+    seed: int = option(
+        42, "Of everything that is drawn at random: the head, the order of the data, masks, dropout.", OPTIMISER,
+        check=Check(lambda value: 0 <= value < 2**32, lambda _: "it must be a number from 0 to 4294967295."),
+    )  # fmt: skip
+    device: str = option("auto", "Where to compute.", MACHINE, choices=DEVICES)
+    precision: str = option("f32", "Of the computation, by autocast.", MACHINE, choices=("f32", "bf16", "f16"))
+    accumulate: int = option(1, "Batches whose gradients make one step.", OPTIMISER, check=POSITIVE)
+    criterion: str = option("change", "What phase 1 ranks entries by.", ENTRIES, choices=CRITERIA)
+    selection: str = option(
+        "full", "Phase 1 as full fine-tuning; or, for models too large for that, gradients at θ(0).", ENTRIES,
+        choices=("full", "streaming"),
+    )  # fmt: skip
+    base_dtype: str = option("f32", "In what the base is held; φ is always f32.", MACHINE, choices=("f32", "bf16"))
+    mask_from: Path | None = option(
+        None, "Take the positions of an SFT, or a file of boolean tensors.", ENTRIES, metavar="FILE"
+    )
+    avoid: tuple[Path, ...] = option((), "Keep clear of an SFT's or mask's positions.", ENTRIES, metavar="FILE")
+    iterations: int = option(
+        1, "Rounds of phase 1 that narrow the choice to K (the paper's code lets it grow).", ENTRIES, check=at_least(1)
+    )
+    rewind_to: int | None = option(
+        0, "Begin phase 2 from this step of phase 1; end: rewind the learning rate only.", ENTRIES,
+        metavar="STEP|end", read=parse_step, unsaid="0",
+    )  # fmt: skip
+    checkpoint_gradients: bool = option(
+        False, "Compute activations twice, to save memory.", MACHINE, "--gradient-checkpointing"
+    )
+    fsdp: bool = option(False, "Share weights, gradients and moments out over processes (FSDP2).", MACHINE)
+    report_to: tuple[str, ...] = option((), "A logger, such as tensorboard or wandb.", OUTPUT, metavar="NAME")
+    trust_remote_code: bool = option(False, "Run the Python code that comes with the model.", BASE)
     options: TaskOptions = NO_OPTIONS
 
     @property
@@ -157,8 +194,6 @@ def check(made: Settings) -> None:
         SettingsError: naming the option.
     """
     check_each(made)
-    for prefix, length in (("--", made.phase2), ("--phase1-", made.phase1)):  # --steps is about both
-        length.check(prefix)
     check_options(made.options, made.objective)
     check_streams(made.options, [*made.data, *made.dev, *(source.data for source in made.sources)])
     _check_sources(made)
@@ -226,33 +261,22 @@ def _check_streaming(made: Settings) -> None:
         raise SettingsError("--precision f16 scales gradients, which --selection streaming adds up: take bf16.")
 
 
-def settings_for(
-    objective: str,
-    *,
-    steps: int | None = None,
-    epochs: float | None = None,
-    min_steps: int | None = None,
-    phase1_steps: int | None = None,
-    phase1_epochs: float | None = None,
-    **given: Any,
-) -> Settings:
+def settings_for(objective: str, **given: Any) -> Settings:
     """The paper's recipe for an objective, changed by what was given (None means not given).
 
-    A length that is given takes the place of the whole of the recipe's: ``steps=300`` means 300 steps in both phases,
-    whatever the recipe's minimum; ``phase1_steps`` and ``phase1_epochs`` set phase 1 apart.
+    Args:
+        objective: one of ``RECIPES``.
+        given: fields of :class:`Settings` and :class:`~sftkit.training.length.Lengths`.
 
     Raises:
         SettingsError: if a number is out of range.
     """
-    chosen: dict[str, Any] = {"data": (), "base": Path(), "base_name": ""} | RECIPES[objective]
-    chosen |= {key: value for key, value in given.items() if value is not None}
-    if steps is not None or epochs is not None:
-        chosen["phase1"] = chosen["phase2"] = Length(epochs, steps, min_steps or 0)
-    elif min_steps is not None:
-        chosen |= {phase: replace(chosen[phase], min_steps=min_steps) for phase in ("phase1", "phase2")}
-    if phase1_steps is not None or phase1_epochs is not None:
-        chosen["phase1"] = Length(phase1_epochs, phase1_steps)
-    made = Settings(objective, **chosen)
+    recipe, said = RECIPES[objective], {key: value for key, value in given.items() if value is not None}
+    lengths = Lengths(**{each.name: said.pop(each.name, None) for each in fields(Lengths)})
+    phase1, phase2 = lengths.phases(recipe)
+    chosen: dict[str, Any] = {"data": (), "base": Path(), "base_name": "", "phase1": phase1, "phase2": phase2}
+    chosen |= {each.name: recipe[each.name] for each in fields(Settings) if each.name in recipe}
+    made = Settings(objective, **(chosen | said))
     if made.base_dtype == "bf16" and made.precision == "f32":
         # float32 arithmetic on such weights would have to be asked of each layer
         made = replace(made, precision="bf16")

@@ -25,7 +25,7 @@ from sftkit.training.engine.running import run_phase
 from sftkit.training.engine.sharded import like, whole
 from sftkit.training.engine.snapshot import RunFolder, Snapshot
 from sftkit.training.engine.turns import NO_DELTAS, SourcesEvaluator, SourceSfts
-from sftkit.training.fields import Length
+from sftkit.training.length import Length
 from sftkit.training.loading import Equipment
 from sftkit.training.observer import Observer
 from sftkit.training.selection.ranking import Mask, Ranking, highest, watched

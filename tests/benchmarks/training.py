@@ -24,7 +24,8 @@ from datasets import Dataset
 from transformers import BertConfig, BertForMaskedLM, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from sftkit.modeling.sparse import sparse_parameters
-from sftkit.tasks.base import IGNORED, Evaluator, with_rows
+from sftkit.tasks.base import IGNORED, with_rows
+from sftkit.tasks.evaluator import Evaluator
 from sftkit.tasks.registry import objective_of
 from sftkit.tasks.tally import Tally, mean_loss
 from sftkit.training.engine.order import Order

@@ -49,3 +49,10 @@ def without_torch(*arguments: object) -> Outcome:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr, done.stderr
     return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def answered(line: str) -> list[str]:
+    """What a shell is told could follow a line."""
+    environment = {"_SFTKIT_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": f"sftkit {line}"}
+    result = CliRunner().invoke(app, [], prog_name="sftkit", env=environment)
+    return [each for each in result.stdout.splitlines() if each]

@@ -26,5 +26,5 @@ def test_what_is_wrong_in_another_process_than_the_first_alone_is_told(monkeypat
 @pytest.mark.parametrize("arguments", [("--help",), *((name, "--help") for name in SUMMARIES)], ids=" ".join)
 def test_an_option_without_a_value_is_shown_without_a_type(arguments: tuple[str, ...]) -> None:
     shown = sftkit(*arguments).stdout
-    assert re.search("--help +-h +Show", shown)
+    assert re.search("--help, -h +Show", shown)
     assert "<bool>" not in shown

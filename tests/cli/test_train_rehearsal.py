@@ -13,7 +13,8 @@ import torch
 
 from sftkit.cli.show.plan import duration, header
 from sftkit.cli.show.progress import TrainingDisplay
-from sftkit.tasks.base import batches_by_length, loss_by_window
+from sftkit.tasks.base import loss_by_window
+from sftkit.tasks.evaluator import batches_by_length
 from sftkit.training.engine.together import has_bf16
 from sftkit.training.forecast import Forecast
 from sftkit.training.observer import RunPlan

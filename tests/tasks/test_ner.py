@@ -16,7 +16,7 @@ from seqeval.scheme import IOB2
 from transformers import AutoModelForTokenClassification, BertConfig, PreTrainedModel
 
 from sftkit.errors import DataError, MismatchError, SettingsError
-from sftkit.tasks.base import Scores
+from sftkit.tasks.evaluator import Scores
 from sftkit.tasks.ner import EntityEvaluator, NamedEntities
 from sftkit.tasks.options import SCHEMES, TaskOptions, check_options, options_about
 from tests.helpers import pico
@@ -128,7 +128,9 @@ def test_a_type_to_be_mapped_that_is_in_none_of_the_files_is_told_with_those_tha
     for name in ("x.txt", "y.txt"):
         objective.read([str(tmp_path / name)])
     (told,) = objective.with_labels(LABELS).reading_notes()
-    assert told == "--map-label DAET=O: there is no label DAET in the data, only DATE, LOC, ORG, PER."
+    assert (
+        told == "--map-label DAET=O: there is no label DAET in the data, only DATE, LOC, ORG, PER. Did you mean DATE?"
+    )
 
 
 def test_entities_that_begin_with_i_are_counted_and_told(tmp_path: Path) -> None:

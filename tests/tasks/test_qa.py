@@ -13,7 +13,7 @@ from torch import nn
 from transformers import AutoModelForQuestionAnswering, BertTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from sftkit.errors import DataError, MismatchError, SettingsError
-from sftkit.tasks.base import Evaluator
+from sftkit.tasks.evaluator import Evaluator
 from sftkit.tasks.options import TaskOptions
 from sftkit.tasks.qa import MOST_ANSWER, QuestionAnswering, mean_over_ends
 from sftkit.tasks.qa_windows import MOST_QUESTION, padded, passage_windows

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sftkit.tasks.base import Scores
+from sftkit.tasks.evaluator import Scores
 from sftkit.tasks.options import TaskOptions
 from sftkit.tasks.qa import QuestionAnswering
 from sftkit.tasks.readers.squad import Answer

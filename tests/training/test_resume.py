@@ -23,7 +23,7 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks what is killed
 
 def settings(base: Path, corpus: Path, objective: str = "mlm", **changes: object) -> Settings:
     given = {"steps": 12, "eval_every": 3, "lr": 1e-2, "k": 100, "device": "cpu", "batch_size": 4} | changes
-    return settings_for(objective, data=(str(corpus),), base=base, base_name="pico", **given)  # type: ignore[arg-type]
+    return settings_for(objective, data=(str(corpus),), base=base, base_name="pico", **given)
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ class Evaluations(Observer):
 
 def settings(base: Path, data: Path, objective: str = "mlm", **changes: object) -> Settings:
     given = {"steps": 4, "eval_every": 4, "lr": 1e-3, "k": 100, "device": "cpu", "batch_size": 4} | changes
-    return settings_for(objective, data=(str(data),), base=base, base_name="pico", **given)  # type: ignore[arg-type]
+    return settings_for(objective, data=(str(data),), base=base, base_name="pico", **given)
 
 
 def test_both_phases_begin_at_one_score_which_is_taken_once(pico_base: Path, corpus: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from sftkit.tasks.base import Evaluator, mean_over_labels
+from sftkit.tasks.base import mean_over_labels
+from sftkit.tasks.evaluator import Evaluator
 from sftkit.tasks.tally import Tally
 from sftkit.training.engine import together
 from sftkit.training.engine.reached import reaches_all

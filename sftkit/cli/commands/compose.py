@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from sftkit.cli.options import shared
-from sftkit.cli.options.arguments import Opened, check_values, opened, size_of
+from sftkit.cli.options.arguments import Opened, opened, size_of
+from sftkit.cli.options.declared import choice
 from sftkit.cli.show import render
 from sftkit.cli.show.bar import bytes_bar
 from sftkit.cli.show.render import Column
+from sftkit.declared import BASE, ENTRIES, OUTPUT
 from sftkit.errors import SftkitError
 from sftkit.sharing.hub import resolve_model
 
@@ -20,16 +22,24 @@ if TYPE_CHECKING:
     from sftkit.composing.preview import Preview
     from sftkit.composing.report import ArithmeticReport
 
-Values = Annotated[str, typer.Option("--values", metavar="f32|bf16|f16", help="How an SFT's values are stored.")]
 Only = Annotated[
-    str | None, typer.Option("--only", metavar="REGEX", help="Only parameters in whose names this is found.")
+    str | None,
+    typer.Option(
+        "--only", metavar="REGEX", help="Only parameters in whose names this is found.", rich_help_panel=ENTRIES
+    ),
 ]
-Exclude = Annotated[str | None, typer.Option("--exclude", metavar="REGEX", help="And in whose names this is not.")]
-Force = Annotated[
-    bool, typer.Option("--force", help="Go on where a fingerprint says that an SFT belongs to another base.")
+Exclude = Annotated[
+    str | None,
+    typer.Option("--exclude", metavar="REGEX", help="And in whose names this is not.", rich_help_panel=ENTRIES),
 ]
 ShardSize = Annotated[
-    str | None, typer.Option("--shard-size", metavar="SIZE", help="Most bytes a file of weights.  Default: as it was.")
+    str | None,
+    typer.Option(
+        "--shard-size",
+        metavar="SIZE",
+        help="Most bytes a file of weights.  Default: as it was.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 
 
@@ -38,32 +48,58 @@ def compose(
         list[str], typer.Argument(metavar="[BASE] X.sft[:WEIGHT]…", help="A base and SFTs, or SFTs alone.")
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="OUT", help="A model directory; X.sft for a sum of SFTs.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="A model directory; X.sft for a sum of SFTs.", rich_help_panel=OUTPUT
+        ),
     ] = None,
-    method: Annotated[str, typer.Option("--method", metavar="sum|ties|dare", help="How SFTs are added.")] = "sum",
+    method: Annotated[
+        str, choice("--method", known=("sum", "ties", "dare"), help="How SFTs are added.", rich_help_panel=BASE)
+    ] = "sum",
     trim: Annotated[
-        float | None, typer.Option("--trim", help="ties: share of each SFT's own K that is left out.  Default: 0.2.")
+        float | None,
+        typer.Option(
+            "--trim", help="ties: share of each SFT's own K that is left out.  Default: 0.2.", rich_help_panel=BASE
+        ),
     ] = None,
     drop: Annotated[
-        float | None, typer.Option("--drop", help="dare: probability with which an entry is left out.  Default: 0.5.")
+        float | None,
+        typer.Option(
+            "--drop", help="dare: probability with which an entry is left out.  Default: 0.5.", rich_help_panel=BASE
+        ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, max=2**32 - 1, help="dare: which entries are left out.  Default: 0.")
+        int | None,
+        typer.Option(
+            "--seed", min=0, max=2**32 - 1, help="dare: which entries are left out.  Default: 0.", rich_help_panel=BASE
+        ),
     ] = None,
     head: Annotated[
-        str | None, typer.Option("--head", metavar="X.sft", help="Whose head it is, if several SFTs bring one.")
+        str | None,
+        typer.Option(
+            "--head", metavar="X.sft", help="Whose head it is, if several SFTs bring one.", rich_help_panel=BASE
+        ),
     ] = None,
-    no_head: Annotated[bool, typer.Option("--no-head", help="The backbone alone, without any head.")] = False,
+    no_head: Annotated[
+        bool, typer.Option("--no-head", help="The backbone alone, without any head.", rich_help_panel=BASE)
+    ] = False,
     values: Annotated[
         str | None,
-        typer.Option("--values", metavar="f32|bf16|f16", help="SFTs alone: how values are stored.  Default: f32."),
+        choice(
+            "--values",
+            known=("f32", "bf16", "f16"),
+            help="SFTs alone: how values are stored.  Default: f32.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     shard_size: ShardSize = None,
     only: Only = None,
     exclude: Exclude = None,
-    force: Force = False,
+    force: shared.Force = False,
     overwrite: shared.Overwrite = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; say what composing would do.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write nothing; say what composing would do.", rich_help_panel=OUTPUT)
+    ] = False,
     json: shared.Json = False,
     quiet: shared.Quiet = False,
 ) -> None:
@@ -72,10 +108,11 @@ def compose(
     \b
     Examples:
       sftkit compose mmt-small/ mt.sft pos.sft -o mt-tagger/
-      sftkit compose bert-base-multilingual-cased hf://owner/mt-sft pos.sft:0.5 -o model/
+      sftkit compose bert-base-multilingual-cased hf://owner/mt-sft -o model/
       sftkit compose mt.sft pos.sft -o mt-pos.sft
       sftkit compose mmt-small/ mt.sft pos.sft --dry-run
-      sftkit compose mmt-small/ mt.sft:0.5@embeddings ner.sft pos.sft --head pos.sft -o mt-tagger/
+      sftkit compose mmt-small/ mt.sft:0.5@embeddings ner.sft pos.sft \\
+          --head pos.sft -o mt-tagger/
     """
     from sftkit.algebra.arithmetic import Method
 
@@ -83,8 +120,7 @@ def compose(
         if value is not None and method != of:
             raise typer.BadParameter(f"{option} is about --method {of}; this is {method}.")
     shares = _share("--trim", 0.2 if trim is None else trim), _share("--drop", 0.5 if drop is None else drop)
-    chosen = Method(_method(method), *shares, seed or 0)
-    stored = check_values("f32" if values is None else values)
+    chosen = Method(cast("Literal['sum', 'ties', 'dare']", method), *shares, seed or 0)
     shards = None if shard_size is None else size_of(shard_size)
     given = opened(arguments, only=only, exclude=exclude)
     wish = _head_wish(given, head, no_head=no_head)
@@ -111,7 +147,7 @@ def compose(
     else:
         from sftkit.composing.sums import add
 
-        result = add(given.sfts, output, method=chosen, values=stored, overwrite=overwrite)
+        result = add(given.sfts, output, method=chosen, values=values or "f32", overwrite=overwrite)
     show(result, json=json, quiet=quiet)
 
 
@@ -131,12 +167,6 @@ def _head_wish(given: Opened, head: str | None, *, no_head: bool) -> str:
     if found is None:
         raise typer.BadParameter(f"--head {head}: is not among the SFTs that are added.")
     return found
-
-
-def _method(name: str) -> Literal["sum", "ties", "dare"]:
-    if name not in ("sum", "ties", "dare"):
-        raise typer.BadParameter(f"--method {name}: known are sum, ties and dare.")
-    return cast("Literal['sum', 'ties', 'dare']", name)
 
 
 def _share(option: str, value: float) -> float:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sftkit.cli.options import shared
-from sftkit.cli.options.arguments import check_values
+from sftkit.cli.options.declared import choice
 from sftkit.cli.show import render
 from sftkit.sharing.hub import SCHEME, parse_address, resolve_model, resolve_sft
 from sftkit.storage.places import at_home
+from sftkit.tasks.options import FILES
 
 if TYPE_CHECKING:
     from sftkit.sharing.convert import ConvertReport
@@ -29,12 +30,19 @@ def convert(
         typer.Option("--base", metavar="DIR", help="The base it was learned on, for its fingerprint."),
     ] = None,
     objective: Annotated[
-        str, typer.Option("--objective", metavar="NAME", help="What it was trained for; default: told from its head.")
+        str,
+        choice(
+            "--objective",
+            known=tuple(FILES),
+            metavar="NAME",
+            empty=True,
+            help="What it was trained for; default: told from its head.",
+        ),
     ] = "",
     labels: Annotated[
         str, typer.Option("--labels", metavar="A,B,…", help="A task's labels, in the order of the head's rows.")
     ] = "",
-    values: Annotated[str, typer.Option("--values", metavar="f32|bf16|f16", help="How values are stored.")] = "f32",
+    values: shared.Values = "f32",
     overwrite: shared.Overwrite = False,
     json: shared.Json = False,
     quiet: shared.Quiet = False,
@@ -48,11 +56,8 @@ def convert(
       sftkit convert mt.sft -o mt-for-composable-sft/
     """
     from sftkit.errors import SettingsError
-    from sftkit.sharing.convert import OBJECTIVES, to_directory, to_sft
+    from sftkit.sharing.convert import to_directory, to_sft
 
-    check_values(values)
-    if objective and objective not in OBJECTIVES:
-        raise typer.BadParameter(f"--objective {objective}: known are {', '.join(OBJECTIVES)}.")
     path, back = _resolve(source)
     if back == (output.suffix == ".sft"):
         wanted = "a directory, so its name does not end in .sft" if back else "an SFT, so its name ends in .sft"

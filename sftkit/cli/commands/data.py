@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from sftkit.cli.options import shared
+from sftkit.cli.options.declared import Given, takes
 from sftkit.cli.show import render
 from sftkit.cli.show.render import Column
-from sftkit.training.recipes import RECIPES
-from sftkit.training.settings import Settings
+from sftkit.declared import BASE, DATA
+from sftkit.tasks.options import FILES, TaskOptions
+from sftkit.training.settings import Settings, settings_for
 
 if TYPE_CHECKING:
     from sftkit.tasks.look import Look, Part
@@ -22,35 +24,39 @@ _LOOKED_AT = 1 << 16  # bytes
 CONTEXT = {"allow_extra_args": True}
 
 
+#: What is said about a task's data, but for how it is scored.
+_READING = (
+    "map_label",
+    "columns",
+    "where",
+    "scheme_in",
+    "strict_answers",
+    "subtypes",
+    "max_lines",
+    "pack",
+    "streaming",
+)
+
+
+@takes(FILES, (TaskOptions, *_READING), (Settings, "max_length", "trust_remote_code"))
 def data(
+    given: Given,
     ctx: typer.Context,
-    mlm: shared.MlmFiles = None,
-    clm: shared.ClmFiles = None,
-    pos: shared.PosFiles = None,
-    ner: shared.NerFiles = None,
-    dep: shared.DepFiles = None,
-    nli: shared.NliFiles = None,
-    classify: shared.ClassifyFiles = None,
-    qa: shared.QaFiles = None,
-    dev: Annotated[list[str] | None, typer.Option("--dev", metavar="FILE", help="Development data.")] = None,
-    test: Annotated[list[str] | None, typer.Option("--test", metavar="FILE", help="Test data.")] = None,
+    dev: Annotated[
+        list[str] | None, typer.Option("--dev", metavar="FILE", help="Development data.", rich_help_panel=DATA)
+    ] = None,
+    test: Annotated[
+        list[str] | None, typer.Option("--test", metavar="FILE", help="Test data.", rich_help_panel=DATA)
+    ] = None,
     base: Annotated[
         str | None,
-        typer.Option("--base", metavar="MODEL", help="Count pieces as this base's tokenizer has them ($SFTKIT_BASE)."),
+        typer.Option(
+            "--base",
+            metavar="MODEL",
+            help="Count pieces as this base's tokenizer has them ($SFTKIT_BASE).",
+            rich_help_panel=BASE,
+        ),
     ] = None,
-    max_length: Annotated[
-        int | None, typer.Option("--max-length", min=8, help="Tokens a window.  Default: 256; qa 384.")
-    ] = None,
-    map_label: shared.MapLabel = None,
-    columns: shared.Columns = None,
-    where: shared.Where = None,
-    scheme_in: shared.SchemeIn = "",
-    strict_answers: shared.StrictAnswers = False,
-    subtypes: shared.Subtypes = False,
-    max_lines: shared.MaxLines = None,
-    pack: shared.Pack = True,
-    streaming: shared.Streaming = False,
-    trust_remote_code: shared.TrustRemoteCode = False,
     quiet: shared.Quiet = False,
     json: shared.Json = False,
 ) -> None:
@@ -62,15 +68,10 @@ def data(
       sftkit data --ner train.txt --test test.txt --json
       sftkit data --mlm corpus.txt --base bert-base-multilingual-cased
     """
-    given = {"mlm": mlm, "clm": clm, "pos": pos, "ner": ner, "dep": dep, "nli": nli, "classify": classify, "qa": qa}
     if ctx.args:
         _say_what_for(ctx.args[0], given)
     objective, sources = shared.one_objective(given)
-    options = shared.checked_options(
-        objective, sources, map_label, columns=tuple(columns.split(",")) if columns else (),
-        where=shared.parse_where(where), scheme_in=scheme_in.lower(), strict_answers=strict_answers,
-        subtypes=subtypes, max_lines=max_lines, pack=pack, streaming=streaming,
-    )  # fmt: skip
+    options = shared.task_options(given.of(TaskOptions), objective, sources)
     from sftkit.tasks.readers.local import check_local
 
     check_local([*sources, *(dev or ()), *(test or ())])
@@ -84,8 +85,8 @@ def data(
     tokenizer = None
     if base:
         words = OBJECTIVES[objective].takes_words
-        tokenizer = load_tokenizer(resolve_model(base), words=words, trust_remote_code=trust_remote_code)
-    window = int(max_length or RECIPES[objective].get("max_length", Settings.max_length))
+        tokenizer = load_tokenizer(resolve_model(base), words=words, trust_remote_code="trust_remote_code" in given)
+    window = given.get("max_length", settings_for(objective).max_length)
     named = {"train": sources, "dev": tuple(dev or ()), "test": tuple(test or ())}
     with counting_bar(quiet=quiet) as bar:
         found = look_at(
@@ -99,16 +100,16 @@ def data(
         render.note(text)
 
 
-def _say_what_for(source: str, given: dict[str, list[str] | None]) -> NoReturn:
+def _say_what_for(source: str, given: Given) -> NoReturn:
     """A file was named, and not what it is for: which objectives read such a file."""
     from sftkit.tasks.readers.guess import looks_like
     from sftkit.tasks.readers.local import local_file
 
-    for name in (name for name, files in given.items() if files):
+    for name in given.of(FILES):
         raise typer.BadParameter(f"{source}: each file takes an option of its own: --{name} {source}.")
     with local_file(source).open("rb") as file:
         told = looks_like(file.read(_LOOKED_AT).decode(errors="replace"), "")
-    objectives = ", ".join(f"--{name}" for name in given)
+    objectives = ", ".join(f"--{name}" for name in FILES)
     raise typer.BadParameter(f"{source}: say what for, one of {objectives}.{told}")
 
 

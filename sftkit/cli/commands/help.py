@@ -9,6 +9,7 @@ import typer
 
 from sftkit.cli.app import SUMMARIES, built
 from sftkit.cli.show import render
+from sftkit.shown import meant
 
 #: The pages in the order in which one would read them; each is ``sftkit/docs/<name>.md``.
 PAGES = (
@@ -54,11 +55,8 @@ def _known(topic: str) -> str:
     Raises:
         typer.BadParameter: if there is none, with the nearest ones.
     """
-    from difflib import get_close_matches
-
     name = topic.lower().removesuffix(".md").replace("_", "-").replace(" ", "-")
     if name in PAGES:
         return name
-    near = get_close_matches(name, (*PAGES, *SUMMARIES), cutoff=0.5)
-    meant = f" Did you mean {' or '.join(near)}?" if near else f" There are {', '.join(PAGES)}, and every command."
-    raise typer.BadParameter(f"{topic}: there is no such page.{meant}")
+    near = meant(name, (*PAGES, *SUMMARIES)) or f" There are {', '.join(PAGES)}, and every command."
+    raise typer.BadParameter(f"{topic}: there is no such page.{near}")

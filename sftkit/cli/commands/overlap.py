@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sftkit.cli.options.arguments import check_apart
+from sftkit.cli.options.declared import choice
 from sftkit.cli.show import render
 from sftkit.cli.show.render import Column
 from sftkit.sharing.hub import local_sft
@@ -21,26 +21,22 @@ if TYPE_CHECKING:
 _MOST_PAIRS = 6
 
 
-class Metric(str, Enum):
-    """What is measured; kept in step with ``sftkit.inspecting.overlap.METRICS`` by a test."""
-
-    share = "share"
-    jaccard = "jaccard"
-    lift = "lift"
-    sign = "sign"
-    cosine = "cosine"
+#: What is measured; kept in step with ``sftkit.inspecting.overlap.METRICS`` by a test.
+METRICS = ("share", "jaccard", "lift", "sign", "cosine")
 
 
 def overlap(
     files: Annotated[list[str], typer.Argument(metavar="*.sft", help="Two or more SFTs of the same base.")],
     metric: Annotated[
-        Metric,
-        typer.Option(
+        str,
+        choice(
             "--metric",
+            known=METRICS,
+            metavar="METRIC",
             help="share: |A∩B| / min(|A|, |B|); jaccard; lift: observed over expected; sign: share of the common "
             "entries with the same sign; cosine: of the difference vectors.",
         ),
-    ] = Metric.share,
+    ] = METRICS[0],
     per_layer: Annotated[bool, typer.Option("--per-layer", help="Show every layer, too.")] = False,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="F", help="Write the matrix as CSV.")] = None,
     plot: Annotated[Path | None, typer.Option("--plot", metavar="F", help="Draw the matrix as a heat map.")] = None,
@@ -65,7 +61,7 @@ def overlap(
         from sftkit.inspecting.plots import check_picture
 
         check_picture(plot, overwrite=overwrite)
-    report = operation.overlap([local_sft(file) for file in files], metric.value, per_layer=per_layer, called=files)
+    report = operation.overlap([local_sft(file) for file in files], metric, per_layer=per_layer, called=files)
     if csv:
         operation.write_csv(report, csv, overwrite=overwrite)
     if plot:

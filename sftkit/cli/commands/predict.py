@@ -4,56 +4,43 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sftkit.cli.options import shared
+from sftkit.cli.options.declared import Given, takes
 from sftkit.cli.show import render
-from sftkit.tasks.options import COLUMNS
-from sftkit.training.recipes import RECIPES
-from sftkit.training.settings import Settings
+from sftkit.declared import MACHINE, OUTPUT, READING
+from sftkit.tasks.options import COLUMNS, TaskOptions, parse_columns
+from sftkit.training.settings import Settings, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 STANDARD_INPUT = "-"
 _SENTENCES = "text, a sentence a line; or a word a line (--words); or CoNLL-U with blanks."
+_FILES = {
+    "mlm": "Text whose [MASK]s are filled, a line at a time.",
+    "pos": f"Parts of speech of {_SENTENCES}  Writes CoNLL-U.",
+    "ner": f"Named entities in {_SENTENCES}  Writes words and tags.",
+    "dep": f"Dependency trees of {_SENTENCES}  Writes CoNLL-U.",
+    "nli": "Premises and hypotheses in a table.  Writes that with labels.",
+    "classify": "Texts, a line each or in a table.  Writes a table with labels.",
+    "qa": "Questions in SQuAD JSON, answers missing or blank.  Writes that.",
+}
 
 
-def _option(name: str, what: str) -> Any:
-    return typer.Option(name, metavar="FILE", help=what, rich_help_panel="What to label")
-
-
-MaskedText = Annotated[list[str] | None, _option("--mlm", "Text whose [MASK]s are filled, a line at a time.")]
-PosText = Annotated[list[str] | None, _option("--pos", f"Parts of speech of {_SENTENCES}  Writes CoNLL-U.")]
-NerText = Annotated[list[str] | None, _option("--ner", f"Named entities in {_SENTENCES}  Writes words and tags.")]
-DepText = Annotated[list[str] | None, _option("--dep", f"Dependency trees of {_SENTENCES}  Writes CoNLL-U.")]
-Pairs = Annotated[list[str] | None, _option("--nli", "Premises and hypotheses in a table.  Writes that with labels.")]
-Texts = Annotated[
-    list[str] | None,
-    _option("--classify", "Texts, a line each or in a table.  Writes a table with labels."),
-]
-Questions = Annotated[
-    list[str] | None,
-    _option("--qa", "Questions in SQuAD JSON, answers missing or blank.  Writes that."),
-]
-
-
+@takes(_FILES, (TaskOptions, "decode", "stride"), (Settings, "max_length", "device", "trust_remote_code"))
 def predict(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model, or the base that the SFTs are added to.")],
-    sfts: Annotated[
-        list[str] | None, typer.Argument(metavar="[X.sft[:WEIGHT]]…", help="SFTs to add, in memory.")
-    ] = None,
-    mlm: MaskedText = None,
-    pos: PosText = None,
-    ner: NerText = None,
-    dep: DepText = None,
-    nli: Pairs = None,
-    classify: Texts = None,
-    qa: Questions = None,
+    given: Given,
+    model: shared.Model,
+    sfts: shared.Sfts = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: standard output.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Where to.  Default: standard output.", rich_help_panel=OUTPUT
+        ),
     ] = None,
     words: Annotated[
         bool | None,
@@ -61,32 +48,30 @@ def predict(
             "--words/--no-words",
             show_default=False,
             help="pos, ner, dep: a word a line, and a blank line after each sentence.  Default: seen from the data.",
+            rich_help_panel=READING,
         ),
     ] = None,
     jsonl: Annotated[
-        bool, typer.Option("--jsonl", help="A JSON object a line, with probabilities: text or words, labels, scores.")
+        bool,
+        typer.Option(
+            "--jsonl",
+            help="A JSON object a line, with probabilities: text or words, labels, scores.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = False,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Windows a batch.")] = 32,
-    max_length: Annotated[
-        int | None, typer.Option("--max-length", min=8, help="Tokens a window.  Default: 256; qa 384.")
-    ] = None,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", min=1, help="Windows a batch.", rich_help_panel=MACHINE)
+    ] = 32,
     columns: Annotated[
         str | None,
         typer.Option(
             "--columns",
             metavar="A,B,…",
             help="nli, classify: the columns of the texts, and of the label.",
+            rich_help_panel=READING,
         ),
     ] = None,
-    decode: Annotated[
-        str, typer.Option("--decode", metavar="tree|greedy", help="dep: the best tree, or each word's best head.")
-    ] = "tree",
-    stride: Annotated[
-        int, typer.Option("--stride", min=0, help="qa: tokens that two windows of a passage share.")
-    ] = 128,
-    device: shared.Device = "auto",
-    trust_remote_code: shared.TrustRemoteCode = False,
-    force: Annotated[bool, typer.Option("--force", help="Add SFTs to another base than theirs.")] = False,
+    force: shared.Force = False,
     overwrite: shared.Overwrite = False,
     quiet: shared.Quiet = False,
 ) -> None:
@@ -97,21 +82,18 @@ def predict(
       sftkit predict model/ --pos text.txt
       sftkit predict mmt-small/ mt.sft ner.sft --ner text.txt -o tagged.txt
       sftkit predict model/ --dep blank.conllu -o parsed.conllu
-      echo 'Paris is the [MASK] of France.' | sftkit predict mmt-small/ --mlm - --jsonl
+      echo 'Paris is the [MASK] of France.' | \\
+          sftkit predict mmt-small/ --mlm - --jsonl
     """
-    objective, data = shared.one_objective(
-        {"mlm": mlm, "pos": pos, "ner": ner, "dep": dep, "nli": nli, "classify": classify, "qa": qa}
-    )
+    objective, data = shared.one_objective(given, known=_FILES)
     if len(data) > 1:
         raise typer.BadParameter(f"--{objective}: one file at a time; of several, cat them and give - for the name.")
     if words is not None and objective not in ("pos", "ner", "dep"):
         raise typer.BadParameter(f"--words is about --pos, --ner and --dep, not --{objective}.")
     if columns and objective in ("pos", "ner"):
         raise typer.BadParameter(f"--columns: what predict --{objective} reads has words alone; see --words.")
-    options = shared.checked_options(
-        objective, data, columns=_with_label(objective, columns), decode=decode, stride=stride
-    )
-    shared.check_device(device)
+    asked = {"columns": _with_label(objective, parse_columns(columns or ""))} | given.of(TaskOptions)
+    options = shared.task_options(asked, objective, data)
     from sftkit.cli.options.arguments import parse_weighted, split_weight
     from sftkit.sharing.hub import resolve_model
     from sftkit.storage.atomic import atomic_file, check_output
@@ -125,10 +107,8 @@ def predict(
     from sftkit.evaluation.run import Scoring
     from sftkit.prediction.run import Predictor
 
-    length = int(max_length or RECIPES[objective].get("max_length", Settings.max_length))
-    scoring = Scoring(
-        objective, options, batch_size, length, device=device, force=force, trust_remote_code=trust_remote_code
-    )
+    computing = {"max_length": settings_for(objective).max_length} | given.of(Settings)
+    scoring = Scoring(objective, options, batch_size, force=force, **computing)
     predictor = Predictor(scoring, resolve_model(model), [parse_weighted(text) for text in sfts or ()])
     unlabelled = predictor.opened(data[0], sys.stdin.buffer if sys.stdin else None, words=words)
     before = [*predictor.notes, *unlabelled.notes]
@@ -143,9 +123,8 @@ def predict(
     _tell([text for text in unlabelled.notes if text not in before], quiet=quiet)
 
 
-def _with_label(objective: str, columns: str | None) -> tuple[str, ...]:
+def _with_label(objective: str, given: tuple[str, ...]) -> tuple[str, ...]:
     """The columns that were named; if they are those of the texts alone, labels go into a new one."""
-    given = tuple(columns.split(",")) if columns else ()
     if not given or len(given) != len(COLUMNS.get(objective, ())) - 1:
         return given
     return (*given, "0" if all(name.isdecimal() for name in given) else "label")  # there is no column 0

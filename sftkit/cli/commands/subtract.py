@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from sftkit.cli.commands.compose import Exclude, Force, Only, ShardSize, Values, show
+from sftkit.cli.commands.compose import Exclude, Only, ShardSize, show
 from sftkit.cli.options import shared
-from sftkit.cli.options.arguments import Opened, check_values, opened, size_of
+from sftkit.cli.options.arguments import Opened, opened, size_of
 from sftkit.cli.show.bar import bytes_bar
+from sftkit.declared import ENTRIES, OUTPUT
 from sftkit.errors import SftkitError
 from sftkit.sharing.hub import resolve_model
 
@@ -21,15 +22,27 @@ def subtract(
         typer.Argument(metavar="FROM WHAT…", help="Models or SFTs; WHAT is taken from FROM. x.sft:0.5 has a weight."),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="OUT", help="X.sft, or a model directory for a model minus SFTs.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="X.sft, or a model directory for a model minus SFTs.",
+            rich_help_panel=OUTPUT,
+        ),
     ],
-    k: Annotated[int | None, typer.Option("--k", min=1, help="Two models: keep the K largest differences.")] = None,
-    density: Annotated[float | None, typer.Option("--density", help="The same as a share of the parameters.")] = None,
-    values: Values = "f32",
+    k: Annotated[
+        int | None,
+        typer.Option("--k", min=1, help="Two models: keep the K largest differences.", rich_help_panel=ENTRIES),
+    ] = None,
+    density: Annotated[
+        float | None, typer.Option("--density", help="The same as a share of the parameters.", rich_help_panel=ENTRIES)
+    ] = None,
+    values: shared.Values = "f32",
     shard_size: ShardSize = None,
     only: Only = None,
     exclude: Exclude = None,
-    force: Force = False,
+    force: shared.Force = False,
     overwrite: shared.Overwrite = False,
     json: shared.Json = False,
     quiet: shared.Quiet = False,
@@ -42,7 +55,6 @@ def subtract(
       sftkit subtract mt-pos.sft mt.sft -o pos.sft
       sftkit subtract tuned/ base/ --density 0.04 -o tuned.sft
     """
-    check_values(values)
     shards = None if shard_size is None else size_of(shard_size)
     if k is not None and density is not None:
         raise typer.BadParameter("--k and --density say the same thing: give one.")

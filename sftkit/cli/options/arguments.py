@@ -137,17 +137,6 @@ def opened(texts: list[str], *, only: str | None = None, exclude: str | None = N
     return Opened(models, sfts, parsed[0].is_model)
 
 
-def check_values(name: str) -> str:
-    """A known dtype of values.
-
-    Raises:
-        typer.BadParameter: if it is not.
-    """
-    if name not in ("f32", "bf16", "f16"):
-        raise typer.BadParameter(f"--values {name}: known are f32, bf16 and f16.")
-    return name
-
-
 def split_pattern(text: str) -> tuple[str, str | None]:
     """``x.sft:0.5@REGEX`` without and with its pattern; an @ that follows no weight is part of the name."""
     match = re.fullmatch(r"(.+?:[-+0-9.eE]+)@(.+)", text)

@@ -48,6 +48,7 @@ class Job:
         from sftkit.cli.show.progress import TrainingDisplay
         from sftkit.training.engine.ranks import is_first
 
+        _check_run_dir(self.run_dir, self.outputs, resume=self.resume)
         settings = self._settings(overwrite=overwrite)
         _quiet_torch()
         from sftkit.training.lottery import learn_each  # torch and transformers come in here, after the cheap checks
@@ -117,10 +118,10 @@ class Job:
         from sftkit.training.settings import RUN, SourceLanguage, check, settings_for
 
         with_, weight = split_weight(self.with_) if self.with_ else (None, None)
-        named = [*self.data, *(self.given["dev"] or ()), *([with_] if with_ else [])]
+        named = [*self.data, *self.given.get("dev", ()), *([with_] if with_ else [])]
         named += [name for _, *pair in self.sources for name in pair]
         local = [Path(name) for name in named if "://" not in name]
-        files = [*(self.given["avoid"] or ()), *([self.given["mask_from"]] if self.given["mask_from"] else [])]
+        files = [*self.given.get("avoid", ()), *([self.given["mask_from"]] if "mask_from" in self.given else [])]
         begun = self.resume and self.run_dir is not None and (self.run_dir / RUN).is_file()
         check_names(_strings([named, self.base, files, self.outputs, self.run_dir]))
         for output in self.outputs if writing else ():
@@ -170,6 +171,27 @@ def _quiet_torch() -> None:
 
     if world() > 1:
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+
+def _check_run_dir(run_dir: Path | None, outputs: list[Path], *, resume: bool) -> None:
+    from sftkit.storage.atomic import check_folder
+    from sftkit.storage.places import same
+    from sftkit.training.settings import LOCK, OWNER, PART, RUN
+
+    if resume and run_dir is None:
+        raise typer.BadParameter("--resume goes on with the run in a directory: name it with --run-dir.")
+    if run_dir is None:
+        return
+    if any(same(run_dir, output) for output in outputs):
+        raise typer.BadParameter(f"--run-dir and --output both name {run_dir}; the SFT is a file of its own.")
+    check_folder(run_dir)
+    there = {entry.name for entry in run_dir.iterdir()} if run_dir.is_dir() else set()
+    if resume and RUN not in there and not there <= {Path(RUN).with_suffix(PART).name, LOCK, OWNER}:
+        raise SettingsError(f"{run_dir} holds other things than a run. Name another --run-dir.")
+    if there and not resume:
+        raise SettingsError(
+            f"{run_dir} is not empty. Go on with the run in it with --resume, or name another --run-dir."
+        )
 
 
 def _strings(value: object) -> Iterator[str]:

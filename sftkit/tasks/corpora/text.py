@@ -22,10 +22,11 @@ from torch.utils.data import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sftkit.errors import DataError
-from sftkit.tasks.base import Evaluator, Objective, loss_by_window
+from sftkit.tasks.base import Objective, loss_by_window
 from sftkit.tasks.corpora.lines import Lines
 from sftkit.tasks.corpora.tokens import Encoder, Tokens
 from sftkit.tasks.corpora.windows import Windows, windows
+from sftkit.tasks.evaluator import Evaluator
 from sftkit.tasks.readers.sources import number_held_out
 from sftkit.tasks.tally import Tally, mean_loss
 

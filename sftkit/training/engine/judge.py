@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel
 
 from sftkit.errors import SettingsError
-from sftkit.tasks.base import Evaluator, Metrics
+from sftkit.tasks.evaluator import Evaluator, Metrics
 from sftkit.training.engine.ranks import rank, world
 from sftkit.training.engine.snapshot import Snapshot
 from sftkit.training.engine.together import agreed, everyones, mean

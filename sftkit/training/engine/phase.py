@@ -11,7 +11,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from sftkit.tasks.base import Collator, Evaluator, Objective
+from sftkit.tasks.base import Collator, Objective
+from sftkit.tasks.evaluator import Evaluator
 from sftkit.training.engine.order import Order
 from sftkit.training.engine.regularisers import Regulariser
 from sftkit.training.engine.snapshot import Snapshot

@@ -23,7 +23,8 @@ from sftkit.format.files import SftFile
 from sftkit.modeling.backbone import flat
 from sftkit.modeling.rounding import narrowed
 from sftkit.modeling.sparse import SparseDelta
-from sftkit.tasks.base import Collator, Evaluator, Metrics
+from sftkit.tasks.base import Collator
+from sftkit.tasks.evaluator import Evaluator, Metrics
 from sftkit.training.engine.order import Order
 
 #: The key of a batch that says which source it is from, int64 ``[1]``.
