@@ -105,7 +105,7 @@ def test_runs_of_one_metric_share_a_panel_and_begin_with_the_start() -> None:
             "none": {"history": "odd"},
         }
     )
-    assert [panel.title.split()[0] for panel in panels] == ["loss", "accuracy", "training"]
+    assert [panel.title.split()[0] for panel in panels] == ["loss,", "accuracy,", "training"]
     assert panels[0].runs == ("a", "b")
     assert [line.points for line in panels[0].lines if line.phase == "phase1"] == [{0: 9.0, 10: 3.0}] * 2
     assert [line.kept for line in panels[0].lines] == [None, 20, None, 20]

@@ -120,7 +120,7 @@ def evaluate(
     if csv is not None:
         write_csv(csv, found, overwrite=overwrite)
     if plot is not None:
-        from sftkit.evaluation.picture import draw_scores
+        from sftkit.inspecting.pictures.bars import draw_scores
         from sftkit.tasks.registry import objective_of
 
         metric = objective_of(objective).best_metric

@@ -57,17 +57,17 @@ def inspect(
 
     check_apart({"--plot": plot, "--curves": curves})
     for picture in (picture for picture in (plot, curves) if picture):
-        from sftkit.inspecting.plots import check_picture
+        from sftkit.inspecting.pictures.style import check_picture
 
         check_picture(picture, overwrite=overwrite)
     summaries = [summarise(local_sft(file), file) for file in files]
     named = [top_tokens(summary, tokenizer, top) for summary in summaries] if tokens else [()] * len(summaries)
     if plot:
-        from sftkit.inspecting.plots import plot_summaries
+        from sftkit.inspecting.pictures.layers import plot_summaries
 
         plot_summaries(summaries, plot, overwrite=overwrite)
     if curves:
-        from sftkit.inspecting.plots import learning_curves
+        from sftkit.inspecting.pictures.curves import learning_curves
 
         records = {Path(summary.label).name: summary.metadata.training for summary in summaries}
         learning_curves(records, curves, overwrite=overwrite)

@@ -62,14 +62,14 @@ def overlap(
     if csv:
         check_output(csv, overwrite=overwrite, inputs=[Path(file) for file in files], directory=False)
     if plot:
-        from sftkit.inspecting.plots import check_picture
+        from sftkit.inspecting.pictures.style import check_picture
 
         check_picture(plot, overwrite=overwrite)
     report = operation.overlap([local_sft(file) for file in files], metric.value, per_layer=per_layer, called=files)
     if csv:
         operation.write_csv(report, csv, overwrite=overwrite)
     if plot:
-        from sftkit.inspecting.plots import plot_overlap
+        from sftkit.inspecting.pictures.heat import plot_overlap
 
         plot_overlap(report, plot, overwrite=overwrite)
     if json:

@@ -64,7 +64,7 @@ class Request:
         if self.csv is not None:
             check_output(self.csv, overwrite=overwrite, inputs=self._inputs(), directory=False)
         if self.plot is not None:
-            from sftkit.inspecting.plots import check_picture
+            from sftkit.inspecting.pictures.style import check_picture
 
             check_picture(self.plot, overwrite=overwrite)
 

@@ -24,10 +24,10 @@ def _parsed(*codes: str) -> tuple[Colour, ...]:
 
 #: From nothing to much.
 AMOUNT = _parsed("#f7fbff", "#c6dbef", "#6baed6", "#2171b5", "#08306b")
-#: From below to above a value that says "no effect", which is grey; yellow is light and blue dark.
-CONTRAST = _parsed("#fee838", "#bcae6c", "#7c7b78", "#414d6b", "#00224e")
+#: From below to above a value that says "no effect", which is a light grey; yellow is lighter and blue darker.
+CONTRAST = _parsed("#fff3a0", "#e6dfbe", "#ccd0d6", "#5b7fb5", "#0b2a5b")
 #: Of lines and bars, one after the other.
-SERIES = ("#0072B2", "#E69F00", "#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#000000", "#F0E442")
+SERIES = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7", "#000000")
 #: What is undefined, and what is written on a light and on a dark ground.
 NOTHING, INK, PAPER = "#e8e8e8", "#222222", "#ffffff"
 

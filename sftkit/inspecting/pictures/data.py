@@ -2,6 +2,7 @@
 
 :func:`overlap_map`: how much SFTs overlap. :func:`density_maps`, :func:`magnitude_maps`: where an SFT's entries sit,
 layers × kinds of module. ``DiffSummary.histogram``: how large they are. :func:`curve_panels`: how they were learned.
+:class:`Bars`: scores by language and system, from :func:`sftkit.evaluation.report.bars_of`.
 Names are as they were given: whoever shows them sees to what they may do there.
 """
 
@@ -45,7 +46,7 @@ class HeatMap:
         low, high: the values at the two ends of the colours.
         form: how a number is written, for ``str.format``.
         neutral: the value that says "no effect", in the middle of the colours; None if they go from nothing to much.
-        beside: what would be expected of each cell, in the same unit; None where nothing is.
+        beside: what would be expected of each cell, in the same unit; None where nothing is, or the same of all.
         joins: of rows and columns that a dendrogram put in order: float64 ``[rows - 1, 4]``, a scipy linkage, whose
             leaves are the rows as they stand here and whose heights are ``top - value``; None if they were not.
         top: see there.
@@ -93,11 +94,12 @@ def overlap_map(report: OverlapReport, *, ordered: bool = True) -> HeatMap:
     order, joins, top = _clustered(values) if ordered else (np.arange(len(values)), None, 0.0)
     names = tuple(report.names[at] for at in order)
     low, high, neutral = _ends(report.metric, values)
+    chance = "" if neutral is None else f"; at random {neutral:g}"
     return HeatMap(
-        title=f"{report.metric}{', %' if scale == 100 else ''}: {METRICS[report.metric]}",
+        title=f"{report.metric}{', %' if scale == 100 else ''}: {METRICS[report.metric]}{chance}",
         rows=names, columns=names, values=values[np.ix_(order, order)], low=low, high=high,
-        form="{:.1f}" if scale == 100 else "{:.2f}", neutral=neutral, beside=beside[np.ix_(order, order)],
-        joins=joins, top=top,
+        form="{:.1f}" if scale == 100 else "{:.2f}", neutral=neutral,
+        beside=beside[np.ix_(order, order)] if neutral is None else None, joins=joins, top=top,
     )  # fmt: skip
 
 
@@ -141,7 +143,7 @@ def density_maps(summaries: Sequence[DiffSummary]) -> list[HeatMap]:
 def magnitude_maps(summaries: Sequence[DiffSummary]) -> list[HeatMap]:
     """The same of the mean |φ| of the entries; NaN where there are none."""
     return _layer_maps(
-        summaries, "mean |φ| of the entries", "{:.1e}", lambda stats: stats.mean_abs if stats.nnz else np.nan
+        summaries, "mean |φ| of the entries", "{:.2g}", lambda stats: stats.mean_abs if stats.nnz else np.nan
     )
 
 
@@ -239,3 +241,22 @@ def _from_the_start(record: Mapping[str, Any]) -> dict[str, Curve]:
         if before is not None and 0 not in found[phase]:
             found[phase] = {0: before, **found[phase]}
     return found
+
+
+#: What the mean over languages is called among them.
+AVERAGE = "average"
+
+
+@dataclass(frozen=True)
+class Bars:
+    """One system's scores.
+
+    Attributes:
+        name: of the system.
+        values: language -> score; the average is among them.
+        intervals: language -> (low, high), where there is one.
+    """
+
+    name: str
+    values: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
