@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sftkit.cli.options import shared
+from sftkit.cli.options.arguments import TERMINAL, check_plot
 from sftkit.cli.run.request import Request
 from sftkit.cli.show import render
 from sftkit.cli.show.scores import show
 from sftkit.training.recipes import RECIPES
 from sftkit.training.settings import Settings
+
+if TYPE_CHECKING:
+    from sftkit.evaluation.grid import Grid
+    from sftkit.evaluation.run import Evaluation
+    from sftkit.inspecting.pictures.data import Bars
 
 
 def evaluate(
@@ -52,7 +58,11 @@ def evaluate(
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the scores as a table.")] = None,
     plot: Annotated[
         Path | None,
-        typer.Option("--plot", metavar="FILE", help="Draw the scores by language and system (.png, .svg, .pdf)."),
+        typer.Option(
+            "--plot",
+            metavar="FILE",
+            help="Draw the scores by language and system (.png, .svg, .pdf); -: here in the terminal.",
+        ),
     ] = None,
     resamples: Annotated[
         int, typer.Option("--resamples", min=0, help="Draws of the bootstrap for intervals and p; 0: none.")
@@ -109,7 +119,8 @@ def evaluate(
     shared.check_device(device)
     request = Request(objective, data, model, sfts or [], each, against or [], predictions, csv, plot)
     request.check(overwrite=overwrite)
-    from sftkit.evaluation.report import as_document, bars_of, write_csv
+    check_plot(plot, overwrite=overwrite, json=json)
+    from sftkit.evaluation.report import as_document, write_csv
     from sftkit.evaluation.run import Scoring
 
     length = max_length or RECIPES[objective].get("max_length", Settings.max_length)
@@ -119,13 +130,24 @@ def evaluate(
         render.note(text)
     if csv is not None:
         write_csv(csv, found, overwrite=overwrite)
-    if plot is not None:
+    if plot is not None and plot != TERMINAL:
         from sftkit.inspecting.pictures.bars import draw_scores
-        from sftkit.tasks.registry import objective_of
 
-        metric = objective_of(objective).best_metric
-        draw_scores(metric, bars_of(found, metric), plot, overwrite=overwrite)
+        draw_scores(*_bars(found, objective), plot, overwrite=overwrite)
     if json:
         render.as_json(as_document(objective, found))
     else:
         show(" + ".join([model, *(sfts or ()), *([each] if each else [])]), found)
+    if plot == TERMINAL:
+        from sftkit.cli.show.blocks import show_bars
+
+        show_bars(*_bars(found, objective))
+
+
+def _bars(found: Evaluation | Grid, objective: str) -> tuple[str, list[Bars]]:
+    """The objective's main metric, and what there is to draw of it."""
+    from sftkit.evaluation.report import bars_of
+    from sftkit.tasks.registry import objective_of
+
+    metric = objective_of(objective).best_metric
+    return metric, bars_of(found, metric)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from sftkit.inspecting.pictures.style import SMALL, TEXT, picture, series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.container import BarContainer
 
 #: Inches: of a bar at most and at least, of all bars if they can be so thin, and of what is no bar.
 _THICKEST, _THINNEST, _ALL, _REST = 0.16, 0.07, 9.0, 0.9
@@ -35,7 +34,7 @@ def draw_scores(metric: str, systems: Sequence[Bars], path: Path, *, overwrite: 
         overwrite: replace an existing picture.
 
     Raises:
-        SettingsError, OutputExistsError: as :func:`~sftkit.inspecting.plots.check_picture`.
+        SettingsError, OutputExistsError: as :func:`~sftkit.inspecting.pictures.style.check_picture`.
     """
     names = list(systems[0].values)
     bars = len(systems) + 0.85  # between two languages there is almost a bar's room
@@ -56,7 +55,7 @@ def draw_scores(metric: str, systems: Sequence[Bars], path: Path, *, overwrite: 
             made.figure.legend(drawn, labels, loc="outside upper left", ncols=min(len(systems), _LEGEND))
 
 
-def _draw_bars(axes: Axes, system: Bars, number: int, systems: int, thick: float) -> BarContainer:
+def _draw_bars(axes: Axes, system: Bars, number: int, systems: int, thick: float) -> Any:
     """One system's: hatched in white, which is seen on every colour, with a line for each interval."""
     places = np.arange(len(system.values)) + (number - (systems - 1) / 2) * thick
     values, look = np.array(list(system.values.values())), series(number)

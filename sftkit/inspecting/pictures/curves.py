@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from sftkit.errors import SettingsError
 from sftkit.inspecting.curves import PHASES
-from sftkit.inspecting.pictures.data import Line, Panel, curve_panels
+from sftkit.inspecting.pictures.colours import INK
+from sftkit.inspecting.pictures.data import Panel, curve_panels
 from sftkit.inspecting.pictures.style import Picture, picture, series, whole_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
 
@@ -20,8 +21,9 @@ _LOOKS: dict[str, dict[str, Any]] = {
     "phase1": {"linestyle": "--", "linewidth": 1.0, "fillstyle": "none"},
     "phase2": {"linestyle": "-", "linewidth": 1.4, "fillstyle": "full"},
 }
-#: Points up to which each has its mark.
-_MARKED = 40
+_RING: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 9, "fillstyle": "none"}
+#: Marks on a line.
+_MARKED = 15
 
 
 def learning_curves(records: Mapping[str, Mapping[str, Any]], path: Path, *, overwrite: bool = False) -> None:
@@ -39,40 +41,43 @@ def learning_curves(records: Mapping[str, Mapping[str, Any]], path: Path, *, ove
     panels = curve_panels(records)
     if not panels:
         raise SettingsError(f"{', '.join(records)}: no learning curves are recorded.")
-    runs = dict.fromkeys(line.run for panel in panels for line in panel.lines)
-    height = 3.4 + 0.18 * (len(runs) // 3)
+    runs = {line.run: line.number for panel in panels for line in panel.lines}
+    across = min(5, 2 * len(panels))
+    height = 3.4 + 0.18 * ((len(runs) + len(_LOOKS)) // across)
     with picture(path, 4.8 * len(panels), height, overwrite=overwrite) as made:
-        labels = dict(zip(runs, made.labels(list(runs)), strict=True))
-        handles: dict[str, Any] = {}
         for ax, panel in zip(made.figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-            handles |= _draw_panel(made, ax, panel, labels)
-        made.figure.legend(handles.values(), handles.keys(), loc="outside lower left", ncols=min(4, 2 * len(panels)))
+            _draw_panel(made, ax, panel)
+        handles = _legend(dict(zip(made.labels(list(runs)), runs.values(), strict=True)), panels)
+        made.figure.legend(handles=handles, loc="outside upper left", ncols=across)
 
 
-def _draw_panel(made: Picture, axes: Axes, panel: Panel, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Lines for each run and phase, a ring around the step that was kept; returns what the legend says of them."""
-    handles = {}
+def _draw_panel(made: Picture, axes: Axes, panel: Panel) -> None:
+    """Lines for each run and phase, and a ring around the step that was kept."""
     for line in panel.lines:
         look = series(line.number)
         steps, values = list(line.points), list(line.points.values())
-        (drawn,) = axes.plot(
-            steps, values, color=look.colour, marker=look.marker, markersize=3,
-            markevery=max(1, len(steps) // _MARKED), **_LOOKS[line.phase],
+        axes.plot(
+            steps, values, color=look.colour, marker=look.marker, markersize=3.5,
+            markevery=-(-len(steps) // _MARKED), **_LOOKS[line.phase],
         )  # fmt: skip
-        handles[_called(line, labels)] = drawn
         if line.kept is not None:
-            (ring,) = axes.plot(
-                line.kept, line.points[line.kept], "o", markersize=9, fillstyle="none", color=look.colour,
-            )  # fmt: skip
-            handles["ringed: the step that was kept"] = ring
+            axes.plot(line.kept, line.points[line.kept], color=look.colour, **_RING)
     axes.set_title(made.label(panel.title, 60))
-    axes.set_xlim(left=0)
-    axes.margins(x=0.02)
+    last = max(1, *(max(line.points) for line in panel.lines))
+    axes.set_xlim(-0.015 * last, 1.02 * last)
     axes.grid(visible=True)
     whole_steps(axes)
-    return handles
 
 
-def _called(line: Line, labels: Mapping[str, str]) -> str:
-    # the phase first: a name that is read from right to left would turn around what follows it
-    return f"{PHASES[line.phase]}: {labels[line.run]}"
+def _legend(runs: Mapping[str, int], panels: Sequence[Panel]) -> list[Any]:
+    """A mark for each run in its colour, a line for each phase, and the ring, of what is there."""
+    from matplotlib.lines import Line2D
+
+    lines = [line for panel in panels for line in panel.lines]
+    looks = {name: series(number) for name, number in runs.items()}
+    made = [Line2D([], [], color=look.colour, marker=look.marker, label=name) for name, look in looks.items()]
+    phases = [phase for phase in _LOOKS if any(line.phase == phase for line in lines)]
+    made += [Line2D([], [], color=INK, label=PHASES[phase], **_LOOKS[phase]) for phase in phases]
+    if any(line.kept is not None for line in lines):
+        made.append(Line2D([], [], color=INK, label="the step that was kept", **_RING))
+    return made
