@@ -5,6 +5,7 @@ As much is shown as there is room for: values with what was expected, values alo
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 #: Columns that a row's name and a column's may take, and a bar.
 _NAME, _HEADING, _BAR = 24, 11, 50
 _SHORT = {
-    kinds.EMBEDDINGS: "emb", kinds.FUSED: "qkv", kinds.ATTENTION_OUT: "att out", kinds.FEED_IN: "ff in",
+    kinds.EMBEDDINGS: "emb", kinds.FUSED: "qkv", kinds.ATTENTION_OUT: "att", kinds.FEED_IN: "ff in",
     kinds.FEED_OUT: "ff out",
 }  # fmt: skip
 #: Five shades, eight heights and the parts of a bar; and what stands for them where those letters cannot be written.
@@ -80,7 +81,7 @@ def show_heat(heat: HeatMap, name: str = "") -> None:
     screen.line(Text(" " * (columns(names[0]) + 1 if names else 0) + _headings(heat, width)))
     for label, row in zip(names, cells, strict=True):
         screen.line(Text(f"{label} ").append_text(Text("").join(row)))
-    screen.line(Text(_scale(heat, screen, with_values=width > 2), "dim italic"))
+    screen.line(Text(_scale(heat, screen, with_values=width > 2) + _key(heat, width), "dim italic"))
 
 
 def _fitting(heat: HeatMap, screen: _Screen, room: int) -> list[list[Text]]:
@@ -99,7 +100,7 @@ def _fitting(heat: HeatMap, screen: _Screen, room: int) -> list[list[Text]]:
         texts.insert(0, both)
     for at, each in enumerate(texts):
         written = max((len(text) for row in each for text in row), default=0)
-        width = max(written + 1, *map(len, _short(heat)), 2) + 1 if written else 2 - (at == len(texts) - 1)
+        width = max(written, *map(columns, _short(heat))) + 1 if written else 2 - (at == len(texts) - 1)
         width += 2 if written and not screen.colours else 0
         if width * len(heat.columns) <= room:
             return [
@@ -114,8 +115,8 @@ def _fitting(heat: HeatMap, screen: _Screen, room: int) -> list[list[Text]]:
 def _cell(heat: HeatMap, screen: _Screen, value: float, text: str, width: int) -> Text:
     """One cell: on its colour, or before its shade."""
     if np.isnan(value):
-        dash = "–" if screen.fancy else "-"
-        return Text(f"{dash}  ".rjust(width) if text else dash * width, "dim")
+        dash = "·" if screen.fancy else "-"
+        return Text(f"{dash} ".rjust(width) if text else dash * width, "dim")
     if screen.colours:
         colour = heat.colour(value)
         style = Style(color=PAPER if is_dark(colour) else INK, bgcolor=as_hex(colour))
@@ -148,11 +149,20 @@ def _short(heat: HeatMap) -> list[str]:
 
 
 def _headings(heat: HeatMap, width: int) -> str:
-    """Names where there is room, else the numbers of rows."""
+    """Names where there is room, else the last digits of numbers."""
     names = _short(heat)
-    if width > 2 or (width == 2 and all(columns(name) < 2 for name in names)):
-        return "".join(" " * (width - columns(name)) + name for name in names)
+    if width > 2:
+        return "".join(" " * (width - columns(name)) + name + _ltr(name) for name in names)
     return "".join(str(at % 10).rjust(width) for at in range(1, len(names) + 1))
+
+
+def _key(heat: HeatMap, width: int) -> str:
+    """What the numbers of columns stand for, where they have no names."""
+    if width > 2:
+        return ""
+    if heat.columns == heat.rows:
+        return "; columns as the rows"
+    return "; columns: " + ", ".join(f"{at} {name}" for at, name in enumerate(_short(heat), 1))
 
 
 def show_histograms(names: Sequence[str], histograms: Sequence[Histogram | None]) -> None:
@@ -238,4 +248,9 @@ def _padded(names: Sequence[str], most: int) -> list[str]:
     """Names of the same width, cut in the middle where they are longer than ``most`` columns."""
     short = [cut(name, most) for name in names]
     width = max(map(columns, short), default=0)
-    return [name + " " * (width - columns(name)) for name in short]
+    return [name + _ltr(name) + " " * (width - columns(name)) for name in short]
+
+
+def _ltr(name: str) -> str:
+    """A mark that what follows is read from left to right again, where a name is not."""
+    return "\u200e" if any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in name) else ""

@@ -173,10 +173,12 @@ def whole_steps(axes: Axes) -> None:
 
 
 def columns(text: str) -> int:
-    """Columns that a text takes: letters of Chinese, Japanese and Korean two, marks above and below others none."""
+    """Columns that a text takes: letters of Chinese, Japanese and Korean two, marks on others and of direction none."""
+    wide = {"W": 2, "F": 2}
     return sum(
-        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        wide.get(unicodedata.east_asian_width(letter), 1)
         for letter in text
+        if unicodedata.category(letter) not in ("Mn", "Me", "Cf")
     )
 
 
