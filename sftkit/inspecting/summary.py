@@ -141,6 +141,12 @@ class DiffSummary:
         """The rows touched of the input embedding, if the SFT's base has one."""
         return next((rows for rows in self.embeddings if is_token_embedding(rows.name)), None)
 
+    def _repr_html_(self) -> str:
+        """What it is, and where its entries sit, for notebooks."""
+        from sftkit.inspecting.pictures.html import summary_html
+
+        return summary_html(self)
+
     def document(self) -> dict[str, Any]:
         """The document that ``inspect --json`` prints."""
         metadata = self.metadata.document()

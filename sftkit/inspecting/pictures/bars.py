@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sftkit.inspecting.pictures.data import AVERAGE, Bars
-from sftkit.inspecting.pictures.style import SMALL, TEXT, picture, series
+from sftkit.inspecting.pictures.style import SMALL, TEXT, label, labels, picture, series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,18 +41,18 @@ def draw_scores(metric: str, systems: Sequence[Bars], path: Path, *, overwrite: 
     inches = min(max(_ALL / len(names) / bars, _THINNEST), _THICKEST)
     rows = -(-len(systems) // _LEGEND)
     told = "; lines: 95 % bootstrap intervals" if any(system.intervals for system in systems) else ""
-    with picture(path, 7.0, _REST + 0.2 * rows + inches * bars * len(names), overwrite=overwrite) as made:
-        axes = made.figure.subplots()
+    with picture(path, 7.0, _REST + 0.2 * rows + inches * bars * len(names), overwrite=overwrite) as figure:
+        axes = figure.subplots()
         drawn: list[Any] = [
             _draw_bars(axes, system, number, len(systems), 1 / bars) for number, system in enumerate(systems)
         ]
         small = inches * bars < 0.2
-        axes.set_yticks(range(len(names)), made.labels(names), fontsize=SMALL if small else TEXT)
+        axes.set_yticks(range(len(names)), labels(names), fontsize=SMALL if small else TEXT)
         _set_axes(axes, names)
-        axes.set_xlabel(made.label(metric.replace("_", " ")) + told)
+        axes.set_xlabel(label(metric.replace("_", " ")) + told)
         if len(systems) > 1:
-            labels = made.labels([system.name for system in systems], 28)
-            made.figure.legend(drawn, labels, loc="outside upper left", ncols=min(len(systems), _LEGEND))
+            called = labels([system.name for system in systems], 28)
+            figure.legend(drawn, called, loc="outside upper left", ncols=min(len(systems), _LEGEND))
 
 
 def _draw_bars(axes: Axes, system: Bars, number: int, systems: int, thick: float) -> Any:

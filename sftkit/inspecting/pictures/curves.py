@@ -9,7 +9,7 @@ from sftkit.errors import SettingsError
 from sftkit.inspecting.curves import PHASES
 from sftkit.inspecting.pictures.colours import INK
 from sftkit.inspecting.pictures.data import Panel, curve_panels
-from sftkit.inspecting.pictures.style import Picture, picture, series, whole_steps
+from sftkit.inspecting.pictures.style import label, labels, picture, series, whole_steps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,14 +44,14 @@ def learning_curves(records: Mapping[str, Mapping[str, Any]], path: Path, *, ove
     runs = {line.run: line.number for panel in panels for line in panel.lines}
     across = min(5, 2 * len(panels))
     height = 3.4 + 0.18 * ((len(runs) + len(_LOOKS)) // across)
-    with picture(path, 4.8 * len(panels), height, overwrite=overwrite) as made:
-        for ax, panel in zip(made.figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-            _draw_panel(made, ax, panel)
-        handles = _legend(dict(zip(made.labels(list(runs)), runs.values(), strict=True)), panels)
-        made.figure.legend(handles=handles, loc="outside upper left", ncols=across)
+    with picture(path, 4.8 * len(panels), height, overwrite=overwrite) as figure:
+        for ax, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+            _draw_panel(ax, panel)
+        handles = _legend(dict(zip(labels(list(runs)), runs.values(), strict=True)), panels)
+        figure.legend(handles=handles, loc="outside upper left", ncols=across)
 
 
-def _draw_panel(made: Picture, axes: Axes, panel: Panel) -> None:
+def _draw_panel(axes: Axes, panel: Panel) -> None:
     """Lines for each run and phase, and a ring around the step that was kept."""
     for line in panel.lines:
         look = series(line.number)
@@ -62,7 +62,7 @@ def _draw_panel(made: Picture, axes: Axes, panel: Panel) -> None:
         )  # fmt: skip
         if line.kept is not None:
             axes.plot(line.kept, line.points[line.kept], color=look.colour, **_RING)
-    axes.set_title(made.label(panel.title, 60))
+    axes.set_title(label(panel.title, 60))
     last = max(1, *(max(line.points) for line in panel.lines))
     axes.set_xlim(-0.015 * last, 1.02 * last)
     axes.grid(visible=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sftkit.inspecting.curves import PHASES, Curve, best, curves, start
 from sftkit.inspecting.kinds import KINDS, in_model_order, kind_of, layer_of
-from sftkit.inspecting.overlap import METRICS, unique_names
+from sftkit.inspecting.names import unique_names
 from sftkit.inspecting.pictures.colours import AMOUNT, CONTRAST, Colour, shade
 from sftkit.inspecting.stats import Stats, combined
 
@@ -75,7 +75,10 @@ class HeatMap:
 
     def told(self, value: float) -> str:
         """A value in words: a dash where there is none."""
-        return "–" if np.isnan(value) else self.form.format(value)
+        if np.isnan(value):
+            return "–"
+        text = self.form.format(value)
+        return text.removeprefix("-") if float(text) == 0 else text
 
 
 def overlap_map(report: OverlapReport, *, ordered: bool = True) -> HeatMap:
@@ -96,7 +99,7 @@ def overlap_map(report: OverlapReport, *, ordered: bool = True) -> HeatMap:
     low, high, neutral = _ends(report.metric, values)
     chance = "" if neutral is None else f"; at random {neutral:g}"
     return HeatMap(
-        title=f"{report.metric}{', %' if scale == 100 else ''}: {METRICS[report.metric]}{chance}",
+        title=f"{report.metric}{', %' if scale == 100 else ''}: {report.meaning}{chance}",
         rows=names, columns=names, values=values[np.ix_(order, order)], low=low, high=high,
         form="{:.1f}" if scale == 100 else "{:.2f}", neutral=neutral,
         beside=beside[np.ix_(order, order)] if neutral is None else None, joins=joins, top=top,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from sftkit.inspecting.pictures.colours import INK, NOTHING, PAPER, is_dark
 from sftkit.inspecting.pictures.data import HeatMap, Matrix, overlap_map
-from sftkit.inspecting.pictures.style import LONGEST, SMALL, TEXT, TINY, Picture, colour_map, columns, picture
+from sftkit.inspecting.pictures.style import LONGEST, SMALL, TEXT, TINY, colour_map, columns, labels, picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _ROOMY, _TIGHT, _BARE = 0.56, 0.4, 0.15
 #: Rows up to which a cell is so large.
 _FEW, _MANY = 14, 60
+#: Inches that a picture has at least.
+_NARROWEST = 4.2
 #: Inches of the dendrogram, of the scale, and of a column of a name.
 _TREE, _SCALE, _LETTER = 0.9, 0.9, 0.075
 
@@ -38,20 +41,22 @@ def plot_overlap(report: OverlapReport, path: Path, *, overwrite: bool = False) 
     heat = overlap_map(report)
     count = len(heat.rows)
     cell = _ROOMY if count <= _FEW else _TIGHT if count <= _MANY else _BARE
-    names = _LETTER * min(LONGEST, max(map(columns, heat.rows))) + 0.2
+    beside = _LETTER * min(LONGEST, max(map(columns, heat.rows))) + 0.2
+    cell = max(cell, (_NARROWEST - beside - _SCALE) / count)
     tree = _TREE if count > 2 and heat.joins is not None else 0.0
-    width = max(cell * count + names + _SCALE, 4.0)
+    width = cell * count + beside + _SCALE
     told = "" if heat.beside is None else ". Below each value: expected at random within each parameter"
     title = _wrapped(heat.title + told, width)
-    with picture(path, width, cell * count + names + tree + 0.2 * title.count("\n") + 0.4, overwrite=overwrite) as made:
-        made.figure.suptitle(title, x=0.01, ha="left", fontsize=TEXT)
+    with picture(
+        path, width, cell * count + beside + tree + 0.2 * title.count("\n") + 0.4, overwrite=overwrite
+    ) as figure:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=TEXT)
         if tree:
-            above, axes = made.figure.subplots(2, 1, height_ratios=(tree, cell * count), sharex=True)
+            above, axes = figure.subplots(2, 1, height_ratios=(tree, cell * count), sharex=True)
             _draw_tree(above, heat)
         else:
-            axes = made.figure.subplots()
-            axes.set_aspect("equal", anchor="W")
-        draw_heat(made, [axes], [heat], numbers=SMALL + 0.5 if cell == _ROOMY else TINY if cell == _TIGHT else 0.0)
+            axes = figure.subplots()
+        draw_heat([axes], [heat], numbers=SMALL + 0.5 if count <= _FEW else TINY if count <= _MANY else 0.0)
 
 
 def _wrapped(text: str, width: float) -> str:
@@ -59,7 +64,6 @@ def _wrapped(text: str, width: float) -> str:
 
 
 def draw_heat(
-    made: Picture,
     axes: Sequence[Axes],
     heats: Sequence[HeatMap],
     *,
@@ -70,7 +74,6 @@ def draw_heat(
     """Draw maps of the same rows, columns and colours, with one scale for all; names stand at the left and below once.
 
     Args:
-        made: the picture.
         axes: for each map.
         heats: the maps.
         numbers: points of the numbers in the cells; 0 for none.
@@ -86,25 +89,26 @@ def draw_heat(
         )  # fmt: skip
         ax.set(xlim=(0, len(heat.columns)), ylim=(len(heat.rows), 0))
         below, beside = at + across >= len(heats), names and at % across == 0
-        ax.set_xticks(_middles(heat.columns), made.labels(heat.columns) if below else [], rotation=90, fontsize=small)
-        ax.set_yticks(_middles(heat.rows), made.labels(heat.rows) if beside else [], fontsize=small)
+        ax.set_xticks(_middles(heat.columns), labels(heat.columns) if below else [], rotation=90, fontsize=small)
+        ax.set_yticks(_middles(heat.rows), labels(heat.rows) if beside else [], fontsize=small)
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
         ax.patch.set(facecolor=NOTHING, hatch="////", edgecolor="#cccccc")
         if numbers:
             _write_numbers(ax, heat, numbers)
-    _scale(made, axes, first, mesh)
+    _scale(axes, first, mesh)
 
 
 def _middles(names: Sequence[str]) -> Matrix:
     return np.arange(len(names), dtype=np.float64) + 0.5
 
 
-def _scale(made: Picture, axes: Sequence[Axes], heat: HeatMap, mesh: Any) -> None:
+def _scale(axes: Sequence[Axes], heat: HeatMap, mesh: Any) -> None:
     """The scale beside the maps, not taller than three inches; with a line at the value of no effect."""
     part = axes[0].get_figure()
-    height = part.bbox.height / made.figure.dpi if part is not None else 3.0  # of the part of the picture, in inches
-    bar = made.figure.colorbar(mesh, ax=list(axes), shrink=min(0.8, 3 / height), pad=0.015, aspect=18, fraction=0.05)
+    assert part is not None
+    height = part.bbox.height / part.dpi  # of this part of the picture, in inches
+    bar = part.colorbar(mesh, ax=list(axes), shrink=min(0.8, 3 / height), pad=0.015, aspect=18, fraction=0.05)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=SMALL)
     if heat.neutral is not None:
@@ -113,18 +117,18 @@ def _scale(made: Picture, axes: Sequence[Axes], heat: HeatMap, mesh: Any) -> Non
 
 def _write_numbers(axes: Axes, heat: HeatMap, size: float) -> None:
     """What was found; and what was expected below it."""
-    form = "{:.0f}" if size <= TINY and heat.high >= 10 else heat.form
+    if size <= TINY and heat.high >= 10:
+        heat = replace(heat, form="{:.0f}")
     for (y, x), value in np.ndenumerate(heat.values):
         if not np.isfinite(value):
             continue
         colour = PAPER if is_dark(heat.colour(float(value))) else INK
         place: dict[str, Any] = {"ha": "center", "color": colour}
         if heat.beside is None:
-            axes.text(x + 0.5, y + 0.5, form.format(value), va="center", fontsize=size, **place)
+            axes.text(x + 0.5, y + 0.5, heat.told(value), va="center", fontsize=size, **place)
         else:
-            axes.text(x + 0.5, y + 0.56, form.format(value), va="bottom", fontsize=size, **place)
-            expected = form.format(heat.beside[y, x]) if np.isfinite(heat.beside[y, x]) else "–"
-            axes.text(x + 0.5, y + 0.6, expected, va="top", fontsize=size - 1.5, **place)
+            axes.text(x + 0.5, y + 0.56, heat.told(value), va="bottom", fontsize=size, **place)
+            axes.text(x + 0.5, y + 0.6, heat.told(float(heat.beside[y, x])), va="top", fontsize=size - 1.5, **place)
 
 
 def _draw_tree(axes: Axes, heat: HeatMap) -> None:
@@ -135,10 +139,11 @@ def _draw_tree(axes: Axes, heat: HeatMap) -> None:
     assert heat.joins is not None
     tree = dendrogram(heat.joins, no_plot=True)
     highest = float(heat.joins[:, 2].max()) or 1.0
-    places = [(np.array(x) / 10, np.array(y)) for x, y in zip(tree["icoord"], tree["dcoord"], strict=True)]
-    # a leaf hangs a little below the lowest join, which would not be seen otherwise
-    lines = [np.column_stack((x, heat.top - np.where(y == 0, -0.08 * highest, y))) for x, y in places]
-    axes.add_collection(LineCollection(lines, colors=INK, linewidths=0.9))
+    lines = np.stack((np.array(tree["icoord"]) / 10, np.array(tree["dcoord"])), axis=2)
+    ends = lines[:, (0, 3), 1]  # a leaf hangs a little below the lowest join, which would not be seen otherwise
+    lines[:, (0, 3), 1] = np.where(ends == 0, -0.08 * highest, ends)
+    lines[:, :, 1] = heat.top - lines[:, :, 1]
+    axes.add_collection(LineCollection(list(lines), colors=INK, linewidths=0.9))
     axes.set_ylim(heat.top + 0.08 * highest, heat.top - 1.06 * highest)
     axes.locator_params(axis="y", nbins=3)
     axes.tick_params(labelbottom=False, labelsize=TINY, length=2)

@@ -9,7 +9,7 @@ import numpy as np
 
 from sftkit.inspecting.pictures.data import HeatMap, density_maps, magnitude_maps, short_names
 from sftkit.inspecting.pictures.heat import draw_heat
-from sftkit.inspecting.pictures.style import LONGEST, SMALL, TEXT, TINY, TITLE, Picture, picture, series
+from sftkit.inspecting.pictures.style import LONGEST, SMALL, TEXT, TINY, TITLE, labels, picture, series
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,38 +45,38 @@ def plot_summaries(summaries: Sequence[DiffSummary], path: Path, *, overwrite: b
     block = down * (rows * cell[1] + _TITLE) + _KINDS
     histogram = max(_HISTOGRAM, 0.18 * len(summaries) + 0.4) if any(summary.k for summary in summaries) else 0.0
     heights = [part for part in (block, 0.0 if alone else block, histogram) if part]
-    with picture(path, max(width, 6.0), sum(heights), overwrite=overwrite) as made:
-        names = made.labels(short_names(summaries))
-        figures = np.atleast_1d(np.asarray(made.figure.subfigures(len(heights), 1, height_ratios=heights)))
+    with picture(path, max(width, 6.0), sum(heights), overwrite=overwrite) as figure:
+        names = labels(short_names(summaries))
+        figures = np.atleast_1d(np.asarray(figure.subfigures(len(heights), 1, height_ratios=heights)))
         if alone:
-            _draw_one(made, figures[0], densities[0], magnitudes[0], names[0])
+            _draw_one(figures[0], densities[0], magnitudes[0], names[0])
         else:
             for figure, heats in zip(figures, (densities, magnitudes), strict=False):
-                _draw_several(made, figure, heats, short_names(summaries))
+                _draw_several(figure, heats, short_names(summaries))
         if histogram:
             _draw_histogram(figures[-1].subplots(), summaries, names)
 
 
-def _draw_one(made: Picture, figure: SubFigure, density: HeatMap, magnitude: HeatMap, name: str) -> None:
+def _draw_one(figure: SubFigure, density: HeatMap, magnitude: HeatMap, name: str) -> None:
     """The two maps of one SFT, each with its own scale and with names of layers in common."""
     figure.suptitle(name, x=0.01, ha="left", fontsize=TITLE)
     left, right = figure.subplots(1, 2)
     for ax, heat, beside in ((left, density, True), (right, magnitude, False)):
         ax.set_title(heat.title, fontsize=TEXT)
-        draw_heat(made, [ax], [heat], numbers=TINY, names=beside)
+        draw_heat([ax], [heat], numbers=TINY, names=beside)
 
 
-def _draw_several(made: Picture, figure: SubFigure, heats: Sequence[HeatMap], names: Sequence[str]) -> None:
+def _draw_several(figure: SubFigure, heats: Sequence[HeatMap], names: Sequence[str]) -> None:
     """A map for each SFT; names of layers at the left, of kinds below the last row."""
     across = min(len(heats), _ACROSS)
     figure.suptitle(heats[0].title, x=0.01, ha="left", fontsize=TITLE)
     axes = figure.subplots(-(-len(heats) // across), across, squeeze=False)
     letters = int(len(heats[0].columns) * _WITHOUT[0] / 0.085)  # that fit above a map
-    for ax, name in zip(axes.flat, made.labels(names, max(12, min(letters, LONGEST))), strict=False):
+    for ax, name in zip(axes.flat, labels(names, max(12, min(letters, LONGEST))), strict=False):
         ax.set_title(name, fontsize=TEXT)
     for ax in axes.flat[len(heats) :]:
         ax.remove()
-    draw_heat(made, list(axes.flat[: len(heats)]), heats, numbers=0.0, across=across)
+    draw_heat(list(axes.flat[: len(heats)]), heats, numbers=0.0, across=across)
 
 
 def _draw_histogram(axes: Axes, summaries: Sequence[DiffSummary], names: Sequence[str]) -> None:

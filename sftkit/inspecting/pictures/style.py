@@ -7,10 +7,11 @@ no font has is written as its number, ``\u4e2d``, and the picture says so: an em
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import accumulate
 from pathlib import Path
@@ -35,6 +36,8 @@ LONGEST = 32
 #: Dots an inch, and inches of a picture: beyond 2^16 dots it cannot be drawn.
 _DOTS, _LARGEST = 150, 400
 _FONT = "DejaVu Sans"  # comes with matplotlib: the same letters on every machine
+#: A letter that no font has, as it is written instead.
+_CODE = re.compile(r"\\u[0-9a-f]{4}|\\U[0-9a-f]{8}")
 _DASHES = ("-", "--", "-.", ":")
 _MARKERS = "osD^vPX"
 _HATCHES = ("", "///", "...", "xxx", "---", "++", "\\\\\\")
@@ -78,53 +81,29 @@ def check_picture(path: Path, *, overwrite: bool) -> None:
     check_output(path, overwrite=overwrite)
 
 
-@dataclass
-class Picture:
-    """A figure in the making, and what is written into it.
+def label(text: str, most: int = LONGEST) -> str:
+    """Text from files as it may stand in a picture: obeyed by nothing, on one line, cut in the middle."""
+    return cut([_letter(letter) for letter in shown_on_a_line(text)], most)
 
-    Attributes:
-        figure: matplotlib's, with constrained layout.
-        missing: letters so far that no font of this machine has.
-    """
 
-    figure: Figure
-    missing: set[str] = field(default_factory=set)
+def labels(names: Sequence[str], most: int = LONGEST) -> list[str]:
+    """Names as labels; those that the cut made the same are numbered."""
+    made = [label(name, most) for name in names]
+    if len(set(made)) == len(set(names)):
+        return made
+    return [f"{text} #{at}" if made.count(text) > 1 else text for at, text in enumerate(made, 1)]
 
-    def label(self, text: str, most: int = LONGEST) -> str:
-        """Text from files as it may stand in the picture: obeyed by nothing, on one line, cut in the middle."""
-        return cut([self._letter(letter) for letter in shown_on_a_line(text)], most)
 
-    def labels(self, names: Sequence[str], most: int = LONGEST) -> list[str]:
-        """Names as labels; those that the cut made the same are numbered."""
-        made = [self.label(name, most) for name in names]
-        if len(set(made)) == len(set(names)):
-            return made
-        return [f"{text} #{at}" if made.count(text) > 1 else text for at, text in enumerate(made, 1)]
-
-    def _letter(self, letter: str) -> str:
-        if letter == "$":
-            return r"\$"  # begins no formula
-        if letter.isascii() or _font_with(letter) is not None:
-            return letter
-        self.missing.add(letter)
-        return f"\\u{ord(letter):04x}" if ord(letter) < 0x10000 else f"\\U{ord(letter):08x}"
-
-    def finish(self) -> None:
-        """Give every text the fonts that its letters need, and say which there are none for."""
-        from matplotlib.text import Text
-
-        if self.missing:
-            told = "No font of this machine has the letters that are written as \\u…: install one, such as Noto Sans."
-            self.figure.supxlabel(told, x=0.01, ha="left", fontsize=TINY)
-        for text in self.figure.findobj(Text):
-            letters = {letter for letter in text.get_text() if not letter.isascii()}
-            more = sorted({font for letter in letters if (font := _font_with(letter)) not in (None, _FONT)})
-            if more:
-                text.set_fontfamily([_FONT, *more])
+def _letter(letter: str) -> str:
+    if letter == "$":
+        return r"\$"  # begins no formula
+    if letter.isascii() or _font_with(letter) is not None:
+        return letter
+    return f"\\u{ord(letter):04x}" if ord(letter) < 0x10000 else f"\\U{ord(letter):08x}"
 
 
 @contextmanager
-def picture(path: Path, width: float, height: float, *, overwrite: bool = False) -> Iterator[Picture]:
+def picture(path: Path, width: float, height: float, *, overwrite: bool = False) -> Iterator[Figure]:
     """Draw within the block; at its end the picture is written, in the format that its name's ending says.
 
     Args:
@@ -138,22 +117,54 @@ def picture(path: Path, width: float, height: float, *, overwrite: bool = False)
         OutputExistsError: if it exists and may not be replaced.
     """
     check_picture(path, overwrite=overwrite)
-    if max(width, height) > _LARGEST:
-        raise SettingsError(f"A picture of it would have {width:,.0f} × {height:,.0f} inches: too much to be drawn.")
     import matplotlib
-    from matplotlib.figure import Figure  # not pyplot, which looks for a display and keeps every figure
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
-        made = Picture(Figure(figsize=(width, height), layout="constrained"))
-        yield made
-        made.finish()
-        ending = path.suffix.lower()
-        # no dates: the same numbers give the same picture
-        metadata: dict[str, Any] = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}.get(ending, {})
-        with atomic_file(path, overwrite=overwrite) as part:
-            made.figure.savefig(part, format=ending[1:], dpi=_DOTS, metadata=metadata)
+        figure = new_figure(width, height)
+        yield figure
+        save_figure(figure, path, overwrite)
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, in inches, for what is not drawn within :func:`picture`."""
+    from matplotlib.figure import Figure  # not pyplot, which looks for a display and keeps every figure
+
+    if max(width, height) > _LARGEST:
+        raise SettingsError(f"A picture of it would have {width:,.0f} × {height:,.0f} inches: too much to be drawn.")
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save_figure(figure: Figure, path: Path, overwrite: bool) -> None:
+    """Write it in the format that its name's ending says.
+
+    Raises:
+        OutputExistsError: if it exists and may not be replaced.
+    """
+    _fit_fonts(figure)
+    ending = path.suffix.lower()
+    # no dates: the same numbers give the same picture
+    metadata: dict[str, Any] = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}.get(ending, {})
+    with atomic_file(path, overwrite=overwrite) as part:
+        figure.savefig(part, format=ending[1:], dpi=_DOTS, metadata=metadata)
+
+
+def _fit_fonts(figure: Figure) -> None:
+    """Give every text the fonts that its letters need; if there are none for some of them, say so below."""
+    from matplotlib.text import Text
+
+    texts = figure.findobj(lambda part: isinstance(part, Text))
+    missing = False
+    for text in texts:
+        written = text.get_text()  # type: ignore[attr-defined]
+        more = sorted({str(_font_with(letter)) for letter in set(written) if not letter.isascii()} - {_FONT, "None"})
+        if more:
+            text.set_fontfamily([_FONT, *more])  # type: ignore[attr-defined]
+        missing = missing or any(chr(int(code[2:], 16)).isprintable() for code in _CODE.findall(written))
+    if missing:
+        told = "No font of this machine has the letters that are written as \\u…: install one, such as Noto Sans."
+        figure.supxlabel(told, x=0.01, ha="left", fontsize=TINY)
 
 
 def colour_map(scale: Sequence[Colour]) -> Colormap:
