@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from sftkit.inspecting.pictures.data import Bars, HeatMap
     from sftkit.inspecting.summary import Histogram
 
-#: Columns that a row's name and a column's may take, and a bar.
-_NAME, _HEADING, _BAR = 24, 11, 50
+#: Columns that a row's name and a column's may take, what a column's is not cut below, and a bar.
+_NAME, _HEADING, _SHORTEST, _BAR = 24, 11, 6, 50
 _SHORT = {
     kinds.EMBEDDINGS: "emb", kinds.FUSED: "qkv", kinds.ATTENTION_OUT: "att", kinds.FEED_IN: "ff in",
     kinds.FEED_OUT: "ff out",
@@ -76,37 +76,43 @@ def show_heat(heat: HeatMap, name: str = "") -> None:
     names = _padded([shown_on_a_line(row) for row in heat.rows], _NAME)
     room = screen.width - columns(names[0]) - 1 if names else 0
     cells = _fitting(heat, screen, room)
-    width = columns(cells[0][0].plain) if cells and cells[0] else 1
     screen.line(Text(f"{name}: {heat.title}" if name else heat.title, "italic"))
-    screen.line(Text(" " * (columns(names[0]) + 1 if names else 0) + _headings(heat, width)))
-    for label, row in zip(names, cells, strict=True):
+    screen.line(Text(" " * (columns(names[0]) + 1 if names else 0) + _headings(heat, cells.width)))
+    for label, values, texts in zip(names, heat.values, cells.texts, strict=True):
+        row = [_cell(heat, screen, value, text, cells.width) for value, text in zip(values, texts, strict=True)]
         screen.line(Text(f"{label} ").append_text(Text("").join(row)))
-    screen.line(Text(_scale(heat, screen, with_values=width > 2) + _key(heat, width), "dim italic"))
+    told = "in brackets: expected at random. " if cells.brackets else ""
+    screen.line(Text(told + _scale(heat, screen) + _key(heat, cells.width), "dim italic"))
 
 
-def _fitting(heat: HeatMap, screen: _Screen, room: int) -> list[list[Text]]:
+@dataclass(frozen=True)
+class _Cells:
+    """What is written into each cell, how wide they are, and whether what was expected stands there in brackets."""
+
+    texts: Sequence[Sequence[str]]
+    width: int
+    brackets: bool = False
+
+
+def _fitting(heat: HeatMap, screen: _Screen, room: int) -> _Cells:
     """The cells, with as much in them as fits."""
     values = [[heat.told(value) for value in row] for row in heat.values]
-    texts = [[[""] * len(heat.columns)] * len(heat.rows)] * 2  # two columns a cell, one
-    texts.insert(0, values)
+    written = [(values, False)]
     if heat.beside is not None:
-        both = [
-            [
-                f"{value} ({heat.told(other)})" if value != "–" else value
-                for value, other in zip(row, others, strict=True)
-            ]
-            for row, others in zip(values, heat.beside, strict=True)
-        ]
-        texts.insert(0, both)
-    for at, each in enumerate(texts):
-        written = max((len(text) for row in each for text in row), default=0)
-        width = max(written, *map(columns, _short(heat))) + 1 if written else 2 - (at == len(texts) - 1)
-        width += 2 if written and not screen.colours else 0
-        if width * len(heat.columns) <= room:
-            return [
-                [_cell(heat, screen, value, text, width) for value, text in zip(*pair, strict=True)]
-                for pair in zip(heat.values, each, strict=True)
-            ]
+        pairs = [zip(row, others, strict=True) for row, others in zip(values, heat.beside, strict=True)]
+        written.insert(0, ([[f"{value} ({heat.told(other)})" for value, other in row] for row in pairs], True))
+    headings = max(map(columns, _short(heat)), default=0)
+    shade = 1 if screen.colours else 3  # a space, and the shade with its own
+    options = [
+        _Cells(texts, max(heading, *(len(text) for row in texts for text in row)) + shade, brackets)
+        for texts, brackets in written
+        for heading in (headings, min(headings, _SHORTEST))
+        if heat.values.size
+    ]
+    nothing = [[""] * len(heat.columns)] * len(heat.rows)
+    for cells in (*options, _Cells(nothing, 2), _Cells(nothing, 1)):
+        if cells.width * len(heat.columns) <= room:
+            return cells
     raise SettingsError(
         f"{len(heat.columns)} columns do not fit into this terminal's {screen.width}: give --plot a file's name."
     )
@@ -130,30 +136,26 @@ def _level(heat: HeatMap, value: float) -> int:
     return min(4, int(5 * (value - heat.low) / (heat.high - heat.low)))
 
 
-def _scale(heat: HeatMap, screen: _Screen, *, with_values: bool) -> str:
+def _scale(heat: HeatMap, screen: _Screen) -> str:
     """What the colours or shades stand for."""
-    told = "in brackets: expected at random. " if heat.beside is not None and with_values else ""
     if screen.colours:
-        return f"{told}Light to dark: {heat.form.format(heat.low)} to {heat.form.format(heat.high)}"
+        return f"light to dark: {heat.form.format(heat.low)} to {heat.form.format(heat.high)}"
     steps = np.linspace(heat.low, heat.high, 6)[:-1]
     shades = _SHADES if screen.fancy else _PLAIN_SHADES
-    return (
-        told
-        + "From: "
-        + ", ".join(f"{heat.form.format(step)} '{shade}'" for step, shade in zip(steps, shades, strict=True))
-    )
+    each = [f"'{shade}' {heat.form.format(step)}" for step, shade in zip(steps, shades, strict=True)]
+    return f"from {', '.join(each)}"
 
 
-def _short(heat: HeatMap) -> list[str]:
-    return [cut(shown_on_a_line(_SHORT.get(name, name)), _HEADING) for name in heat.columns]
+def _short(heat: HeatMap, most: int = _HEADING) -> list[str]:
+    return [cut(shown_on_a_line(_SHORT.get(name, name)), most) for name in heat.columns]
 
 
 def _headings(heat: HeatMap, width: int) -> str:
     """Names where there is room, else the last digits of numbers."""
-    names = _short(heat)
+    names = _short(heat, min(_HEADING, width - 1))
     if width > 2:
         return "".join(" " * (width - columns(name)) + name + _ltr(name) for name in names)
-    return "".join(str(at % 10).rjust(width) for at in range(1, len(names) + 1))
+    return "".join(str(at % 10).rjust(width) for at in range(1, len(heat.columns) + 1))
 
 
 def _key(heat: HeatMap, width: int) -> str:

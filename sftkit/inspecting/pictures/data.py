@@ -180,7 +180,7 @@ def _largest(matrices: Sequence[Matrix]) -> float:
 
 def short_names(summaries: Sequence[DiffSummary]) -> tuple[str, ...]:
     """What to call each of several SFTs in a picture: its file's name without the ending, all different."""
-    return unique_names([Path(summary.label) for summary in summaries])
+    return unique_names([Path(summary.label or "an SFT") for summary in summaries])
 
 
 @dataclass(frozen=True)
