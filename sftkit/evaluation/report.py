@@ -11,9 +11,9 @@ import numpy as np
 
 from sftkit.evaluation.bootstrap import Interval
 from sftkit.evaluation.grid import Grid, System
-from sftkit.evaluation.picture import AVERAGE as AVERAGE
-from sftkit.evaluation.picture import Bars
 from sftkit.evaluation.run import Comparison, Evaluation
+from sftkit.inspecting.pictures.data import AVERAGE as AVERAGE
+from sftkit.inspecting.pictures.data import Bars
 from sftkit.storage.atomic import atomic_file
 
 #: The two systems of a grid without {system}: the user's, and that of --against.

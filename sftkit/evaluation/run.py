@@ -103,6 +103,12 @@ class Evaluation:
     drawn: Draws = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    def _repr_html_(self) -> str:
+        """The metrics with their intervals, and the details, for notebooks."""
+        from sftkit.evaluation.notebook import as_html
+
+        return as_html(self)
+
 
 def evaluate(
     scoring: Scoring,

@@ -21,6 +21,7 @@ from sftkit.errors import MismatchError, SettingsError
 from sftkit.format.difference import Difference
 from sftkit.format.files import SftFile
 from sftkit.inspecting.kinds import in_model_order, layer_of
+from sftkit.inspecting.names import unique_names as unique_names
 from sftkit.inspecting.pairs import Counter, PairSums, block_size
 from sftkit.storage.atomic import atomic_file
 
@@ -90,6 +91,18 @@ class OverlapReport:
     shared: NDArray[np.int64] | None
     whole: Pairwise
     layers: Mapping[str, Pairwise] = field(default_factory=dict)
+
+    @property
+    def meaning(self) -> str:
+        """What the metric says of a pair."""
+        return METRICS[self.metric]
+
+    def _repr_html_(self) -> str:
+        """A heat map, for notebooks."""
+        from sftkit.inspecting.pictures.data import overlap_map
+        from sftkit.inspecting.pictures.html import heat_table
+
+        return heat_table(overlap_map(self))
 
     def document(self) -> dict[str, Any]:
         """The document that ``overlap --json`` prints."""
@@ -236,30 +249,6 @@ def write_csv(report: OverlapReport, path: Path, *, overwrite: bool = False) -> 
         for layer, pairwise in blocks:
             for name, row in zip(report.names, _rows(pairwise.matrix), strict=True):
                 rows.writerow([*([layer] if report.layers else []), name, *row])
-
-
-def unique_names(paths: Sequence[Path]) -> tuple[str, ...]:
-    """File stems; where two are the same, with as many folders before them as tell them apart, or a number."""
-    depth = 1
-    deepest = max(len(path.parts) for path in paths)
-    names = _names(paths, depth)
-    while len(set(names)) < len(set(paths)) and depth < deepest:
-        depth += 1
-        names = _names(paths, depth, names)
-    return tuple(_numbered(names))
-
-
-def _names(paths: Sequence[Path], depth: int, before: Sequence[str] = ()) -> list[str]:
-    return [
-        "/".join(path.with_suffix("").parts[-depth:]) if not before or before.count(before[at]) > 1 else before[at]
-        for at, path in enumerate(paths)
-    ]
-
-
-def _numbered(names: Sequence[str]) -> list[str]:
-    return [
-        f"{name} #{names[: at + 1].count(name)}" if names.count(name) > 1 else name for at, name in enumerate(names)
-    ]
 
 
 def _rows(matrix: Matrix) -> list[list[float | None]]:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: The quantiles of |φ| that are reported.
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+#: Bins of the histogram to a power of ten.
+_BINS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,20 @@ class HeadTensor:
         return math.prod(self.shape)
 
 
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """How many entries are how large.
+
+    Attributes:
+        edges: of |φ|, float64 ``[bins + 1]``: eight bins to a power of ten, at the same places for every SFT, from the
+            smallest to the largest entry.
+        counts: entries in each, int64 ``[bins]``; a bin holds its lower edge and not its upper one.
+    """
+
+    edges: NDArray[np.float64]
+    counts: NDArray[np.int64]
+
+
 @dataclass(frozen=True)
 class DiffSummary:
     """Everything that ``inspect`` shows of one SFT.
@@ -83,6 +99,7 @@ class DiffSummary:
         head: the head's tensors.
         nbytes: size of the file; 0 for an SFT in memory.
         stored: how the values are stored, such as "f32".
+        histogram: of |φ|, over all entries; None without entries.
     """
 
     label: str
@@ -96,6 +113,7 @@ class DiffSummary:
     head: tuple[HeadTensor, ...]
     nbytes: int = 0
     stored: str = "f32"
+    histogram: Histogram | None = None
 
     @property
     def k(self) -> int:
@@ -122,6 +140,12 @@ class DiffSummary:
     def token_embedding(self) -> EmbeddingRows | None:
         """The rows touched of the input embedding, if the SFT's base has one."""
         return next((rows for rows in self.embeddings if is_token_embedding(rows.name)), None)
+
+    def _repr_html_(self) -> str:
+        """What it is, and where its entries sit, for notebooks."""
+        from sftkit.inspecting.pictures.html import summary_html
+
+        return summary_html(self)
 
     def document(self) -> dict[str, Any]:
         """The document that ``inspect --json`` prints."""
@@ -185,6 +209,8 @@ def summarise_difference(sft: Difference, label: str = "", *, nbytes: int = 0, s
         parameters.append(_stats(name, specs[name], values, magnitudes))
         if is_embedding(name) and len(specs[name].shape) == 2:
             embeddings.append(_rows(name, specs[name], positions, values))
+    ordered = np.concatenate(magnitudes) if magnitudes else _NOTHING[1]
+    ordered.sort()
     return DiffSummary(
         label=label,
         metadata=sft.metadata,
@@ -192,13 +218,14 @@ def summarise_difference(sft: Difference, label: str = "", *, nbytes: int = 0, s
         parameters=tuple(parameters),
         layers=grouped(parameters, layer_of, in_model_order(map(layer_of, specs))),
         kinds=grouped(parameters, kind_of, KINDS),
-        quantiles=_quantiles(magnitudes),
+        quantiles=_quantiles(ordered),
         embeddings=tuple(embeddings),
         head=tuple(
             HeadTensor(name, array.shape, array.dtype.name, array.nbytes) for name, array in sorted(sft.head.items())
         ),
         nbytes=nbytes,
         stored=stored,
+        histogram=_histogram(ordered),
     )
 
 
@@ -232,15 +259,24 @@ def _rows(name: str, spec: ParameterSpec, positions: Positions, values: Values) 
     return EmbeddingRows(name, rows, row_of[ends[:-1]], np.diff(ends), np.sqrt(squares))
 
 
-def _quantiles(magnitudes: list[Values]) -> dict[float, float]:
-    """Linear interpolation between order statistics, as ``numpy.quantile`` does."""
-    if not magnitudes:
-        return {}
-    values = np.concatenate(magnitudes)
-    values.sort()  # vectorised: half the time of numpy.quantile's partition for this many quantiles
+def _quantiles(values: Values) -> dict[float, float]:
+    """Linear interpolation between order statistics, as ``numpy.quantile`` does, of sorted values.
+
+    Sorting is vectorised: half the time of numpy.quantile's partition for this many quantiles.
+    """
     result = {}
-    for quantile in QUANTILES:
+    for quantile in QUANTILES if len(values) else ():
         part, at = math.modf(quantile * (len(values) - 1))
         low, high = float(values[int(at)]), float(values[min(int(at) + 1, len(values) - 1)])
         result[quantile] = low + part * (high - low)
     return result
+
+
+def _histogram(values: Values) -> Histogram | None:
+    """Of sorted, positive values."""
+    if not len(values):
+        return None
+    first, last = (math.floor(_BINS * math.log10(float(value))) for value in (values[0], values[-1]))
+    edges = 10.0 ** (np.arange(first, last + 2) / _BINS)
+    inner = np.searchsorted(values, edges[1:-1])  # whatever rounding does at the ends, no entry is left out
+    return Histogram(edges, np.diff(inner, prepend=0, append=len(values)).astype(np.int64))

@@ -91,6 +91,12 @@ class SFT(sft.SFT):
         kind = f"{made.objective}, " if made.objective else ""
         return f"<SFT of {base.name if base else 'an unknown base'}: {kind}K = {self.k:,}, density {self.density:.4g}>"
 
+    def _repr_html_(self) -> str:
+        """What it is, and where its entries sit, for notebooks."""
+        from sftkit.inspecting.summary import summarise_difference
+
+        return summarise_difference(self, self.name or "an SFT in memory")._repr_html_()
+
     def __neg__(self) -> SFT:
         """-φ."""
         return self * -1.0

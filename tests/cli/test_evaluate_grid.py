@@ -290,3 +290,11 @@ def test_what_cannot_be_done_is_said_in_a_line(arguments: tuple[str, ...], compl
     done = sftkit("evaluate", pico_base, "pos.sft", *arguments)
     assert done.status in (1, 2)
     assert complaint in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_the_scores_are_shown_as_bars_in_the_terminal(pico_base: Path) -> None:
+    done = sftkit("evaluate", pico_base, *GRID, "--plot", "-")
+    assert done.status == 0, done.stderr
+    bars = done.stdout[done.stdout.index("accuracy, from 0 to") :]
+    assert all(name in bars for name in (*LANGUAGES, "average", *SYSTEMS, "95 % bootstrap intervals"))
+    assert sftkit("evaluate", pico_base, *GRID, "--plot", "-", "--json").status == 2

@@ -13,7 +13,7 @@ from sftkit.composing.sums import add, negated
 from sftkit.errors import SettingsError
 from sftkit.format.files import SftFile, read
 from sftkit.inspecting.overlap import overlap
-from sftkit.inspecting.plots import plot_summaries
+from sftkit.inspecting.pictures.layers import plot_summaries
 from sftkit.inspecting.summary import summarise
 from tests.format.raw import WEIGHT, document, tensors, write_raw
 

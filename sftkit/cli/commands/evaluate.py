@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sftkit.cli.options import shared
+from sftkit.cli.options.arguments import TERMINAL, check_plot
 from sftkit.cli.options.declared import Given, takes
 from sftkit.cli.run.request import Request
 from sftkit.cli.show import render
@@ -15,6 +16,11 @@ from sftkit.cli.show.scores import show
 from sftkit.declared import BASE, MACHINE, OUTPUT, READING
 from sftkit.tasks.options import FILES, TaskOptions
 from sftkit.training.settings import Settings, settings_for
+
+if TYPE_CHECKING:
+    from sftkit.evaluation.grid import Grid
+    from sftkit.evaluation.run import Evaluation
+    from sftkit.inspecting.pictures.data import Bars
 
 
 @takes(FILES, TaskOptions, (Settings, "max_length", "device", "trust_remote_code"))
@@ -58,7 +64,7 @@ def evaluate(
         typer.Option(
             "--plot",
             metavar="FILE",
-            help="Draw the scores by language and system (.png, .svg, .pdf).",
+            help="Draw the scores by language and system (.png, .svg, .pdf); -: here in the terminal.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -103,7 +109,8 @@ def evaluate(
     options = shared.task_options(given.of(TaskOptions), objective, data)
     request = Request(objective, data, model, sfts or [], each, against or [], predictions, csv, plot)
     request.check(overwrite=overwrite)
-    from sftkit.evaluation.report import as_document, bars_of, write_csv
+    check_plot(plot, overwrite=overwrite, json=json)
+    from sftkit.evaluation.report import as_document, write_csv
     from sftkit.evaluation.run import Scoring
 
     computing = {"max_length": settings_for(objective).max_length} | given.of(Settings)
@@ -113,13 +120,24 @@ def evaluate(
         render.note(text)
     if csv is not None:
         write_csv(csv, found, overwrite=overwrite)
-    if plot is not None:
-        from sftkit.evaluation.picture import draw_scores
-        from sftkit.tasks.registry import objective_of
+    if plot is not None and plot != TERMINAL:
+        from sftkit.inspecting.pictures.bars import draw_scores
 
-        metric = objective_of(objective).best_metric
-        draw_scores(metric, bars_of(found, metric), plot, overwrite=overwrite)
+        draw_scores(*_bars(found, objective), plot, overwrite=overwrite)
     if json:
         render.as_json(as_document(objective, found))
     else:
         show(" + ".join([model, *(sfts or ()), *([each] if each else [])]), found)
+    if plot == TERMINAL:
+        from sftkit.cli.show.blocks import show_bars
+
+        show_bars(*_bars(found, objective))
+
+
+def _bars(found: Evaluation | Grid, objective: str) -> tuple[str, list[Bars]]:
+    """The objective's main metric, and what there is to draw of it."""
+    from sftkit.evaluation.report import bars_of
+    from sftkit.tasks.registry import objective_of
+
+    metric = objective_of(objective).best_metric
+    return metric, bars_of(found, metric)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sftkit.cli.options.arguments import check_apart
+from sftkit.cli.options.arguments import TERMINAL, check_apart, check_plot
 from sftkit.cli.show import render
 from sftkit.cli.show.render import Column
 from sftkit.cli.show.training import show_training
@@ -33,7 +33,12 @@ def inspect(
         typer.Option("--tokenizer", metavar="DIR", help="Where tokenizer.json is; default: the SFT's base."),
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option("--plot", metavar="F", help="Draw density and magnitude by layer and kind of module.")
+        Path | None,
+        typer.Option(
+            "--plot",
+            metavar="F",
+            help="Draw density and |φ| by layer and kind of module (.png, .svg, .pdf); -: here in the terminal.",
+        ),
     ] = None,
     curves: Annotated[
         Path | None, typer.Option("--curves", metavar="F", help="Draw the learning curves of the training record.")
@@ -56,18 +61,19 @@ def inspect(
     from sftkit.inspecting.tokens import top_tokens
 
     check_apart({"--plot": plot, "--curves": curves})
-    for picture in (picture for picture in (plot, curves) if picture):
-        from sftkit.inspecting.plots import check_picture
+    check_plot(plot, overwrite=overwrite, json=json)
+    if curves:
+        from sftkit.inspecting.pictures.style import check_picture
 
-        check_picture(picture, overwrite=overwrite)
+        check_picture(curves, overwrite=overwrite)
     summaries = [summarise(local_sft(file), file) for file in files]
     named = [top_tokens(summary, tokenizer, top) for summary in summaries] if tokens else [()] * len(summaries)
-    if plot:
-        from sftkit.inspecting.plots import plot_summaries
+    if plot is not None and plot != TERMINAL:
+        from sftkit.inspecting.pictures.layers import plot_summaries
 
         plot_summaries(summaries, plot, overwrite=overwrite)
     if curves:
-        from sftkit.inspecting.plots import learning_curves
+        from sftkit.inspecting.pictures.curves import learning_curves
 
         records = {Path(summary.label).name: summary.metadata.training for summary in summaries}
         learning_curves(records, curves, overwrite=overwrite)
@@ -83,9 +89,21 @@ def inspect(
         _compare(summaries, layers)
         for summary, rows in zip(summaries, named, strict=True):
             _show_tokens(summary, rows)
+    if plot == TERMINAL:
+        _show_picture(summaries)
     for summary in summaries:
         if summary.metadata.base is None:
             render.note(f"{summary.label} does not say its base: the density is of the parameters that it names.")
+
+
+def _show_picture(summaries: Sequence[DiffSummary]) -> None:
+    from sftkit.cli.show.blocks import show_heat, show_histograms
+    from sftkit.inspecting.pictures.data import density_maps, short_names
+
+    names = short_names(summaries)
+    for name, heat in zip(names, density_maps(summaries), strict=True):
+        show_heat(heat, name)
+    show_histograms(names, [summary.histogram for summary in summaries])
 
 
 def _document(summary: DiffSummary, rows: Sequence[TokenRow] | None) -> dict[str, Any]:

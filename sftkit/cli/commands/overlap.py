@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sftkit.cli.options.arguments import check_apart
+from sftkit.cli.options.arguments import TERMINAL, check_apart, check_plot
 from sftkit.cli.options.declared import choice
 from sftkit.cli.show import render
 from sftkit.cli.show.render import Column
@@ -39,7 +39,10 @@ def overlap(
     ] = METRICS[0],
     per_layer: Annotated[bool, typer.Option("--per-layer", help="Show every layer, too.")] = False,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="F", help="Write the matrix as CSV.")] = None,
-    plot: Annotated[Path | None, typer.Option("--plot", metavar="F", help="Draw the matrix as a heat map.")] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="F", help="Draw a heat map (.png, .svg, .pdf); -: here in the terminal."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing CSV file or picture.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -57,21 +60,23 @@ def overlap(
     check_apart({"--csv": csv, "--plot": plot})
     if csv:
         check_output(csv, overwrite=overwrite, inputs=[Path(file) for file in files], directory=False)
-    if plot:
-        from sftkit.inspecting.plots import check_picture
-
-        check_picture(plot, overwrite=overwrite)
+    check_plot(plot, overwrite=overwrite, json=json)
     report = operation.overlap([local_sft(file) for file in files], metric, per_layer=per_layer, called=files)
     if csv:
         operation.write_csv(report, csv, overwrite=overwrite)
-    if plot:
-        from sftkit.inspecting.plots import plot_overlap
+    if plot is not None and plot != TERMINAL:
+        from sftkit.inspecting.pictures.heat import plot_overlap
 
         plot_overlap(report, plot, overwrite=overwrite)
     if json:
         render.as_json(report.document())
     else:
         _show(report)
+    if plot == TERMINAL:
+        from sftkit.cli.show.blocks import show_heat
+        from sftkit.inspecting.pictures.data import overlap_map
+
+        show_heat(overlap_map(report))
 
 
 def _show(report: OverlapReport) -> None:

@@ -62,6 +62,26 @@ def check_apart(outputs: Mapping[str, Path | None]) -> None:
             raise typer.BadParameter(f"{option} and {other} both name {path}; each is a file of its own.")
 
 
+#: What --plot names to have the picture in the terminal.
+TERMINAL = Path("-")
+
+
+def check_plot(plot: Path | None, *, overwrite: bool, json: bool) -> None:
+    """Refuse early a --plot that could not be drawn at the end.
+
+    Raises:
+        typer.BadParameter: if it is to be shown in the terminal, where --json prints one document.
+        SettingsError, OutputExistsError: if the file could not be written.
+    """
+    if plot == TERMINAL:
+        if json:
+            raise typer.BadParameter("--plot - shows the picture where --json prints its document: name a file.")
+    elif plot is not None:
+        from sftkit.inspecting.pictures.style import check_picture
+
+        check_picture(plot, overwrite=overwrite)
+
+
 def parse_argument(text: str) -> Argument:
     """See what an argument is. Touches the file system, not the network.
 

@@ -225,7 +225,7 @@ def _draw_curves(results: list[Result], run_dir: Path) -> None:
 
 def _draw(records: Mapping[str, Mapping[str, Any]], run_dir: Path) -> None:
     """The learning curves: a picture is worth no error."""
-    from sftkit.inspecting.plots import learning_curves
+    from sftkit.inspecting.pictures.curves import learning_curves
 
     try:
         learning_curves(records, run_dir / "curves.png", overwrite=True)

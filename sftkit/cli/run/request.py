@@ -63,10 +63,6 @@ class Request:
         check_apart({"--csv": self.csv, "--plot": self.plot, "--predictions": self.predictions})
         if self.csv is not None:
             check_output(self.csv, overwrite=overwrite, inputs=self._inputs(), directory=False)
-        if self.plot is not None:
-            from sftkit.inspecting.plots import check_picture
-
-            check_picture(self.plot, overwrite=overwrite)
 
     def _check_marks(self) -> None:
         """See that the marks are where they say something."""
