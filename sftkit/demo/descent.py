@@ -22,10 +22,11 @@ LAWS, ENDINGS, LITTLE_WORDS, ROOTS, TURNS = 3.0, 0.3, 0.2, 0.1, 0.25
 
 _LAST = "(?=[^aeiou]*$)"  # the last vowel of a stem
 _BETWEEN = ("(?<=[aeiou])", "(?=[aeiou])")
+_VOWELS, _FIRST = ("ae", "ei", "ie", "ou", "uo", "oa"), ("pf", "td", "ks", "bp", "dz", "gk", "vb")
 #: Sound laws by name, each some changes at once.
 _LAWS: Mapping[str, tuple[tuple[str, str], ...]] = {
-    **{f"{old} > {new} in the last syllable": ((old + _LAST, new),) for old, new in ("ae", "ei", "ie", "ou", "uo", "oa")},
-    **{f"{old} > {new} at the beginning": ((f"^{old}", new),) for old, new in ("pf", "td", "ks", "bp", "dz", "gk", "vb")},
+    **{f"{old} > {new} in the last syllable": ((old + _LAST, new),) for old, new in _VOWELS},
+    **{f"{old} > {new} at the beginning": ((f"^{old}", new),) for old, new in _FIRST},
     "voicing between vowels": tuple(
         (_BETWEEN[0] + hard + _BETWEEN[1], soft) for hard, soft in zip("ptkfs", "bdgvz", strict=True)
     ),

@@ -36,7 +36,7 @@ def check_output(
     overwrite: bool,
     inputs: Sequence[Path] = (),
     directory: bool | None = None,
-    replaceable: Replaceable = check_replaceable,
+    replaceable: Replaceable | None = None,
 ) -> None:
     """Refuse early, before any work is done, what could not be written at the end.
 
@@ -45,7 +45,7 @@ def check_output(
         overwrite: whether it may be replaced.
         inputs: what it is made from: an output that is, or holds, one of them would destroy it.
         directory: whether the output is a directory; None if either would do.
-        replaceable: refuses to replace a directory that is not of the output's kind.
+        replaceable: refuses to replace a directory that is not of the output's kind; None: that is no model.
 
     Raises:
         OutputExistsError: if it exists and may not be replaced, or is of another kind than what would replace it.
@@ -63,7 +63,7 @@ def check_output(
         raise _taken(path)
     check_inputs(path, final, inputs)
     if final.is_dir():
-        replaceable(path, final)
+        (replaceable or check_replaceable)(path, final)
 
 
 def check_folder(path: Path) -> None:
@@ -112,9 +112,7 @@ def atomic_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_directory(
-    path: Path, *, overwrite: bool = False, replaceable: Replaceable = check_replaceable
-) -> Iterator[Path]:
+def atomic_directory(path: Path, *, overwrite: bool = False, replaceable: Replaceable | None = None) -> Iterator[Path]:
     """Yield a temporary folder beside ``path``; on success it becomes ``path``, on any failure it is removed.
 
     A directory that is replaced leaves its permissions to the new one; ``replaceable`` is as for :func:`check_output`.
@@ -136,7 +134,7 @@ def atomic_directory(
                 part.chmod(mode)
             with unheard_signals():
                 if overwrite:
-                    put_over(part, final, spare_of(part), lambda old: replaceable(path, old))
+                    put_over(part, final, spare_of(part), lambda old: (replaceable or check_replaceable)(path, old))
                 else:
                     _put_new(path, part, final)
 

@@ -50,26 +50,24 @@ def _plan(path: Path, settings: WorldSettings) -> str:
     return (
         f"{path}: {settings.languages} languages, each with {settings.sentences:,} sentences of text and {labelled:,} "
         f"with tags, trees and entities; about {render.size(settings.bytes)}\n"
-        f"  base: {settings.steps:,} steps on the text of {settings.seen}; about {duration(settings.seconds)} on two cores"
+        f"  base: {settings.steps:,} steps on the text of {settings.seen}; "
+        f"about {duration(settings.seconds)} on two cores"
     )
 
 
 def _show(path: Path, world: World) -> None:
     related, source = relatedness(world.tree), world.source.name
+    seen = [language.name for language in world.seen]
     render.table(
         f"Languages of {path}: relatedness is when the last common ancestor split, from 0 (the proto-language) to 1",
         [render.Column("language"), render.Column("the base has"), render.Column(f"to {source}", True)],
         [
-            (
-                language.name,
-                "seen it" if language in world.seen else "not seen it",
-                f"{related[language.name, source]:.2f}",
-            )
-            for language in world.languages
+            (name, "seen it" if name in seen else "not seen it", f"{related[name, source]:.2f}")
+            for name in (language.name for language in world.languages)
         ],
         caption=f"{source} is the source: the language of the labelled data to learn tasks from",
     )
-    unseen = next(language.name for language in world.languages if language not in world.seen)
+    unseen = next(language.name for language in world.languages if language.name not in seen)
     render.data(
         f"\n  sftkit train --mlm {path}/mlm/{unseen}.txt --base {path}/base\n"
         f"  sftkit train --pos {path}/ud/{source}/train.conllu --dev {path}/ud/{source}/dev.conllu --base {path}/base"
