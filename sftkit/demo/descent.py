@@ -22,7 +22,8 @@ LAWS, ENDINGS, LITTLE_WORDS, ROOTS, TURNS = 3.0, 0.3, 0.2, 0.1, 0.25
 
 _LAST = "(?=[^aeiou]*$)"  # the last vowel of a stem
 _BETWEEN = ("(?<=[aeiou])", "(?=[aeiou])")
-_VOWELS, _FIRST = ("ae", "ei", "ie", "ou", "uo", "oa"), ("pf", "td", "ks", "bp", "dz", "gk", "vb")
+_VOWELS = (("a", "e"), ("e", "i"), ("i", "e"), ("o", "u"), ("u", "o"), ("o", "a"))
+_FIRST = (("p", "f"), ("t", "d"), ("k", "s"), ("b", "p"), ("d", "z"), ("g", "k"), ("v", "b"))
 #: Sound laws by name, each some changes at once.
 _LAWS: Mapping[str, tuple[tuple[str, str], ...]] = {
     **{f"{old} > {new} in the last syllable": ((old + _LAST, new),) for old, new in _VOWELS},
