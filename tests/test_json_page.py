@@ -76,6 +76,7 @@ def keys(document: Any) -> Iterator[str]:
         ("data", "data --pos mt.conllu --test mt.conllu --base BASE --json"),
         ("convert, pull", "convert mlm.sft -o published --json"),
         ("push", "push mlm.sft me/mlm --dry-run --json"),
+        ("demo --world", "demo --world w --dry-run --json -q"),
     ],
     ids=lambda value: value.partition(" -")[0].replace(" ", "-"),
 )

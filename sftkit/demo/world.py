@@ -18,6 +18,7 @@ from sftkit.demo.languages import Family, Language, write_conllu, write_entities
 from sftkit.errors import OutputExistsError
 from sftkit.storage.atomic import atomic_directory, check_output
 from sftkit.storage.documents import read_object
+from sftkit.storage.places import check_replaceable, is_litter
 from sftkit.training.observer import Observer
 
 MARKER = "world.json"
@@ -203,9 +204,10 @@ def _check_is_world(path: Path, final: Path) -> None:
     except Exception:  # whatever is wrong with it, it is no world
         raise OutputExistsError(f"{path} holds no world, so it is not replaced. Choose another name.") from None
     own = {MARKER, *(name for language in names for name in files(language))}
+    check_replaceable(path / "base", final / "base")
     for entry in sorted(final.rglob("*")):
         name = entry.relative_to(final).as_posix()
-        if not entry.is_dir() and name not in own and not name.startswith("base/"):
+        if not (entry.is_dir() or is_litter(entry) or name in own or name.startswith("base/")):
             raise OutputExistsError(f"{path} also holds {name}, which is no part of a world. Move it away.")
 
 
