@@ -71,7 +71,7 @@ def plot(
       sftkit plot sft/*.sft --figure overlap --relatedness world/world.json -o overlap.png
     """
     from sftkit.evaluation.results.written import FORMATS, check_tables
-    from sftkit.inspecting.plots import check_picture
+    from sftkit.inspecting.pictures.style import check_picture
 
     tables = output.suffix.lower() in FORMATS
     if tables and figure is not Figure.languages:

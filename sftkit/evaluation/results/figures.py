@@ -17,6 +17,7 @@ from sftkit.evaluation.results import look
 from sftkit.evaluation.results.means import Mean, mean
 from sftkit.evaluation.results.panels import Panel, Point, language_mean
 from sftkit.evaluation.results.table import LANGUAGE_DENSITY
+from sftkit.inspecting.pictures.style import SMALL, TEXT, TINY, label, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,14 +37,14 @@ def draw_sweep(panels: Sequence[Panel], path: Path, *, overwrite: bool = False) 
     drawn = [_sweep_numbers(panel, by_k) for panel in panels]
     columns, rows = min(len(panels), _ABREAST), math.ceil(len(panels) / _ABREAST)
     methods = list(dict.fromkeys(method for panel in panels for method in panel.methods))
-    with look.figure(path, _WIDE * columns + 0.4, _HIGH * rows + 0.5, overwrite=overwrite) as figure:
+    with picture(path, _WIDE * columns + 0.4, _HIGH * rows + 0.5, overwrite=overwrite) as figure:
         grid = figure.subplots(rows, columns, squeeze=False).flat
         for axes, panel, numbers in zip(grid, panels, drawn, strict=False):
             look.frame(axes, panel.title)
             for series in numbers["series"]:
                 _curve(axes, series["points"], panel.scale, by_k, methods.index(series["method"]))
             axes.set_xscale("log")
-            axes.set_xlabel("K, entries of the task SFT" if by_k else "density of the task SFT, %", fontsize=look.TEXT)
+            axes.set_xlabel("K, entries of the task SFT" if by_k else "density of the task SFT, %", fontsize=TEXT)
         for axes in list(grid):
             axes.set_visible(False)
         for axes in figure.axes[len(panels) :]:
@@ -85,7 +86,7 @@ def _curve(axes: Axes, points: Sequence[dict[str, Any]], scale: float, by_k: boo
     places *= 1.03 ** (number - 1)  # so that intervals of different methods do not hide each other
     values = scale * np.array([point["mean"] for point in points], float)
     ends = scale * np.array([[point["low"], point["high"]] for point in points], float)
-    axes.plot(places, values, linewidth=1.6, **look.line(number))
+    axes.plot(places, values, **look.line(number))
     axes.vlines(places, ends[:, 0], ends[:, 1], color=look.line(number)["color"], linewidth=1.1, alpha=0.8)
 
 
@@ -96,7 +97,7 @@ def draw_languages(panels: Sequence[Panel], path: Path, *, overwrite: bool = Fal
     methods = list(dict.fromkeys(method for panel in panels for method in panel.methods))
     thick = min(max(9.0 / len(names) / (len(methods) + 0.9), 0.055), 0.16)
     height = 1.2 + thick * (len(methods) + 0.9) * len(names)
-    with look.figure(path, 1.4 + _WIDE * len(panels), height, overwrite=overwrite) as figure:
+    with picture(path, 1.4 + _WIDE * len(panels), height, overwrite=overwrite) as figure:
         grid = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
         for axes, panel, numbers in zip(grid, panels, drawn, strict=True):
             look.frame(axes, panel.title)
@@ -105,7 +106,7 @@ def draw_languages(panels: Sequence[Panel], path: Path, *, overwrite: bool = Fal
                 _bars(axes, each, names, panel.scale, methods.index(each["method"]), len(methods))
             axes.axhline(len(names) - 1.5, color="0.4", linewidth=0.8)
             axes.tick_params(axis="y", length=0)
-        grid[0].set_yticks(range(len(names)), [look.plain(name) for name in names], fontsize=look.SMALL)
+        grid[0].set_yticks(range(len(names)), [label(name) for name in names], fontsize=SMALL)
         grid[0].set_ylim(len(names) - 0.5, -0.5)  # the first language above
         handles = [figure.axes[0].barh([0], [np.nan], **look.bar(at)) for at in range(len(methods))]
         look.legend(figure, handles, methods)
@@ -150,7 +151,7 @@ def draw_contour(panels: Sequence[Panel], path: Path, *, overwrite: bool = False
         raise SettingsError(f"No method has scores at two or more densities of both: density and {LANGUAGE_DENSITY}.")
     columns, rows = min(len(drawn), _ABREAST), math.ceil(len(drawn) / _ABREAST)
     titles = {(panel.task, panel.metric): (panel.title, panel.scale) for panel in panels}
-    with look.figure(path, (_WIDE + 0.7) * columns, (_HIGH + 0.7) * rows, overwrite=overwrite) as figure:
+    with picture(path, (_WIDE + 0.7) * columns, (_HIGH + 0.7) * rows, overwrite=overwrite) as figure:
         grid = figure.subplots(rows, columns, squeeze=False).flat
         for axes, numbers in zip(grid, drawn, strict=False):
             title, scale = titles[numbers["task"], numbers["metric"]]
@@ -185,17 +186,17 @@ def _contour_numbers(panel: Panel, method: str) -> dict[str, Any] | None:
 def _surface(axes: Axes, numbers: dict[str, Any], scale: float) -> None:
     """Filled contours between the measured points, at even steps so that each point's value can be read."""
     values = scale * np.array(numbers["values"], float)
-    made = axes.contourf(np.ma.masked_invalid(values), levels=12, cmap=look.AMOUNT)
+    made = axes.contourf(np.ma.masked_invalid(values), levels=12, cmap=look.amount())
     dark = np.nanmin(values) + 0.6 * np.ptp(values[np.isfinite(values)])
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
             edge = {0: "left", values.shape[1] - 1: "right"}.get(column, "center")
             above = {0: "bottom", values.shape[0] - 1: "top"}.get(row, "center")
-            axes.text(column, row, f" {value:.1f} ", fontsize=look.TINY, color="white" if value > dark else "0.15",
+            axes.text(column, row, f" {value:.1f} ", fontsize=TINY, color="white" if value > dark else "0.15",
                       ha=edge, va=above)  # fmt: skip
     for axis, places in ((axes.xaxis, numbers["density"]), (axes.yaxis, numbers["language_density"])):
         axis.set_ticks(range(len(places)), [f"{100 * place:.3g}" for place in places])
-    axes.set_xlabel("density of the task SFT, %", fontsize=look.TEXT)
-    axes.set_ylabel("density of the language SFT, %", fontsize=look.TEXT)
+    axes.set_xlabel("density of the task SFT, %", fontsize=TEXT)
+    axes.set_ylabel("density of the language SFT, %", fontsize=TEXT)
     axes.grid(visible=False)
-    axes.figure.colorbar(made, ax=axes, shrink=0.9).ax.tick_params(labelsize=look.TINY)
+    axes.figure.colorbar(made, ax=axes, shrink=0.9).ax.tick_params(labelsize=TINY)

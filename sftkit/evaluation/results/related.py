@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from sftkit.errors import DataError, SettingsError
 from sftkit.evaluation.results import look
 from sftkit.inspecting.overlap import METRICS, overlap
+from sftkit.inspecting.pictures.style import SMALL, TEXT, TINY, label, picture
 from sftkit.shown import brief
 from sftkit.storage.documents import read_object
 
@@ -156,7 +157,7 @@ def draw_overlap(pairs: Pairs, related: Matrix | None, path: Path, *, overwrite:
     test = None if related is None else mantel(pairs.values, related)
     side = max(2.6, 0.26 * len(pairs.names) if len(pairs.names) > 12 else 0.42 * len(pairs.names)) + 1.6
     width = side + 0.6 + (0.0 if related is None else 4.2)
-    with look.figure(path, width, max(side, 3.4), overwrite=overwrite) as figure:
+    with picture(path, width, max(side, 3.4), overwrite=overwrite) as figure:
         ratios = [side + 0.6] if related is None else [side + 0.6, 4.2]
         grid = figure.subplots(1, len(ratios), squeeze=False, width_ratios=ratios)[0]
         _heat(figure, grid[0], pairs)
@@ -173,20 +174,21 @@ def _heat(figure: Figure, axes: Axes, pairs: Pairs) -> None:
     scale = 100 if pairs.metric in _SHARES else 1
     values = scale * pairs.values
     np.fill_diagonal(values, np.nan)  # an SFT overlaps with itself entirely: that would only take the contrast away
-    image = axes.imshow(values, cmap=look.AMOUNT)
-    names, size = [look.plain(name) for name in pairs.names], look.SMALL if len(values) <= 20 else look.TINY
+    image = axes.imshow(values, cmap=look.amount())
+    names, size = [label(name) for name in pairs.names], SMALL if len(values) <= 20 else TINY
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
     axes.set_yticks(range(len(names)), names, fontsize=size)
     axes.tick_params(length=0)
     axes.set_facecolor("0.92")
     axes.spines[:].set_visible(False)
-    axes.set_title(f"overlap: {pairs.metric}{', %' if scale == 100 else ''}", loc="left", fontsize=look.TITLE)
-    figure.colorbar(image, ax=axes, shrink=0.7, pad=0.02).ax.tick_params(labelsize=look.TINY)
+    axes.set_title(f"overlap: {pairs.metric}{', %' if scale == 100 else ''}")
+    figure.colorbar(image, ax=axes, shrink=0.7, pad=0.02).ax.tick_params(labelsize=TINY)
+    form = "{:.2f}" if scale == 1 else "{:.0f}" if len(values) > 20 else "{:.1f}"
     middle = (np.nanmin(values) + np.nanmax(values)) / 2
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
-            text = f"{value:.0f}" if len(values) > 20 and scale == 100 else f"{value:.3g}"
-            axes.text(column, row, text, ha="center", va="center", fontsize=look.TINY if len(values) <= 20 else 4.5,
+            text = form.format(value)
+            axes.text(column, row, text, ha="center", va="center", fontsize=TINY if len(values) <= 20 else 4.5,
                       color="white" if value > middle else "0.15")  # fmt: skip
 
 
@@ -196,5 +198,5 @@ def _against(axes: Axes, pairs: Pairs, related: Matrix, test: tuple[float, float
     said = "" if test is None else f" (r = {test[0]:.2f}, Mantel p = {test[1]:.2g})"
     look.frame(axes, f"each pair{said}")
     axes.plot(related[upper], scale * pairs.values[upper], **(look.line(0) | {"linestyle": "none"}))
-    axes.set_xlabel("relatedness", fontsize=look.TEXT)
-    axes.set_ylabel(f"{pairs.metric}{', %' if scale == 100 else ''}", fontsize=look.TEXT)
+    axes.set_xlabel("relatedness", fontsize=TEXT)
+    axes.set_ylabel(f"{pairs.metric}{', %' if scale == 100 else ''}", fontsize=TEXT)
