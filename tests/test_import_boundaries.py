@@ -51,10 +51,15 @@ def test_help_imports_nothing_heavy_not_even_numpy() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    "demo data train compose subtract inspect overlap evaluate predict convert push pull plot".split(),
+    ["data", "train", "compose", "subtract", "inspect", "overlap", "evaluate", "predict", "convert", "push", "pull"],
 )
 def test_the_help_of_every_command_imports_nothing_heavy(command: str) -> None:
     assert heavy_modules(command, "--help", also=("numpy",)) == []
+
+
+@pytest.mark.parametrize("command", ["demo", "plot"])
+def test_the_help_of_commands_that_draw_imports_nothing_heavy(command: str) -> None:
+    assert heavy_modules(command, "--help", also=("numpy", "scipy", "matplotlib")) == []
 
 
 def test_inspect_imports_neither_torch_nor_scipy(sfts: list[Path]) -> None:
