@@ -57,6 +57,11 @@ def test_the_help_of_every_command_imports_nothing_heavy(command: str) -> None:
     assert heavy_modules(command, "--help", also=("numpy",)) == []
 
 
+@pytest.mark.parametrize("command", ["demo", "plot"])
+def test_the_help_of_commands_that_draw_imports_nothing_heavy(command: str) -> None:
+    assert heavy_modules(command, "--help", also=("numpy", "scipy", "matplotlib")) == []
+
+
 def test_inspect_imports_neither_torch_nor_scipy(sfts: list[Path]) -> None:
     assert heavy_modules("inspect", *sfts, also=("scipy", "matplotlib", "tokenizers")) == []
 

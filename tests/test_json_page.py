@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import sftkit
 from sftkit.cli.app import app
 from tests.conftest import treebank_text
+from tests.helpers import scores
 
 PAGE = (Path(sftkit.__file__).parent / "docs" / "json.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
@@ -33,6 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, pico_base: Path) -> Path:
     (made / "mt.conllu").write_text(treebank_text(20))
     (made / "mlm.conllu").write_text(treebank_text(20))
     (made / "ner.txt").write_text("ta B-PER\nmi I-PER\n\nka B-LOC\nlo B-DATE\n\n" * 10)
+    scores.write(made / "results.csv", scores.sweep())
     for objective, data in (("mlm", "mt.txt"), ("pos", "mt.conllu"), ("ner", "ner.txt")):
         run(made, "train", f"--{objective}", data, "--base", pico_base, "-o", f"{objective}.sft", *TRAIN)
     return made
@@ -76,6 +78,10 @@ def keys(document: Any) -> Iterator[str]:
         ("data", "data --pos mt.conllu --test mt.conllu --base BASE --json"),
         ("convert, pull", "convert mlm.sft -o published --json"),
         ("push", "push mlm.sft me/mlm --dry-run --json"),
+        ("plot", "plot results.csv --figure sweep -o a.png --json"),
+        ("plot", "plot results.csv -o a.md --json"),
+        ("plot", "plot mlm.sft pos.sft --figure overlap -o b.png --json"),
+        ("demo --world", "demo --world w --dry-run --json -q"),
     ],
     ids=lambda value: value.partition(" -")[0].replace(" ", "-"),
 )

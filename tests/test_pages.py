@@ -16,7 +16,7 @@ from sftkit.cli.app import SUMMARIES, app, built
 from sftkit.cli.commands.help import PAGES
 from tests import options_page
 from tests.conftest import treebank_text
-from tests.helpers import pico
+from tests.helpers import pico, scores
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -42,6 +42,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"{name}.conllu").write_text(treebank_text(20))
     (folder / "swa.txt").write_text("ta B-PER\nmi I-PER\n\nka B-LOC\nlo B-DATE\n\n" * 10)
     (folder / "en-nli.tsv").write_text("text_a\ttext_b\trelation\n" + "ta mi\tta\t0\nlo\tka su\t1\n" * 10)
+    scores.write(folder / "results.csv", scores.sweep())
     run_all(README, folder)
     return folder
 

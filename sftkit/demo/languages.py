@@ -15,15 +15,22 @@ from pathlib import Path
 from sftkit.demo.grammar import Author, Node, linearise, word_order
 from sftkit.demo.lexicon import INFLECTED, Root, SoundLaw, evolve, proto_endings, proto_lexicon, renew_little_words
 
+ENTITIES = ("PER", "LOC", "O")
+"""What a noun of each semantic field names: the third field's name nothing."""
+
 
 @dataclass(frozen=True)
 class Sentence:
-    """Words with universal part-of-speech tags and a dependency tree (heads count from 1; 0 is the root)."""
+    """Words with universal part-of-speech tags and a dependency tree (heads count from 1; 0 is the root).
+
+    `entities` are tags in IOB2: a noun with its adjective, determiner and number, by the noun's semantic field.
+    """
 
     words: tuple[str, ...]
     tags: tuple[str, ...]
     heads: tuple[int, ...]
     relations: tuple[str, ...]
+    entities: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,23 @@ class Language:
             tags=tuple(node.tag for node in nodes),
             heads=tuple(heads.get(id(node), 0) for node in nodes),
             relations=tuple(node.relation for node in nodes),
+            entities=_entities(nodes),
         )
+
+
+def _entities(nodes: Sequence[Node]) -> tuple[str, ...]:
+    """Tags in IOB2; the words of a name stand together in every word order."""
+    kinds = {
+        id(part): (id(node), ENTITIES[node.root.field])
+        for node in nodes
+        if node.tag == "NOUN"
+        for part in (node, *(child for child in node.children if child.relation in ("det", "nummod", "amod")))
+    }
+    found = [kinds.get(id(node), (0, "O")) for node in nodes]
+    return tuple(
+        kind if kind == "O" else f"{'I' if place and found[place - 1][0] == name else 'B'}-{kind}"
+        for place, (name, kind) in enumerate(found)
+    )
 
 
 @dataclass(frozen=True)
@@ -207,6 +230,13 @@ def _daughter(
 def write_text(sentences: Iterable[Sentence], path: Path) -> None:
     """A plain corpus: one sentence a line, words apart by blanks."""
     path.write_text("".join(" ".join(sentence.words) + "\n" for sentence in sentences), encoding="utf-8")
+
+
+def write_entities(sentences: Iterable[Sentence], path: Path) -> None:
+    """Named entities: a word and its tag a line, an empty line after each sentence."""
+    blocks = (zip(sentence.words, sentence.entities, strict=True) for sentence in sentences)
+    text = "".join("".join(f"{word} {tag}\n" for word, tag in block) + "\n" for block in blocks)
+    path.write_text(text, encoding="utf-8")
 
 
 def write_conllu(sentences: Sequence[Sentence], path: Path) -> None:

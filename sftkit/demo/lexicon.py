@@ -26,8 +26,8 @@ SIZES = {
 OPEN = ("NOUN", "VERB", "ADJ", "ADV")
 """Parts of speech that daughters inherit whole; the others, the function words, wear down and are renewed."""
 
-LITTLE = ("CV", "VC")
-"""Shapes of function words."""
+LITTLE, LONG = ("CV", "VC"), ("CVCV", "CVC", "VCVC")
+"""Shapes of function words, and of the roots of open classes."""
 
 AMBIGUOUS = 12
 """Roots that are nouns as well as verbs: only the ending, or the place in the sentence, tells which."""
@@ -74,9 +74,9 @@ def proto_lexicon(rng: random.Random) -> Mapping[str, tuple[Root, ...]]:
     taken: set[str] = set()
     lexicon: dict[str, list[Root]] = {}
     for tag, size in SIZES.items():
-        patterns = ("CVCV", "CVC", "VCVC") if tag in OPEN else LITTLE
-        lexicon[tag] = [_new_root(rng, patterns, taken) for _ in range(size)]
-    shared = [_new_root(rng, ("CVC", "CVCV"), taken) for _ in range(AMBIGUOUS)]
+        patterns = LONG if tag in OPEN else LITTLE
+        lexicon[tag] = [new_root(rng, patterns, taken) for _ in range(size)]
+    shared = [new_root(rng, ("CVC", "CVCV"), taken) for _ in range(AMBIGUOUS)]
     for tag in ("NOUN", "VERB", "ADJ"):
         lexicon[tag] += shared
         rng.shuffle(lexicon[tag])
@@ -89,7 +89,7 @@ def renew_little_words(
     """The lexicon of a daughter that has new words in place of a share of the function words."""
     taken = {root.form for roots in lexicon.values() for root in roots}
     little = [root for tag, roots in lexicon.items() if tag not in OPEN for root in roots]
-    new = {root.form: _new_root(rng, LITTLE, taken) for root in rng.sample(little, round(share * len(little)))}
+    new = {root.form: new_root(rng, LITTLE, taken) for root in rng.sample(little, round(share * len(little)))}
     return {tag: tuple(new.get(root.form, root) for root in roots) for tag, roots in lexicon.items()}
 
 
@@ -100,7 +100,7 @@ def proto_endings(rng: random.Random) -> Mapping[tuple[str, str], str]:
     """
     taken: set[str] = set()
     endings = {
-        (tag, cell): _new_root(rng, ("V", "VC", "VC"), taken).form
+        (tag, cell): new_root(rng, ("V", "VC", "VC"), taken).form
         for tag in ("NOUN", "VERB", "ADJ", "ADV")
         for cell in INFLECTED[tag]
     }
@@ -108,8 +108,8 @@ def proto_endings(rng: random.Random) -> Mapping[tuple[str, str], str]:
     return endings
 
 
-def _new_root(rng: random.Random, patterns: Sequence[str], taken: set[str]) -> Root:
-    """A root whose form is not in `taken`, which it joins."""
+def new_root(rng: random.Random, patterns: Sequence[str], taken: set[str]) -> Root:
+    """A root whose form has one of the shapes ("CVC") and is not in `taken`, which it joins."""
     while True:
         form = "".join(rng.choice(VOWELS if letter == "V" else CONSONANTS) for letter in rng.choice(patterns))
         if form not in taken:

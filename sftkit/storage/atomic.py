@@ -13,7 +13,7 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,9 +26,18 @@ from sftkit.storage.renames import put_new, put_over
 
 #: What writing meets: no room, none left to this user, none for so large a file, a disk for reading or that fails.
 _WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+#: Refuses to replace a directory: given how the user called it, and where it is.
+Replaceable = Callable[[Path, Path], None]
 
 
-def check_output(path: Path, *, overwrite: bool, inputs: Sequence[Path] = (), directory: bool | None = None) -> None:
+def check_output(
+    path: Path,
+    *,
+    overwrite: bool,
+    inputs: Sequence[Path] = (),
+    directory: bool | None = None,
+    replaceable: Replaceable | None = None,
+) -> None:
     """Refuse early, before any work is done, what could not be written at the end.
 
     Args:
@@ -36,6 +45,7 @@ def check_output(path: Path, *, overwrite: bool, inputs: Sequence[Path] = (), di
         overwrite: whether it may be replaced.
         inputs: what it is made from: an output that is, or holds, one of them would destroy it.
         directory: whether the output is a directory; None if either would do.
+        replaceable: refuses to replace a directory that is not of the output's kind; None: that is no model.
 
     Raises:
         OutputExistsError: if it exists and may not be replaced, or is of another kind than what would replace it.
@@ -53,7 +63,7 @@ def check_output(path: Path, *, overwrite: bool, inputs: Sequence[Path] = (), di
         raise _taken(path)
     check_inputs(path, final, inputs)
     if final.is_dir():
-        check_replaceable(path, final)
+        (replaceable or check_replaceable)(path, final)
 
 
 def check_folder(path: Path) -> None:
@@ -102,21 +112,21 @@ def atomic_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def atomic_directory(path: Path, *, overwrite: bool = False, replaceable: Replaceable | None = None) -> Iterator[Path]:
     """Yield a temporary folder beside ``path``; on success it becomes ``path``, on any failure it is removed.
 
-    A directory that is replaced leaves its permissions to the new one.
+    A directory that is replaced leaves its permissions to the new one; ``replaceable`` is as for :func:`check_output`.
 
     Raises:
         OutputExistsError: as :func:`check_output`; also if the output, or something else in it, appeared meanwhile.
         OSError: of the system, with the output's name.
     """
-    check_output(path, overwrite=overwrite, directory=True)
+    check_output(path, overwrite=overwrite, directory=True, replaceable=replaceable)
     final = _final(path)
     with named(path, final):
         final.parent.mkdir(parents=True, exist_ok=True)
         with part_of(final) as part:  # which may give an old output its name back
-            check_output(path, overwrite=overwrite, directory=True)
+            check_output(path, overwrite=overwrite, directory=True, replaceable=replaceable)
             mode = _mode(final) if overwrite else None
             part.mkdir(0o777 if mode is None else 0o700)
             yield part
@@ -124,7 +134,7 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
                 part.chmod(mode)
             with unheard_signals():
                 if overwrite:
-                    put_over(part, final, spare_of(part), lambda old: check_replaceable(path, old))
+                    put_over(part, final, spare_of(part), lambda old: (replaceable or check_replaceable)(path, old))
                 else:
                     _put_new(path, part, final)
 

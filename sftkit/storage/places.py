@@ -45,7 +45,7 @@ def check_replaceable(path: Path, final: Path) -> None:
     here = Path.cwd()
     if final == here or final in here.parents:
         raise OutputExistsError(f"{path} is, or holds, the folder that you are in, so it is not replaced.")
-    entries = [entry for entry in sorted(final.iterdir()) if not _is_litter(entry)]
+    entries = [entry for entry in sorted(final.iterdir()) if not is_litter(entry)]
     if entries and not (final / "config.json").is_file():
         raise OutputExistsError(
             f"{path} is a directory that holds no model, so it is not replaced. Choose another name."
@@ -70,7 +70,8 @@ def _carried(folder: Path) -> frozenset[str]:
         return frozenset()
 
 
-def _is_litter(entry: Path) -> bool:
+def is_litter(entry: Path) -> bool:
+    """Whether a file or folder is what systems leave anywhere without being asked."""
     return _matches(entry.name, _LITTER_FOLDERS if entry.is_dir() else _LITTER_FILES)
 
 

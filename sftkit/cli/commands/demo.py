@@ -9,18 +9,33 @@ import typer
 
 from sftkit.cli.options import shared
 from sftkit.cli.show import render
+from sftkit.errors import SettingsError
 
 if TYPE_CHECKING:
     from sftkit.demo.run import DemoReport, DemoSettings
 
 
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where everything goes.")] = Path(
-        "sftkit-demo"
-    ),
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Where everything goes; else sftkit-demo.")
+    ] = None,
+    world: Annotated[
+        Path | None,
+        typer.Option(
+            "--world",
+            metavar="DIR",
+            help="Write a base, corpora and treebanks of invented languages to experiment with, and learn no SFT.",
+        ),
+    ] = None,
+    languages: Annotated[
+        int | None, typer.Option("--languages", metavar="N", min=2, help="Languages of the world; else 8.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Another seed makes other languages.")] = 0,
     quick: Annotated[
         bool, typer.Option("--quick", help="A few steps of everything: shows that it runs, no more.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what the world would hold and cost; write nothing.")
     ] = False,
     overwrite: shared.Overwrite = False,
     quiet: shared.Quiet = False,
@@ -32,7 +47,18 @@ def demo(
     Examples:
       sftkit demo
       sftkit demo --seed 1 -o other-languages/
+      sftkit demo --world world/ --languages 12 --seed 1
     """
+    if world is not None:
+        if output is not None:
+            raise SettingsError("--world names the folder: leave --output out.")
+        from sftkit.cli.run.world import make_world
+
+        make_world(world, languages, seed, quick=quick, dry_run=dry_run, overwrite=overwrite, quiet=quiet, json=json)
+        return
+    if languages is not None or dry_run:
+        raise SettingsError(f"{'--dry-run' if dry_run else '--languages'} is for --world DIR.")
+    output = output or Path("sftkit-demo")
     from sftkit.demo.folder import check
 
     check(output, overwrite=overwrite)  # before torch is imported
