@@ -11,11 +11,13 @@ from sftkit.cli.options import shared
 from sftkit.cli.run.request import Request
 from sftkit.cli.show import render
 from sftkit.cli.show.scores import show
+from sftkit.cli.show.then import after_scores, made
 from sftkit.training.recipes import RECIPES
 from sftkit.training.settings import Settings
 
 
 def evaluate(
+    ctx: typer.Context,
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model, or the base that the SFTs are added to.")],
     sfts: Annotated[
         list[str] | None, typer.Argument(metavar="[X.sft[:WEIGHT]]…", help="SFTs to add, in memory.")
@@ -110,7 +112,7 @@ def evaluate(
     request = Request(objective, data, model, sfts or [], each, against or [], predictions, csv, plot)
     request.check(overwrite=overwrite)
     from sftkit.evaluation.report import as_document, bars_of, write_csv
-    from sftkit.evaluation.run import Scoring
+    from sftkit.evaluation.run import Evaluation, Scoring
 
     length = max_length or RECIPES[objective].get("max_length", Settings.max_length)
     scoring = Scoring(objective, options, batch_size, length, seed, device, force, resamples, trust_remote_code)
@@ -128,4 +130,7 @@ def evaluate(
     if json:
         render.as_json(as_document(objective, found))
     else:
-        show(" + ".join([model, *(sfts or ()), *([each] if each else [])]), found)
+        show([model, *(sfts or ()), *([each] if each else [])], found)
+    if not json and not quiet:
+        made(predictions, csv, plot)
+        after_scores(ctx.obj, objective, model, sfts or (), alone=isinstance(found, Evaluation) and not against)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sftkit.cli.options import shared
 from sftkit.cli.options.arguments import check_apart
 from sftkit.cli.show import render
 from sftkit.cli.show.render import Column
+from sftkit.cli.show.then import made
 from sftkit.cli.show.training import show_training
 from sftkit.inspecting.facts import brief_facts, facts, shown_shape
 from sftkit.sharing.hub import local_sft
@@ -42,6 +44,7 @@ def inspect(
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document (a list of them for several files).")
     ] = False,
+    quiet: shared.Quiet = False,
 ) -> None:
     """Show what an SFT holds: K, density, where in the model, how large, which tokens, where it comes from.
 
@@ -55,22 +58,10 @@ def inspect(
     from sftkit.inspecting.summary import summarise
     from sftkit.inspecting.tokens import top_tokens
 
-    check_apart({"--plot": plot, "--curves": curves})
-    for picture in (picture for picture in (plot, curves) if picture):
-        from sftkit.inspecting.plots import check_picture
-
-        check_picture(picture, overwrite=overwrite)
+    _check_pictures(plot, curves, overwrite=overwrite)
     summaries = [summarise(local_sft(file), file) for file in files]
     named = [top_tokens(summary, tokenizer, top) for summary in summaries] if tokens else [()] * len(summaries)
-    if plot:
-        from sftkit.inspecting.plots import plot_summaries
-
-        plot_summaries(summaries, plot, overwrite=overwrite)
-    if curves:
-        from sftkit.inspecting.plots import learning_curves
-
-        records = {Path(summary.label).name: summary.metadata.training for summary in summaries}
-        learning_curves(records, curves, overwrite=overwrite)
+    _draw(summaries, plot, curves, overwrite=overwrite)
     if json:
         documents = [
             _document(summary, rows if tokens else None) for summary, rows in zip(summaries, named, strict=True)
@@ -83,9 +74,33 @@ def inspect(
         _compare(summaries, layers)
         for summary, rows in zip(summaries, named, strict=True):
             _show_tokens(summary, rows)
+    if quiet:
+        return
+    if not json:
+        made(plot, curves)
     for summary in summaries:
         if summary.metadata.base is None:
             render.note(f"{summary.label} does not say its base: the density is of the parameters that it names.")
+
+
+def _check_pictures(plot: Path | None, curves: Path | None, *, overwrite: bool) -> None:
+    check_apart({"--plot": plot, "--curves": curves})
+    for picture in (picture for picture in (plot, curves) if picture):
+        from sftkit.inspecting.plots import check_picture
+
+        check_picture(picture, overwrite=overwrite)
+
+
+def _draw(summaries: Sequence[DiffSummary], plot: Path | None, curves: Path | None, *, overwrite: bool) -> None:
+    if plot:
+        from sftkit.inspecting.plots import plot_summaries
+
+        plot_summaries(summaries, plot, overwrite=overwrite)
+    if curves:
+        from sftkit.inspecting.plots import learning_curves
+
+        records = {Path(summary.label).name: summary.metadata.training for summary in summaries}
+        learning_curves(records, curves, overwrite=overwrite)
 
 
 def _document(summary: DiffSummary, rows: Sequence[TokenRow] | None) -> dict[str, Any]:
@@ -140,10 +155,15 @@ def _show_tokens(summary: DiffSummary, rows: Sequence[TokenRow]) -> None:
 
 
 def _compare(summaries: Sequence[DiffSummary], every_parameter: bool) -> None:
-    columns = [Column(""), *(Column(summary.label, number=True) for summary in summaries)]
+    from sftkit.inspecting.overlap import unique_names
+
+    names = unique_names([Path(summary.label) for summary in summaries])
+    columns = [Column(""), *(Column(name, number=True) for name in names)]
     columns_of = [dict(brief_facts(summary)) for summary in summaries]
-    names = dict.fromkeys(name for column in columns_of for name in column)
-    rows = [[name, *(column.get(name, "") for column in columns_of)] for name in names]
+    rows = [
+        [name, *(column.get(name, "") for column in columns_of)]
+        for name in dict.fromkeys(name for column in columns_of for name in column)
+    ]
     rows = [row for row in rows if any(row[1:])]
     render.table("", columns, rows, caption="heads, labels and more: inspect one alone")
     _compare_groups("Density by kind of module", columns, [summary.kinds for summary in summaries])

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sftkit.cli.options import shared
 from sftkit.cli.options.arguments import check_apart
 from sftkit.cli.show import render
 from sftkit.cli.show.render import Column
+from sftkit.cli.show.then import after_overlap, made
 from sftkit.sharing.hub import local_sft
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ class Metric(str, Enum):
 
 
 def overlap(
+    ctx: typer.Context,
     files: Annotated[list[str], typer.Argument(metavar="*.sft", help="Two or more SFTs of the same base.")],
     metric: Annotated[
         Metric,
@@ -46,6 +49,7 @@ def overlap(
     plot: Annotated[Path | None, typer.Option("--plot", metavar="F", help="Draw the matrix as a heat map.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing CSV file or picture.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    quiet: shared.Quiet = False,
 ) -> None:
     """Show how much SFTs overlap, for every pair of them, and what chance would give.
 
@@ -76,6 +80,9 @@ def overlap(
         render.as_json(report.document())
     else:
         _show(report)
+        if not quiet:
+            made(csv, plot)
+            after_overlap(ctx.obj)
 
 
 def _show(report: OverlapReport) -> None:

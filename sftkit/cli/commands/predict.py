@@ -10,6 +10,7 @@ import typer
 
 from sftkit.cli.options import shared
 from sftkit.cli.show import render
+from sftkit.cli.show.then import after_predict, made
 from sftkit.tasks.options import COLUMNS
 from sftkit.training.recipes import RECIPES
 from sftkit.training.settings import Settings
@@ -141,6 +142,9 @@ def predict(
             with atomic_file(output, overwrite=overwrite) as part, part.open("w", encoding="utf-8", newline="") as file:
                 file.writelines(pieces)
     _tell([text for text in unlabelled.notes if text not in before], quiet=quiet)
+    if output is not None and not quiet:
+        made(output)
+        after_predict(output, objective, jsonl=jsonl)
 
 
 def _with_label(objective: str, columns: str | None) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import typer
 from sftkit.cli.options import shared
 from sftkit.cli.run.job import Job
 from sftkit.cli.show import render
+from sftkit.cli.show.then import after_train
 from sftkit.cli.show.training import document, show_results
 from sftkit.errors import SettingsError
 from sftkit.storage.atomic import check_folder
@@ -285,6 +286,7 @@ def train(
         render.as_json(documents if len(densities) > 1 else documents[0])
     else:
         show_results(results, places)
+        after_train(job.base, job.with_, [] if quiet else places)
     if places != outputs:
         raise typer.Exit(1)
 

@@ -50,11 +50,12 @@ class Job:
 
         settings = self._settings(overwrite=overwrite)
         _quiet_torch()
-        from sftkit.training.lottery import learn_each  # torch and transformers come in here, after the cheap checks
-
         results: list[Result] = []
         places: list[Path] = []
         with TrainingDisplay(quiet=quiet or not is_first(), patient=self.run_dir is not None) as display:
+            display.loading("torch and transformers")
+            from sftkit.training.lottery import learn_each  # they come in here, after the cheap checks
+
             try:
                 with signals.kept(), memory_told(settings, lambda: display.plan):
                     for result in learn_each(settings, self.densities, display, run_dir=self.run_dir):
