@@ -14,6 +14,7 @@ from sftkit.cli.show import render
 from sftkit.cli.show.render import Column
 from sftkit.cli.show.then import made
 from sftkit.cli.show.training import show_training
+from sftkit.errors import SftkitError
 from sftkit.inspecting.facts import brief_facts, facts, shown_shape
 from sftkit.sharing.hub import local_sft
 
@@ -54,7 +55,14 @@ def inspect(
       sftkit inspect mt.sft --layers --tokens --plot mt.png
       sftkit inspect mt.sft ha.sft --curves curves.png
       sftkit inspect mt.sft --json
+      sftkit inspect mt-tagger/
     """
+    from sftkit.composing.composed import is_model
+
+    if any(is_model(Path(file)) for file in files):
+        about_sfts = {"--layers": layers, "--tokens": tokens, "--plot": plot, "--curves": curves}
+        _models(files, [option for option, given in about_sfts.items() if given], json=json, quiet=quiet)
+        return
     from sftkit.inspecting.summary import summarise
     from sftkit.inspecting.tokens import top_tokens
 
@@ -81,6 +89,26 @@ def inspect(
     for summary in summaries:
         if summary.metadata.base is None:
             render.note(f"{summary.label} does not say its base: the density is of the parameters that it names.")
+
+
+def _models(files: Sequence[str], options: Sequence[str], *, json: bool, quiet: bool) -> None:
+    """What models were composed of."""
+    from sftkit.cli.show.composed import show_model
+    from sftkit.composing.composed import composed_model, is_model
+
+    model = next(file for file in files if is_model(Path(file)))
+    for other in (file for file in files if not is_model(Path(file))):
+        raise SftkitError(f"{model} is a model and {other} is none: inspect one kind at a time.")
+    for option in options:
+        raise typer.BadParameter(f"{option} is about SFTs, and {model} is a model.")
+    found = [composed_model(Path(file), file) for file in files]
+    if json:
+        documents = [each.document() for each in found]
+        render.as_json(documents[0] if len(documents) == 1 else documents)
+    for each in found if not json else ():
+        show_model(each)
+    for note in (note for each in found for note in each.notes if not quiet):
+        render.note(note)
 
 
 def _check_pictures(plot: Path | None, curves: Path | None, *, overwrite: bool) -> None:

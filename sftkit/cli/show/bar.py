@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 #: Seconds between lines where no bar can be watched.
-PLAIN_EVERY = 10.0
+_PLAIN_EVERY = 10.0
 
 
 def watched(*, quiet: bool) -> bool:
@@ -45,7 +45,7 @@ def _lines(what: str, *, quiet: bool) -> Callable[[int, int], None]:
 
     def watch(done: int, total: int) -> None:
         nonlocal spoke
-        if not quiet and time.monotonic() - spoke > PLAIN_EVERY:
+        if not quiet and time.monotonic() - spoke > _PLAIN_EVERY:
             spoke = time.monotonic()
             render.said(f"{what}  {done / 1e9:.1f} of {total / 1e9:.1f} GB")
 
@@ -85,7 +85,7 @@ class CountingBar:
             self._line(f"scoring{self._name}  {done:,} of {total:,}")
 
     def _line(self, text: str) -> None:
-        if not self._quiet and time.monotonic() - self._spoke > PLAIN_EVERY:
+        if not self._quiet and time.monotonic() - self._spoke > _PLAIN_EVERY:
             self._spoke = time.monotonic()
             render.said(text)
 

@@ -19,12 +19,13 @@ from rich.progress import (
 
 from sftkit.cli.run import signals
 from sftkit.cli.show import render
-from sftkit.cli.show.bar import PLAIN_EVERY, watched
+from sftkit.cli.show.bar import watched
 from sftkit.cli.show.live import Bar
 from sftkit.cli.show.plan import expected, header
 from sftkit.training.forecast import Forecast, PlannedPhase, planned_phases
 from sftkit.training.observer import Observer, RunPlan
 
+_PLAIN_EVERY = 10.0  # seconds between lines where nobody watches a bar
 #: Steps after which it is told how long the run will take, where that is more than so many seconds.
 _MEASURED, _SHORT = 20, 60.0
 
@@ -85,7 +86,7 @@ class TrainingDisplay(Observer):
         told = f"{lines:,} lines  " if lines else ""
         if self._bar is not None:
             self._bar.update(self._task, completed=share or 0.0, loss=told)
-        elif time.monotonic() - self._spoke > PLAIN_EVERY:
+        elif time.monotonic() - self._spoke > _PLAIN_EVERY:
             self._spoke = time.monotonic()
             self._say(f"{self._title}{what}  {told}{'' if share is None else f'{share:.0%}'}".rstrip())
 
@@ -156,7 +157,7 @@ class TrainingDisplay(Observer):
             self._tell_forecast()
         if self._bar is not None:
             self._bar.update(self._task, completed=step, loss=self._loss, best=self._best, left=self._left())
-        elif loss is not None and time.monotonic() - self._spoke > PLAIN_EVERY:
+        elif loss is not None and time.monotonic() - self._spoke > _PLAIN_EVERY:
             self._spoke = time.monotonic()
             told = f"step {step:,}/{self._steps:,}  {self._loss}{self._best}{self._left()}"
             self._say(f"{self._title}{self._phase}  {told}".rstrip())
@@ -199,7 +200,7 @@ class TrainingDisplay(Observer):
         told = f"scoring {done:,} of {total:,}  "
         if self._bar is not None:
             self._bar.update(self._task, best=told)
-        elif time.monotonic() - self._spoke > PLAIN_EVERY:
+        elif time.monotonic() - self._spoke > _PLAIN_EVERY:
             self._spoke = time.monotonic()
             self._say(f"{self._title}{self._phase}  {told}".rstrip())
 
