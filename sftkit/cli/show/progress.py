@@ -156,7 +156,13 @@ class TrainingDisplay(Observer):
             self._done = step
             self._tell_forecast()
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, loss=self._loss, best=self._best, left=self._left())
+            self._bar.update(
+                self._task,
+                completed=step,
+                loss=self._loss.removeprefix("training "),
+                best=self._best,
+                left=self._left(),
+            )
         elif loss is not None and time.monotonic() - self._spoke > _PLAIN_EVERY:
             self._spoke = time.monotonic()
             told = f"step {step:,}/{self._steps:,}  {self._loss}{self._best}{self._left()}"

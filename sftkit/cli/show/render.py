@@ -77,15 +77,20 @@ def data(text: str) -> None:
     stdout().print(Text(text), soft_wrap=True)
 
 
+def paragraph(text: str) -> None:
+    """Print prose to standard output; on a terminal its lines end at words."""
+    _prose(stdout(), text)
+
+
 def page(text: str) -> None:
     """Print Markdown to standard output: set for a terminal, else as it is."""
     console = stdout()
     if not console.is_terminal:
         data(text.rstrip())
         return
-    from rich.markdown import Markdown
+    from sftkit.cli.show.pages import print_page
 
-    console.print(Markdown(text), width=min(console.width, 100))
+    print_page(console, text)
 
 
 def as_json(document: object) -> None:
@@ -127,19 +132,19 @@ def _finite(value: Any) -> Any:
 
 def note(text: str) -> None:
     """A remark that the user may want to know of, to standard error."""
-    _prose(stderr(), shown_on_a_line(text), lead=("note: ", "yellow"))
+    _prose(stderr(), shown_on_a_line(text), lead=("note: ", "yellow"), hanging="  ")
 
 
 def error(text: str, more: str = "") -> None:
     """What could not be done, to standard error; and, on a line of its own, what more there is to say."""
-    _prose(stderr(), shown_on_a_line(text), lead=("error: ", "red"))
+    _prose(stderr(), shown_on_a_line(text), lead=("error: ", "red"), hanging="  ")
     if more:
         _prose(stderr(), more)
 
 
-def said(text: str, style: str = "") -> None:
-    """What is going on, to standard error."""
-    _prose(stderr(), text, style)
+def said(text: str, style: str = "", *, hanging: str = "    ") -> None:
+    """What is going on, to standard error; the further lines of a long one are indented by ``hanging``."""
+    _prose(stderr(), text, style, hanging=hanging)
 
 
 def command(line: str) -> None:
@@ -147,11 +152,13 @@ def command(line: str) -> None:
     stderr().print(Text.assemble(("next: ", "green"), line), soft_wrap=True)
 
 
-def _prose(console: Console, text: str, style: str = "", lead: tuple[str, str] = ("", "")) -> None:
+def _prose(
+    console: Console, text: str, style: str = "", *, lead: tuple[str, str] = ("", ""), hanging: str = ""
+) -> None:
     """Print text, after a word in its own style. On a terminal its lines end at words; else they are left alone."""
     told = lead[0] + text
     if console.is_terminal:
-        told = "\n".join(wrapped(told, console.width, hanging="  "))
+        told = "\n".join(wrapped(told, console.width, hanging=hanging))
     styled = Text(told, style)
     styled.stylize(lead[1], 0, len(lead[0]))
     console.print(styled, soft_wrap=True)
