@@ -84,7 +84,7 @@ def _document(report: DemoReport) -> dict[str, Any]:
 def _show(report: DemoReport, settings: DemoSettings, *, quick: bool) -> None:
     render.table(
         f"Tagging {report.target.title()}, a language that neither the base nor the tagger has seen tagged",
-        [render.Column("base +"), render.Column("SFTs"), render.Column("accuracy", True)],
+        [render.Column("base +"), render.Column("SFTs"), render.Column("accuracy, %", True)],
         [(score.what, " + ".join(score.sfts), _percent(score)) for score in report.scores],
         caption="[95 % bootstrap interval]",
     )
@@ -130,7 +130,7 @@ def _show(report: DemoReport, settings: DemoSettings, *, quick: bool) -> None:
 
 def _percent(score: Score) -> str:
     low, high = score.interval
-    return f"{100 * score.accuracy:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+    return f"{100 * score.accuracy:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def language_options(settings: DemoSettings) -> str:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    files: Annotated[list[str], typer.Argument(metavar="X.sft…", help="One SFT, or several to see side by side.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="X.sft…", help="One SFT, or several to see side by side; or models.")
+    ],
     layers: Annotated[bool, typer.Option("--layers", help="Show every parameter, layer by layer.")] = False,
     tokens: Annotated[
         bool, typer.Option("--tokens", help="Name the rows of the token embedding that changed most.")
