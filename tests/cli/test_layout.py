@@ -35,6 +35,7 @@ def test_a_unit_stays_with_its_number_and_an_interval_in_one_piece() -> None:
     assert broken("12 % of 259,008", 9) == ["12 % of", "259,008"]
     assert broken("0.8432 [0.8211, 0.8650]", 16) == ["0.8432", "[0.8211, 0.8650]"]
     assert broken("96 × 384", 4) != ["96 ×", "384"]
+    assert broken("found 9.8 | 10.0", 11) == ["found", "9.8 | 10.0"]
 
 
 def test_a_long_name_is_broken_behind_what_joins_its_parts() -> None:

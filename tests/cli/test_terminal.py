@@ -1,4 +1,4 @@
-"""A run on a terminal: notes go above the bar, what is over goes away, and terminals that can do less get plain lines."""
+"""A run on a terminal: notes go above the bar, what is over goes away, lesser terminals get plain lines."""
 
 from __future__ import annotations
 
@@ -107,14 +107,15 @@ def test_a_phase_that_goes_on_says_from_which_step_and_counts_the_steps_of_this_
     assert lines[2].startswith("phase 2  steps 401 to 1,000 in ")
 
 
-@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"NO_COLOR": "1"}], ids=str)
+@pytest.mark.parametrize(("variable", "value"), [("TERM", "dumb"), ("NO_COLOR", "1")])
 def test_a_run_on_a_terminal_that_can_do_less(
-    environment: dict[str, str], tmp_path: Path, pico_base: Path, corpus: Path
+    variable: str, value: str, tmp_path: Path, pico_base: Path, corpus: Path
 ) -> None:
-    done = on_terminal("train", "--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", *QUICK, **environment)
+    given = ("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", *QUICK)
+    done = on_terminal("train", *given, width=80, **{variable: value})
     assert done.status == 0, done.told
     sent = done.sent + done.stdout.getvalue()
-    if "TERM" in environment:
+    if variable == "TERM":
         assert "\x1b" not in sent
         assert "phase 1  2 steps in" in sent
     else:

@@ -95,6 +95,15 @@ def test_after_sums_and_differences(here: Path) -> None:
     assert following(sftkit("subtract", "tuned", "mt.sft", "-o", "untuned")) == ["inspect", "untuned"]
 
 
+def test_labels_that_were_only_seen_can_be_written_by_the_same_command(here: Path) -> None:
+    seen = on_terminal("predict", "the base", "my pos.sft", "--pos", "test.conllu")
+    (line,) = [line for line in seen.told if line.startswith("next: ")]
+    again = shlex.split(line)[2:]
+    assert again == ["predict", "the base", "my pos.sft", "--pos", "test.conllu", "-o", "labelled.conllu"]
+    assert sftkit(*again).status == 0
+    assert "next:" not in sftkit("predict", "the base", "my pos.sft", "--pos", "test.conllu").stderr
+
+
 @pytest.mark.parametrize("how", ["-q", "--json"])
 def test_who_wants_quiet_or_a_document_is_told_nothing_of_it(how: str, here: Path) -> None:
     for given in (

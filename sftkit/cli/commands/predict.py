@@ -42,6 +42,7 @@ Questions = Annotated[
 
 
 def predict(
+    ctx: typer.Context,
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model, or the base that the SFTs are added to.")],
     sfts: Annotated[
         list[str] | None, typer.Argument(metavar="[X.sft[:WEIGHT]]…", help="SFTs to add, in memory.")
@@ -142,9 +143,9 @@ def predict(
             with atomic_file(output, overwrite=overwrite) as part, part.open("w", encoding="utf-8", newline="") as file:
                 file.writelines(pieces)
     _tell([text for text in unlabelled.notes if text not in before], quiet=quiet)
-    if output is not None and not quiet:
+    if not quiet and (output is not None or (render.stdout().is_terminal and data[0] != STANDARD_INPUT)):
         made(output)
-        after_predict(output, objective, jsonl=jsonl)
+        after_predict(ctx.obj, output, objective, jsonl=jsonl)
 
 
 def _with_label(objective: str, columns: str | None) -> tuple[str, ...]:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from rich.cells import cell_len
 
-#: A space at which nothing is broken: before a unit's sign, around ×, between the ends of an interval.
+#: A space at which nothing is broken: before a unit's sign, around × and |, between the ends of an interval.
 _GLUE = "\N{NO-BREAK SPACE}"
-_GLUED = re.compile(r" (?=[%×])|(?<=×) ")
+_GLUED = re.compile(r" (?=[%×|])|(?<=[×|]) ")
 _INTERVAL = re.compile(r"\[[^\]\s]+, [^\]\s]+\]")
 #: Where a long name may be broken: behind what joins its parts, but for a short suffix; anywhere where no spaces are.
 _JOINT = re.compile(r"(?<=[/_:@-])(?=\w)|(?<=\.)(?=\w{5}|\w+[/._-])|(?<=[\u2e80-\ud7ff])")

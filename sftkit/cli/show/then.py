@@ -73,9 +73,20 @@ def after_overlap(given: Sequence[str]) -> None:
         _next("overlap", *given, "--plot", str(_free(Path("overlap.png"))))
 
 
-def after_predict(path: Path, objective: str, *, jsonl: bool) -> None:
-    """Count the labels that were written as the task's own files have them."""
-    if not jsonl and objective in ("pos", "ner", "dep"):
+def after_predict(given: Sequence[str], path: Path | None, objective: str, *, jsonl: bool) -> None:
+    """Count the labels that were written as the task's own files have them; write those that were only seen.
+
+    Args:
+        given: the command line, without the program and the command.
+        path: what was written; None for a terminal.
+        objective: that was predicted.
+        jsonl: whether it is JSON.
+    """
+    if path is None:
+        suffix = ".jsonl" if jsonl else {"pos": ".conllu", "dep": ".conllu", "nli": ".tsv", "classify": ".tsv",
+                                         "qa": ".json"}.get(objective, ".txt")  # fmt: skip
+        _next("predict", *given, "-o", str(_free(Path(f"labelled{suffix}"))))
+    elif not jsonl and objective in ("pos", "ner", "dep"):
         _next("data", f"--{objective}", str(path))
 
 
