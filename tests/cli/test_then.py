@@ -60,10 +60,10 @@ def test_after_several_k_they_are_seen_side_by_side(here: Path, corpus: Path) ->
 
 def test_a_model_that_was_scored_in_memory_can_be_made_and_then_used(here: Path) -> None:
     compose = following(sftkit("evaluate", "the base", "mt.sft", "my pos.sft", "--pos", "test.conllu"))
-    assert compose == ["compose", "the base", "mt.sft", "my pos.sft", "-o", "the base-pos-model"]
+    assert compose == ["compose", "the base", "mt.sft", "my pos.sft", "-o", "base-pos"]
     made = following(sftkit(*compose))
-    assert made == following(sftkit("evaluate", "the base-pos-model", "--pos", "test.conllu"))
-    assert made == ["predict", "the base-pos-model", "--pos", "-"]
+    assert made == following(sftkit("evaluate", "base-pos", "--pos", "test.conllu"))
+    assert made == ["predict", "base-pos", "--pos", "-"]
 
 
 def test_scores_of_several_systems_can_be_drawn_by_the_same_command(here: Path) -> None:

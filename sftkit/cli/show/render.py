@@ -77,9 +77,9 @@ def data(text: str) -> None:
     stdout().print(Text(text), soft_wrap=True)
 
 
-def paragraph(text: str) -> None:
-    """Print prose to standard output; on a terminal its lines end at words."""
-    _prose(stdout(), text)
+def paragraph(text: str, *, hanging: str = "") -> None:
+    """Print prose to standard output; on a terminal its lines end at words, and further ones are indented."""
+    _prose(stdout(), text, hanging=hanging)
 
 
 def page(text: str) -> None:

@@ -33,7 +33,7 @@ def after_train(base: str, under: str | None, outputs: Sequence[Path]) -> None:
     if len(outputs) > 1:
         _next("inspect", *map(str, outputs))
     elif outputs:
-        _next(*_composing([base, *([under] if under else []), str(outputs[0])], outputs[0]))
+        _next(*_composing([base, *([under] if under else []), str(outputs[0])], _model_of(outputs[0])))
 
 
 def after_model(folder: Path, objective: str = "") -> None:
@@ -46,7 +46,7 @@ def after_model(folder: Path, objective: str = "") -> None:
 
 def after_sft(path: Path, base: str | None = None) -> None:
     """Look into an SFT that was made; one that was the difference to a base can be added to that again."""
-    _next(*_composing([base, str(path)], path)) if base else _next("inspect", str(path))
+    _next(*_composing([base, str(path)], _model_of(path))) if base else _next("inspect", str(path))
 
 
 def after_scores(given: Sequence[str], objective: str, model: str, sfts: Sequence[str], *, alone: bool) -> None:
@@ -60,7 +60,10 @@ def after_scores(given: Sequence[str], objective: str, model: str, sfts: Sequenc
         alone: whether it was one system on one set of data.
     """
     if alone and sfts:
-        _next(*_composing([model, *sfts], Path(f"{Path(model).name}-{objective}")))
+        name = Path(model).resolve().name or "model"
+        _next(
+            *_composing([model, *sfts, *(["--force"] if _has(given, "--force") else [])], Path(f"{name}-{objective}"))
+        )
     elif alone and objective in _LINES:
         _predict(model, objective)
     elif not _has(given, "--plot"):
@@ -90,8 +93,12 @@ def after_predict(given: Sequence[str], path: Path | None, objective: str, *, js
         _next("data", f"--{objective}", str(path))
 
 
-def _composing(arguments: Sequence[str], like: Path) -> list[str]:
-    return ["compose", *arguments, "-o", str(_free(like.with_name(f"{like.stem}-model")))]
+def _composing(arguments: Sequence[str], output: Path) -> list[str]:
+    return ["compose", *arguments, "-o", str(_free(output))]
+
+
+def _model_of(sft: Path) -> Path:
+    return sft.with_name(f"{sft.stem}-model")
 
 
 def _predict(model: str, objective: str) -> None:
