@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from random import Random
 
 import pytest
+from rich.cells import cell_len
 
 from sftkit.cli.show.layout import blocks, broken, short_path, wrapped
 from sftkit.cli.show.tables import Column, tables
@@ -81,6 +83,31 @@ def test_a_width_that_is_too_small_for_anything_still_shows_everything() -> None
     (block,) = blocks([["abcdefghij"], ["klmnopqrst"]], 10, 2)
     assert sum(block.widths) + 2 <= 10
     assert "abcdefghij" in "".join(broken("abcdefghij", block.widths[0]))
+
+
+def test_whatever_is_in_a_table_it_is_as_wide_as_the_terminal_at_most() -> None:
+    draw = Random(0)
+    pieces = (
+        "a",
+        "語言",
+        "🙂",
+        PARAMETER,
+        "12 %",
+        "3 × 4",
+        "[0.1, 0.2]",
+        "x" * 30,
+        "",
+        " ",
+        "a\nb",
+        "1,234",
+        ".sft",
+        "…",
+    )
+    for width in (draw.randint(1, 120) for _ in range(300)):
+        columns = [Column(draw.choice(pieces), draw.random() < 0.5) for _ in range(draw.randint(0, 9))]
+        rows = [[" ".join(draw.choices(pieces, k=draw.randint(0, 4))) for _ in columns] for _ in range(3)]
+        lines = printed(columns, rows, width)
+        assert width < 60 or max(map(cell_len, lines)) <= width
 
 
 def test_of_a_long_absolute_path_the_part_is_shown_that_tells_it_apart(

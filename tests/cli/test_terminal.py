@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import struct
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,6 +15,7 @@ from sftkit.cli.show import bar, progress, render
 from sftkit.cli.show.progress import TrainingDisplay
 from sftkit.training.observer import RunPlan
 from tests.cli.run import QUICK
+from tests.helpers.build import save_sft
 from tests.helpers.screen import on_terminal, seen, terminal
 
 NOTE = "note: something to know"
@@ -135,6 +141,31 @@ def test_headers_and_notes_end_at_words_and_nothing_is_left_of_the_bars(
     strange = {word for line in wrapped for word in line.split()} - known
     assert not [word for word in strange if any(word in other for other in known)]
     assert not [line for line in done.told if "━" in line or "loading" in line]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such terminals")
+def test_a_real_terminal_is_asked_for_its_width(tmp_path: Path, pico_base: Path) -> None:
+    import fcntl
+    import pty
+    import termios
+
+    sft = save_sft(tmp_path / "x.sft", pico_base)
+    main, terminal_end = pty.openpty()
+    fcntl.ioctl(terminal_end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    command = [sys.executable, "-m", "sftkit", "inspect", str(sft), "--layers"]
+    with subprocess.Popen(
+        command, stdin=terminal_end, stdout=terminal_end, stderr=terminal_end, env=environment | {"TERM": "xterm"}
+    ):
+        os.close(terminal_end)
+        pieces = []
+        with suppress(OSError):  # how the end of a terminal is told
+            while piece := os.read(main, 1 << 16):
+                pieces.append(piece)
+    os.close(main)
+    lines = [line for line in seen(b"".join(pieces).decode()) if str(sft) not in line]
+    assert 70 < max(map(len, lines)) <= 80
+    assert "mean |φ|" in "\n".join(lines)
 
 
 def test_a_screen_obeys_what_bars_send() -> None:
