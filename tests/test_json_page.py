@@ -74,6 +74,7 @@ def keys(document: Any) -> Iterator[str]:
         ("compose, subtract", "subtract tagger BASE -o difference.sft --json"),
         ("compose, subtract", "subtract tagger mlm.sft -o back --json"),
         ("inspect", "inspect mlm.sft --json"),
+        ("inspect", "inspect tagger --json"),
         ("overlap", "overlap mlm.sft pos.sft --per-layer --json"),
         ("data", "data --pos mt.conllu --test mt.conllu --base BASE --json"),
         ("convert, pull", "convert mlm.sft -o published --json"),

@@ -73,6 +73,7 @@ class _Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Options and arguments; a ~ in them is the home folder."""
+        ctx.obj = list(args)  # as typed, for a command that is suggested next
         rest = super().parse_args(ctx, args)
         ctx.params.update({name: expanded(value) for name, value in ctx.params.items()})
         return rest

@@ -109,6 +109,8 @@ def pretrain_base(
     with _no_progress_bars():
         model.save_pretrained(output)
         tokenizer.save_pretrained(output)
+    for weights in output.glob("*.safetensors"):  # which only their owner may read, as they were written
+        weights.chmod((output / "config.json").stat().st_mode)
     return output
 
 

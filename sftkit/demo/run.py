@@ -22,7 +22,7 @@ from sftkit.evaluation.run import Scoring, evaluate
 from sftkit.format.files import SftFile
 from sftkit.format.writing import write
 from sftkit.inspecting.overlap import OverlapReport, overlap
-from sftkit.storage.atomic import named
+from sftkit.storage.atomic import atomic_file, named
 from sftkit.training.engine.callbacks import ProgressCallback
 from sftkit.training.lottery import learn
 from sftkit.training.observer import Observer
@@ -30,7 +30,9 @@ from sftkit.training.settings import settings_for
 
 #: What every SFT of the demonstration is learned with.
 LR, BATCH_SIZE, MAX_LENGTH = 3e-3, 32, 32
-_SCORING = Scoring("pos", max_length=64, device="cpu", resamples=0)
+_SCORING = Scoring("pos", max_length=64, device="cpu")
+#: How many parts of the work are watched, one after the other.
+PARTS = 5
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,18 @@ def eval_every(steps: int) -> int:
 
 @dataclass(frozen=True)
 class Score:
-    """Accuracy on the unseen language of a base with some SFTs."""
+    """Accuracy on the unseen language of a base with some SFTs, and its 95 % bootstrap interval."""
 
     what: str
     sfts: tuple[str, ...]
     accuracy: float
+    interval: tuple[float, float]
+
+    def document(self) -> dict[str, Any]:
+        """For ``--json``, and for ``demo.json``."""
+        return {
+            "sfts": list(self.sfts), "what": self.what, "accuracy": self.accuracy, "interval": list(self.interval),
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -106,12 +115,15 @@ def run_demo(folder: Path, settings: DemoSettings, watch: Watch, *, overwrite: b
     with named(folder, folder):
         prepare(folder, overwrite=overwrite)
         demo = _Demo(folder, settings, watch, make_family(settings.seed))
-        document = {"settings": vars(settings), "sfts": [demo.sft(name).name for name in demo.names]}
-        (folder / MARKER).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        demo.write_settings()
         demo.write_data()
         demo.pretrain()
         demo.learn_sfts()
-        return demo.report()
+        report = demo.report()
+        demo.write_settings(
+            scores=[score.document() for score in report.scores], source=demo.source, target=demo.target
+        )
+        return report
 
 
 class _Demo:
@@ -130,6 +142,12 @@ class _Demo:
     def sft(self, name: str) -> Path:
         """An SFT's file."""
         return self.folder / f"{name}.sft"
+
+    def write_settings(self, **found: Any) -> None:
+        """What this folder is, so that it is known again; and what was found in the end."""
+        document = {"settings": vars(self.settings), "sfts": [self.sft(name).name for name in self.names], **found}
+        with atomic_file(self.folder / MARKER, overwrite=True) as part:
+            part.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
     def write_data(self) -> None:
         """A corpus for every language, a treebank of the source, a test set of the target."""
@@ -203,7 +221,7 @@ class _Demo:
             ("task SFT + language SFT, random mask", (task, f"{target}-random")),
             ("task SFT + language SFT, lottery", (task, target)),
         )
-        scores = tuple(Score(what, sfts, self._accuracy(sfts)) for what, sfts in rows)
+        scores = tuple(Score(what, sfts, *self._accuracy(sfts)) for what, sfts in rows)
         compose(self.base, self._weighted((task, target)), self.folder / "model", name="base")
         compared = overlap([self.sft(name) for name in self.names])
         return DemoReport(self.folder, self.source, target, scores, compared, self._files())
@@ -211,10 +229,11 @@ class _Demo:
     def _weighted(self, names: tuple[str, ...]) -> list[Weighted]:
         return [Weighted(SftFile(self.sft(name)), 1.0, f"{name}.sft") for name in names]
 
-    def _accuracy(self, names: tuple[str, ...]) -> float:
+    def _accuracy(self, names: tuple[str, ...]) -> tuple[float, tuple[float, float]]:
         test = self.folder / f"treebank/{self.target}-test.conllu"
         result = evaluate(_SCORING, (str(test),), self.base, self._weighted(names))
-        return result.metrics["accuracy"]
+        low, high = result.intervals["accuracy"]
+        return result.metrics["accuracy"], (low, high)
 
     def _files(self) -> dict[str, str]:
         return {

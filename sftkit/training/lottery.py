@@ -21,10 +21,11 @@ from sftkit.format.encoding import Values
 from sftkit.format.sft import SFT
 from sftkit.inspecting.gain import no_gain
 from sftkit.training.artifact import Trained, make_sft
+from sftkit.training.clock import SECONDS, Clock, phase2_of
 from sftkit.training.engine.checkpoints import DONE
 from sftkit.training.engine.judge import Outcome
 from sftkit.training.engine.owner import claimed
-from sftkit.training.engine.ranks import world
+from sftkit.training.engine.ranks import is_first, world
 from sftkit.training.engine.snapshot import RunFolder, Snapshot
 from sftkit.training.engine.together import first_alone, join, not_left_alone
 from sftkit.training.loading import check_processes, load
@@ -44,7 +45,7 @@ class Result:
         sft: the SFT.
         phase1, phase2: what the phases did; phase1 is None where the method has none.
         best_metric: which metric chose the best step.
-        seconds: wall time of "phase1", "select", "phase2".
+        seconds: wall time of "phase1", "select", "phase2", in all sessions of a run that was gone on with.
     """
 
     sft: SFT
@@ -88,7 +89,7 @@ def learn_each(
         run = prepare(each, folder, observer or Observer(), held)
         chooser = chooser_of(run)
         sizes = planned(each, run, chooser)
-        if all((folder.path / f"phase2-{k}" / DONE).is_file() for k in sizes):
+        if all((folder.path / phase2_of(k) / DONE).is_file() for k in sizes):
             run.observer.note(f"the run in {folder.path} was finished already: nothing is trained again")
         choice = chooser.choose(sizes)
         for one, mask in zip(each, choice.masks, strict=True):
@@ -120,7 +121,8 @@ def prepare(each: Sequence[Settings], folder: RunFolder, observer: Observer, hel
         first_alone(lambda: held.enter_context(claimed(folder.path, each)))
     equipment = load(settings, observer)
     tell_of_other_devices(equipment.tunable.model.device, observer)
-    run = Run(settings, observer, equipment, folder)
+    clock = Clock(folder.path / SECONDS if folder.lasting and is_first() else None)
+    run = Run(settings, observer, equipment, folder, clock=clock)
     run.start.save(run.changed())
     return run
 
@@ -151,7 +153,7 @@ def tell_of_other_devices(device: torch.device, observer: Observer) -> None:
 def tune_chosen(run: Run, mask: Mask, rewound: Snapshot | None) -> tuple[Outcome, dict[str, Values]]:
     """Phase 2: what it did, and φ by canonical name, float32 ``[n]``."""
     (rewound or run.start).restore(run.tunable.head())
-    return run.tune(f"phase2-{mask.k}", "phase 2", run.settings.phase2, mask, rewound)
+    return run.tune(phase2_of(mask.k), "phase 2", run.settings.phase2, mask, rewound)
 
 
 def _finish(settings: Settings, run: Run, choice: Choice, mask: Mask, stillness: str) -> Result:
@@ -162,11 +164,11 @@ def _finish(settings: Settings, run: Run, choice: Choice, mask: Mask, stillness:
             f"only {k - mask.unmoved:,} of the {k:,} chosen entries moved in phase 1; "
             f"{mask.unmoved:,} that did not were taken last, lowest positions first"
         )
-    with run.clock("phase2"):
+    with run.clock(phase2_of(k)):
         phase2, values = tune_chosen(run, mask, choice.rewound)
     if still := unmoved(values, phase2):
         observer.note(f"{still:,} of the {k:,} chosen entries did not move (no gradient reached them{stillness})")
     sft = make_sft(Trained(settings, run.equipment, choice.phase1, phase2), mask.positions, values)
     if text := no_gain(sft.metadata.training):
         observer.note(text)
-    return Result(sft, choice.phase1, phase2, run.equipment.data.objective.best_metric, run.clock.take())
+    return Result(sft, choice.phase1, phase2, run.equipment.data.objective.best_metric, run.clock.of(k))

@@ -74,6 +74,9 @@ class Observer:
     def phase(self, name: str, steps: int) -> None:
         """A phase of so many steps begins: "phase 1", "phase 2", or "select" with 0 steps."""
 
+    def going_on(self, step: int, steps: int) -> None:
+        """The phase goes on from a step of an earlier session; from its last one if it was done then."""
+
     def selecting(self, done: int, total: int) -> None:
         """So many of the elements that selection looks at were looked at."""
 
@@ -82,6 +85,9 @@ class Observer:
 
     def evaluating(self) -> None:
         """The model is about to be scored on the held-out data, which may take longer than many steps."""
+
+    def scoring(self, done: int, total: int) -> None:
+        """So many of the examples, or windows of them, that are held out were scored."""
 
     def waiting(self) -> None:
         """Something long goes on: called at each batch that is scored, and wherever a run can end without harm."""

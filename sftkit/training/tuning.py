@@ -134,6 +134,7 @@ class Run:
         phase = Phase(
             self.tunable.model, self._material(seed, deltas), moving, steps, self.folder.path / name, seed,
             lasting=self.folder.lasting, sharded=settings.fsdp, start=None if rewound else self._start_score,
+            saved=self.clock.keep,
         )  # fmt: skip
         outcome = run_phase(phase, settings, self.observer)
         if not rewound:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ from sftkit.demo.run import DemoSettings
 from sftkit.errors import OutputExistsError
 from sftkit.format.files import SftFile
 from tests.cli.run import Outcome, sftkit, without_torch
+from tests.helpers.screen import on_terminal
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +33,39 @@ def test_it_leaves_every_file_that_it_lists(quick: tuple[Path, Outcome]) -> None
     files = json.loads(done.stdout)["files"]
     assert all((folder / name).exists() for name in files)
     assert {path.name for path in folder.iterdir()} == {Path(name).name for name in files} | {"demo.json", "demo.png"}
+
+
+def test_its_scores_with_their_intervals_are_in_its_folder(quick: tuple[Path, Outcome]) -> None:
+    folder, done = quick
+    kept, printed = json.loads((folder / "demo.json").read_text()), json.loads(done.stdout)
+    assert kept["scores"] == printed["scores"]
+    for score in kept["scores"]:
+        assert score.keys() == {"sfts", "what", "accuracy", "interval"}
+        low, high = score["interval"]
+        assert 0 <= low <= score["accuracy"] <= high <= 1
+
+
+def test_every_file_of_the_base_may_be_read_by_whom_the_others_may(quick: tuple[Path, Outcome]) -> None:
+    modes = {path.stat().st_mode for folder in ("base", "model") for path in (quick[0] / folder).iterdir()}
+    modes |= {path.stat().st_mode for path in quick[0].iterdir() if path.is_file()}
+    assert len(modes) == 1
+
+
+def test_it_says_what_it_does_counts_its_parts_and_ends_with_commands_in_words_of_a_shell(tmp_path: Path) -> None:
+    done = on_terminal("demo", "--quick", "-o", tmp_path / "my demo")
+    told, printed = "\n".join(done.told), "\n".join(done.printed)
+    assert told.startswith("A tiny model is pretrained on invented languages")
+    assert " ".join(told.partition("1 of 5, pretraining")[0].split()).count(". ") == 1  # two sentences
+    for number, name in enumerate(("pretraining", "talassi", "sarrowin", "sarrowin-random", "tagging"), start=1):
+        assert f"{number} of 5, {name}: " in told
+    assert "the figures mean nothing" in printed
+    assert "95 % bootstrap interval" in printed
+    folder = re.search(r"^  cd (.*)$", printed, re.MULTILINE)
+    assert folder is not None
+    assert shlex.split(folder[1]) == [str(tmp_path / "my demo")]
+    commands = printed.partition("Go on, ")[2].splitlines()[2:]
+    assert all(len(line) <= 80 for line in commands)
+    assert all(not line.startswith("    ") or before.endswith("\\") for before, line in pairwise(commands))
 
 
 def test_the_composed_model_opens_whole(quick: tuple[Path, Outcome]) -> None:

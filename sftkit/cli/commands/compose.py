@@ -13,6 +13,7 @@ from sftkit.cli.options.declared import choice
 from sftkit.cli.show import render
 from sftkit.cli.show.bar import bytes_bar
 from sftkit.cli.show.render import Column
+from sftkit.cli.show.then import after_model, after_sft
 from sftkit.declared import BASE, ENTRIES, OUTPUT
 from sftkit.errors import SftkitError
 from sftkit.sharing.hub import resolve_model
@@ -149,6 +150,16 @@ def compose(
 
         result = add(given.sfts, output, method=chosen, values=values or "f32", overwrite=overwrite)
     show(result, json=json, quiet=quiet)
+    if not json and not quiet:
+        _tell_next(given, output, str((result.head or {}).get("from")))
+
+
+def _tell_next(given: Opened, output: Path, head: str) -> None:
+    """What to do with the model or SFT that was made; the head is that of the SFT of this name."""
+    if given.models:
+        after_model(output, next((item.sft.metadata.objective for item in given.sfts if item.path == head), ""))
+    else:
+        after_sft(output)
 
 
 def _head_wish(given: Opened, head: str | None, *, no_head: bool) -> str:
@@ -247,7 +258,7 @@ def _of(part: int, whole: int) -> str:
     return f" ({render.share(part / whole)})" if whole else ""
 
 
-def show(result: ArithmeticReport, *, json: bool, quiet: bool) -> None:
+def show(result: ArithmeticReport, *, json: bool, quiet: bool, subtracted: bool = False) -> None:
     """Print what was done: the document; or the output's name, with a line about it on standard error."""
     if json:
         render.as_json(result.document())
@@ -256,9 +267,12 @@ def show(result: ArithmeticReport, *, json: bool, quiet: bool) -> None:
     if json or quiet:
         return
     counts = render.counted(result.entries, "entry", "entries")
-    if result.overlap:
+    if result.overlap and subtracted:  # which signs are opposite then is of no meaning: one of them was turned round
+        counts += f"; {result.overlap:,} of them are in more than one SFT: there it is the difference of their values"
+    elif result.overlap:
         counts += (
-            f"; {result.overlap:,} are in more than one SFT, {result.sign_conflicts:,} of those with opposite signs"
+            f"; {result.overlap:,} of them are in more than one SFT: there it is the sum of their values, "
+            f"{result.sign_conflicts:,} times of opposite signs"
         )
-    render.stderr().print(counts, soft_wrap=True)
+    render.said(counts)
     render.data(str(result.output))

@@ -88,7 +88,9 @@ def show(report: ConvertReport, *, json: bool, quiet: bool) -> None:
         render.as_json(report.document())
     elif not quiet:
         density = render.share(report.density)
-        render.data(f"{report.output}: K = {report.k:,}, density {density}, head: {', '.join(report.head) or 'none'}")
+        render.paragraph(
+            f"{report.output}: K = {report.k:,}, density {density}, head: {', '.join(report.head) or 'none'}"
+        )
     if not quiet:
         for note in report.notes:
             render.note(note)

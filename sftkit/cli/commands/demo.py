@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,14 @@ from sftkit.cli.show import render
 from sftkit.errors import SettingsError
 
 if TYPE_CHECKING:
-    from sftkit.demo.run import DemoReport, DemoSettings
+    from sftkit.demo.run import DemoReport, DemoSettings, Score
+
+
+_INTRODUCTION = (
+    "A tiny model is pretrained on invented languages, and what a language and a task change in it is learned as "
+    "sparse fine-tunings (SFTs), each a file. Added together they tag a language of which neither the model nor the "
+    "tagger has seen a tagged word; everything lands in {folder}/."
+)
 
 
 def demo(
@@ -64,14 +72,17 @@ def demo(
     check(output, overwrite=overwrite)  # before torch is imported
     from sftkit.cli.show.progress import TrainingDisplay
     from sftkit.demo.picture import draw
-    from sftkit.demo.run import DemoSettings, run_demo
+    from sftkit.demo.run import PARTS, DemoSettings, run_demo
 
     settings = DemoSettings.quick(seed) if quick else DemoSettings(seed)
     displays: list[TrainingDisplay] = []
 
     def watch(title: str) -> TrainingDisplay:
-        displays.append(TrainingDisplay(quiet=quiet, title=title))
+        displays.append(TrainingDisplay(quiet=quiet, title=f"{len(displays) + 1} of {PARTS}, {title}"))
         return displays[-1]
+
+    if not quiet:
+        render.said(_INTRODUCTION.format(folder=output), hanging="")
 
     try:
         report = run_demo(output, settings, watch, overwrite=overwrite)
@@ -82,7 +93,7 @@ def demo(
     if json:
         render.as_json(_document(report))
     else:
-        _show(report, settings)
+        _show(report, settings, quick=quick)
 
 
 def _document(report: DemoReport) -> dict[str, Any]:
@@ -90,23 +101,28 @@ def _document(report: DemoReport) -> dict[str, Any]:
         "folder": str(report.folder),
         "source": report.source,
         "target": report.target,
-        "scores": [{"sfts": list(s.sfts), "what": s.what, "accuracy": s.accuracy} for s in report.scores],
+        "scores": [score.document() for score in report.scores],
         "overlap": report.overlap.document(),
         "files": report.files,
     }
 
 
-def _show(report: DemoReport, settings: DemoSettings) -> None:
+def _show(report: DemoReport, settings: DemoSettings, *, quick: bool) -> None:
     render.table(
         f"Tagging {report.target.title()}, a language that neither the base nor the tagger has seen tagged",
-        [render.Column("base +"), render.Column("SFTs"), render.Column("accuracy", True)],
-        [(score.what, " + ".join(score.sfts), f"{100 * score.accuracy:.1f} %") for score in report.scores],
+        [render.Column("base +"), render.Column("SFTs"), render.Column("accuracy, %", True)],
+        [(score.what, " + ".join(score.sfts), _percent(score)) for score in report.scores],
+        caption="[95 % bootstrap interval]",
     )
     alone, random, lottery = (100 * score.accuracy for score in report.scores)
-    render.data(
-        f"The SFT of {report.target.title()}, learned from plain text, brings {lottery - alone:+.1f} points without "
-        f"one tagged sentence of it; a random mask of the same size brings {random - alone:+.1f}.\n"
-    )
+    if quick:
+        told = "After so few steps (--quick) the figures mean nothing: everything ran, and no more is shown by them."
+    else:
+        told = (
+            f"The SFT of {report.target.title()}, learned from plain text, brings {lottery - alone:+.1f} points "
+            f"without one tagged sentence of it; a random mask of the same size brings {random - alone:+.1f}."
+        )
+    render.paragraph(told + "\n")
     names, matrix = report.overlap.names, report.overlap.whole.matrix
     low, high = (f"{100 * value:.1f}" for value in report.overlap.whole.chance)
     chance = f"{low} %" if low == high else f"{low} to {high} %"
@@ -118,19 +134,29 @@ def _show(report: DemoReport, settings: DemoSettings) -> None:
     render.table(
         f"In {report.folder}/",
         [render.Column("file"), render.Column("what it is")],
-        [*report.files.items(), ("demo.png", "both tables as a picture"), ("demo.json", "the settings")],
+        [
+            *report.files.items(),
+            ("demo.png", "both tables as a picture"),
+            ("demo.json", "the settings, and the scores with their intervals"),
+        ],
     )
     source, target = report.source, report.target
+    options = language_options(settings).replace(" --seed", " \\\n    --seed")  # lines of a terminal's width
     render.data(
         f"\nGo on, with sftkit on your path (source .venv/bin/activate):\n"
-        f"  cd {report.folder}\n"
+        f"  cd {shlex.quote(str(report.folder))}\n"
         f"  sftkit evaluate model/ --pos treebank/{target}-test.conllu\n"
         f"  sftkit inspect {target}.sft\n"
         f"  sftkit overlap {source}.sft {target}.sft tagging.sft\n"
         f"  sftkit compose base/ tagging.sft {target}.sft:0.5 -o half/\n"
         f"  sftkit train --mlm text/{target}.txt --base base/ --density {settings.density / 2:g} \\\n"
-        f"    {language_options(settings)} -o sparser.sft"
+        f"    {options} -o sparser.sft"
     )
+
+
+def _percent(score: Score) -> str:
+    low, high = score.interval
+    return f"{100 * score.accuracy:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def language_options(settings: DemoSettings) -> str:

@@ -13,6 +13,7 @@ from sftkit.cli.options.declared import Given, takes
 from sftkit.cli.run.request import Request
 from sftkit.cli.show import render
 from sftkit.cli.show.scores import show
+from sftkit.cli.show.then import after_scores, made
 from sftkit.declared import BASE, MACHINE, OUTPUT, READING
 from sftkit.tasks.options import FILES, TaskOptions
 from sftkit.training.settings import Settings, settings_for
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 @takes(FILES, TaskOptions, (Settings, "max_length", "device", "trust_remote_code"))
 def evaluate(
     given: Given,
+    ctx: typer.Context,
     model: shared.Model,
     sfts: shared.Sfts = None,
     each: Annotated[
@@ -111,7 +113,7 @@ def evaluate(
     request.check(overwrite=overwrite)
     check_plot(plot, overwrite=overwrite, json=json)
     from sftkit.evaluation.report import as_document, write_csv
-    from sftkit.evaluation.run import Scoring
+    from sftkit.evaluation.run import Evaluation, Scoring
 
     computing = {"max_length": settings_for(objective).max_length} | given.of(Settings)
     scoring = Scoring(objective, options, batch_size, seed=seed, force=force, resamples=resamples, **computing)
@@ -127,11 +129,14 @@ def evaluate(
     if json:
         render.as_json(as_document(objective, found))
     else:
-        show(" + ".join([model, *(sfts or ()), *([each] if each else [])]), found)
+        show([model, *(sfts or ()), *([each] if each else [])], found)
     if plot == TERMINAL:
         from sftkit.cli.show.blocks import show_bars
 
         show_bars(*_bars(found, objective))
+    if not json and not quiet:
+        made(predictions, csv, plot if plot != TERMINAL else None)
+        after_scores(ctx.obj, objective, model, sfts or (), alone=isinstance(found, Evaluation) and not against)
 
 
 def _bars(found: Evaluation | Grid, objective: str) -> tuple[str, list[Bars]]:

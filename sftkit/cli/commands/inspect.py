@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sftkit.cli.options import shared
 from sftkit.cli.options.arguments import TERMINAL, check_apart, check_plot
 from sftkit.cli.show import render
 from sftkit.cli.show.render import Column
+from sftkit.cli.show.then import made
 from sftkit.cli.show.training import show_training
+from sftkit.errors import SftkitError
 from sftkit.inspecting.facts import brief_facts, facts, shown_shape
 from sftkit.sharing.hub import local_sft
 
@@ -22,7 +25,9 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    files: Annotated[list[str], typer.Argument(metavar="X.sft…", help="One SFT, or several to see side by side.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="X.sft…", help="One SFT, or several to see side by side; or models.")
+    ],
     layers: Annotated[bool, typer.Option("--layers", help="Show every parameter, layer by layer.")] = False,
     tokens: Annotated[
         bool, typer.Option("--tokens", help="Name the rows of the token embedding that changed most.")
@@ -47,6 +52,7 @@ def inspect(
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document (a list of them for several files).")
     ] = False,
+    quiet: shared.Quiet = False,
 ) -> None:
     """Show what an SFT holds: K, density, where in the model, how large, which tokens, where it comes from.
 
@@ -56,27 +62,21 @@ def inspect(
       sftkit inspect mt.sft --layers --tokens --plot mt.png
       sftkit inspect mt.sft ha.sft --curves curves.png
       sftkit inspect mt.sft --json
+      sftkit inspect mt-tagger/
     """
+    from sftkit.composing.composed import is_model
+
+    if any(is_model(Path(file)) for file in files):
+        about_sfts = {"--layers": layers, "--tokens": tokens, "--plot": plot, "--curves": curves}
+        _models(files, [option for option, given in about_sfts.items() if given], json=json, quiet=quiet)
+        return
     from sftkit.inspecting.summary import summarise
     from sftkit.inspecting.tokens import top_tokens
 
-    check_apart({"--plot": plot, "--curves": curves})
-    check_plot(plot, overwrite=overwrite, json=json)
-    if curves:
-        from sftkit.inspecting.pictures.style import check_picture
-
-        check_picture(curves, overwrite=overwrite)
+    _check_pictures(plot, curves, overwrite=overwrite, json=json)
     summaries = [summarise(local_sft(file), file) for file in files]
     named = [top_tokens(summary, tokenizer, top) for summary in summaries] if tokens else [()] * len(summaries)
-    if plot is not None and plot != TERMINAL:
-        from sftkit.inspecting.pictures.layers import plot_summaries
-
-        plot_summaries(summaries, plot, overwrite=overwrite)
-    if curves:
-        from sftkit.inspecting.pictures.curves import learning_curves
-
-        records = {Path(summary.label).name: summary.metadata.training for summary in summaries}
-        learning_curves(records, curves, overwrite=overwrite)
+    _draw(summaries, plot, curves, overwrite=overwrite)
     if json:
         documents = [
             _document(summary, rows if tokens else None) for summary, rows in zip(summaries, named, strict=True)
@@ -91,6 +91,10 @@ def inspect(
             _show_tokens(summary, rows)
     if plot == TERMINAL:
         _show_picture(summaries)
+    if quiet:
+        return
+    if not json:
+        made(plot if plot != TERMINAL else None, curves)
     for summary in summaries:
         if summary.metadata.base is None:
             render.note(f"{summary.label} does not say its base: the density is of the parameters that it names.")
@@ -104,6 +108,47 @@ def _show_picture(summaries: Sequence[DiffSummary]) -> None:
     for name, heat in zip(names, density_maps(summaries), strict=True):
         show_heat(heat, name)
     show_histograms(names, [summary.histogram for summary in summaries])
+
+
+def _models(files: Sequence[str], options: Sequence[str], *, json: bool, quiet: bool) -> None:
+    """What models were composed of."""
+    from sftkit.cli.show.composed import show_model
+    from sftkit.composing.composed import composed_model, is_model
+
+    model = next(file for file in files if is_model(Path(file)))
+    for other in (file for file in files if not is_model(Path(file))):
+        raise SftkitError(f"{model} is a model and {other} is none: inspect one kind at a time.")
+    for option in options:
+        raise typer.BadParameter(f"{option} is about SFTs, and {model} is a model.")
+    found = [composed_model(Path(file), file) for file in files]
+    if json:
+        documents = [each.document() for each in found]
+        render.as_json(documents[0] if len(documents) == 1 else documents)
+    for each in found if not json else ():
+        show_model(each)
+    for note in (note for each in found for note in each.notes if not quiet):
+        render.note(note)
+
+
+def _check_pictures(plot: Path | None, curves: Path | None, *, overwrite: bool, json: bool) -> None:
+    check_apart({"--plot": plot, "--curves": curves})
+    check_plot(plot, overwrite=overwrite, json=json)
+    if curves:
+        from sftkit.inspecting.pictures.style import check_picture
+
+        check_picture(curves, overwrite=overwrite)
+
+
+def _draw(summaries: Sequence[DiffSummary], plot: Path | None, curves: Path | None, *, overwrite: bool) -> None:
+    if plot is not None and plot != TERMINAL:
+        from sftkit.inspecting.pictures.layers import plot_summaries
+
+        plot_summaries(summaries, plot, overwrite=overwrite)
+    if curves:
+        from sftkit.inspecting.pictures.curves import learning_curves
+
+        records = {Path(summary.label).name: summary.metadata.training for summary in summaries}
+        learning_curves(records, curves, overwrite=overwrite)
 
 
 def _document(summary: DiffSummary, rows: Sequence[TokenRow] | None) -> dict[str, Any]:
@@ -158,10 +203,15 @@ def _show_tokens(summary: DiffSummary, rows: Sequence[TokenRow]) -> None:
 
 
 def _compare(summaries: Sequence[DiffSummary], every_parameter: bool) -> None:
-    columns = [Column(""), *(Column(summary.label, number=True) for summary in summaries)]
+    from sftkit.inspecting.overlap import unique_names
+
+    names = unique_names([Path(summary.label) for summary in summaries])
+    columns = [Column(""), *(Column(name, number=True) for name in names)]
     columns_of = [dict(brief_facts(summary)) for summary in summaries]
-    names = dict.fromkeys(name for column in columns_of for name in column)
-    rows = [[name, *(column.get(name, "") for column in columns_of)] for name in names]
+    rows = [
+        [name, *(column.get(name, "") for column in columns_of)]
+        for name in dict.fromkeys(name for column in columns_of for name in column)
+    ]
     rows = [row for row in rows if any(row[1:])]
     render.table("", columns, rows, caption="heads, labels and more: inspect one alone")
     _compare_groups("Density by kind of module", columns, [summary.kinds for summary in summaries])

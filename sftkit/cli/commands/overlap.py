@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sftkit.cli.options import shared
 from sftkit.cli.options.arguments import TERMINAL, check_apart, check_plot
 from sftkit.cli.options.declared import choice
 from sftkit.cli.show import render
 from sftkit.cli.show.render import Column
+from sftkit.cli.show.then import after_overlap, made
 from sftkit.sharing.hub import local_sft
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ METRICS = ("share", "jaccard", "lift", "sign", "cosine")
 
 
 def overlap(
+    ctx: typer.Context,
     files: Annotated[list[str], typer.Argument(metavar="*.sft", help="Two or more SFTs of the same base.")],
     metric: Annotated[
         str,
@@ -45,6 +48,7 @@ def overlap(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing CSV file or picture.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    quiet: shared.Quiet = False,
 ) -> None:
     """Show how much SFTs overlap, for every pair of them, and what chance would give.
 
@@ -77,6 +81,9 @@ def overlap(
         from sftkit.inspecting.pictures.data import overlap_map
 
         show_heat(overlap_map(report))
+    if not json and not quiet:
+        made(csv, plot if plot != TERMINAL else None)
+        after_overlap(ctx.obj)
 
 
 def _show(report: OverlapReport) -> None:

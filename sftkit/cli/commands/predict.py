@@ -11,6 +11,7 @@ import typer
 from sftkit.cli.options import shared
 from sftkit.cli.options.declared import Given, takes
 from sftkit.cli.show import render
+from sftkit.cli.show.then import after_predict, made
 from sftkit.declared import MACHINE, OUTPUT, READING
 from sftkit.tasks.options import COLUMNS, TaskOptions, parse_columns
 from sftkit.training.settings import Settings, settings_for
@@ -34,6 +35,7 @@ _FILES = {
 @takes(_FILES, (TaskOptions, "decode", "stride"), (Settings, "max_length", "device", "trust_remote_code"))
 def predict(
     given: Given,
+    ctx: typer.Context,
     model: shared.Model,
     sfts: shared.Sfts = None,
     output: Annotated[
@@ -121,6 +123,9 @@ def predict(
             with atomic_file(output, overwrite=overwrite) as part, part.open("w", encoding="utf-8", newline="") as file:
                 file.writelines(pieces)
     _tell([text for text in unlabelled.notes if text not in before], quiet=quiet)
+    if not quiet and (output is not None or (render.stdout().is_terminal and data[0] != STANDARD_INPUT)):
+        made(output)
+        after_predict(ctx.obj, output, objective, jsonl=jsonl)
 
 
 def _with_label(objective: str, given: tuple[str, ...]) -> tuple[str, ...]:

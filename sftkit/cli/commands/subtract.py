@@ -11,6 +11,7 @@ from sftkit.cli.commands.compose import Exclude, Only, ShardSize, show
 from sftkit.cli.options import shared
 from sftkit.cli.options.arguments import Opened, opened, size_of
 from sftkit.cli.show.bar import bytes_bar
+from sftkit.cli.show.then import after_model, after_sft
 from sftkit.declared import ENTRIES, OUTPUT
 from sftkit.errors import SftkitError
 from sftkit.sharing.hub import resolve_model
@@ -82,7 +83,13 @@ def subtract(
         from sftkit.composing.sums import add, negated
 
         result = add([given.sfts[0], *negated(given.sfts[1:])], output, values=values, overwrite=overwrite)
-    show(result, json=json, quiet=quiet)
+    show(result, json=json, quiet=quiet, subtracted=True)
+    if json or quiet:
+        return
+    if len(given.models) == 1:
+        after_model(output)
+    else:
+        after_sft(output, given.models[1] if given.models else None)
 
 
 def _check_meaning(given: Opened, output: Path, *, chosen: bool) -> None:

@@ -11,6 +11,7 @@ from sftkit.cli.options import shared
 from sftkit.cli.options.declared import Given, takes
 from sftkit.cli.run.job import Job
 from sftkit.cli.show import render
+from sftkit.cli.show.then import after_train
 from sftkit.cli.show.training import document, show_results
 from sftkit.declared import BASE, OUTPUT
 from sftkit.tasks.options import FILES, TaskOptions
@@ -101,6 +102,7 @@ def train(
         render.as_json(documents if len(densities) > 1 else documents[0])
     else:
         show_results(results, places)
+        after_train(job.base, job.with_, [] if quiet else places)
     if places != outputs:
         raise typer.Exit(1)
 

@@ -51,11 +51,12 @@ class Job:
         _check_run_dir(self.run_dir, self.outputs, resume=self.resume)
         settings = self._settings(overwrite=overwrite)
         _quiet_torch()
-        from sftkit.training.lottery import learn_each  # torch and transformers come in here, after the cheap checks
-
         results: list[Result] = []
         places: list[Path] = []
         with TrainingDisplay(quiet=quiet or not is_first(), patient=self.run_dir is not None) as display:
+            display.loading("torch and transformers")
+            from sftkit.training.lottery import learn_each  # they come in here, after the cheap checks
+
             try:
                 with signals.kept(), memory_told(settings, lambda: display.plan):
                     for result in learn_each(settings, self.densities, display, run_dir=self.run_dir):
@@ -66,10 +67,10 @@ class Job:
             except KeyboardInterrupt as interrupt:
                 interrupt.args = (f"{interrupt}; {self._left(places, display.unsaved())}",)
                 if self.run_dir is not None and is_first():
-                    _draw_so_far(self.run_dir)
+                    _draw_so_far(self.run_dir, quiet=quiet)
                 raise
         if self.run_dir is not None and is_first():
-            _draw_curves(results, self.run_dir)
+            _draw_curves(results, self.run_dir, quiet=quiet)
         return results, places
 
     def rehearse(self, *, quiet: bool, json: bool) -> None:
@@ -211,23 +212,24 @@ def _check_logs(loggers: Sequence[str], run_dir: Path | None) -> None:
     raise SettingsError("--report-to tensorboard writes into the run's directory: add --run-dir DIR.")
 
 
-def _draw_so_far(run_dir: Path) -> None:
+def _draw_so_far(run_dir: Path, *, quiet: bool) -> None:
     from sftkit.training.engine.checkpoints import so_far
 
     record = so_far(run_dir)
     if any(record["history"].values()):
-        _draw({"so far": record}, run_dir)
+        _draw({"so far": record}, run_dir, quiet=quiet)
 
 
-def _draw_curves(results: list[Result], run_dir: Path) -> None:
-    _draw({f"K = {result.sft.k:,}": result.sft.metadata.training for result in results}, run_dir)
+def _draw_curves(results: list[Result], run_dir: Path, *, quiet: bool) -> None:
+    _draw({f"K = {result.sft.k:,}": result.sft.metadata.training for result in results}, run_dir, quiet=quiet)
 
 
-def _draw(records: Mapping[str, Mapping[str, Any]], run_dir: Path) -> None:
+def _draw(records: Mapping[str, Mapping[str, Any]], run_dir: Path, *, quiet: bool) -> None:
     """The learning curves: a picture is worth no error."""
     from sftkit.inspecting.pictures.curves import learning_curves
 
     try:
         learning_curves(records, run_dir / "curves.png", overwrite=True)
     except (OSError, SftkitError) as error:
-        render.note(f"the learning curves could not be drawn: {error}")
+        if not quiet:
+            render.note(f"the learning curves could not be drawn: {error}")

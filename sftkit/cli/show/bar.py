@@ -15,20 +15,27 @@ from sftkit.cli.show import render
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-_PLAIN_EVERY = 10.0  # seconds
+#: Seconds between lines where no bar can be watched.
+_PLAIN_EVERY = 10.0
+
+
+def watched(*, quiet: bool) -> bool:
+    """Whether a bar would be seen: not in a file, nor on a terminal that cannot move its cursor."""
+    return not quiet and render.stderr().is_interactive
 
 
 @contextmanager
 def bytes_bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """For the length of a ``with`` block, a function that takes the bytes done and the bytes in all."""
-    console = render.stderr()
-    if quiet or not console.is_terminal:
+    if not watched(quiet=quiet):
         yield _lines(what, quiet=quiet)
         return
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+
+    from sftkit.cli.show.live import Bar
 
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), TextColumn("left")
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Bar(*columns) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
@@ -40,7 +47,7 @@ def _lines(what: str, *, quiet: bool) -> Callable[[int, int], None]:
         nonlocal spoke
         if not quiet and time.monotonic() - spoke > _PLAIN_EVERY:
             spoke = time.monotonic()
-            render.stderr().print(f"{what}  {done / 1e9:.1f} of {total / 1e9:.1f} GB", soft_wrap=True)
+            render.said(f"{what}  {done / 1e9:.1f} of {total / 1e9:.1f} GB")
 
     return watch
 
@@ -80,18 +87,19 @@ class CountingBar:
     def _line(self, text: str) -> None:
         if not self._quiet and time.monotonic() - self._spoke > _PLAIN_EVERY:
             self._spoke = time.monotonic()
-            render.stderr().print(text, soft_wrap=True, markup=False)
+            render.said(text)
 
 
 @contextmanager
 def counting_bar(*, quiet: bool) -> Iterator[CountingBar]:
     """A bar for scoring on a terminal, a line now and then where it is none."""
-    console = render.stderr()
-    if quiet or not console.is_terminal:
+    if not watched(quiet=quiet):
         yield CountingBar(None, quiet=quiet)
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+
+    from sftkit.cli.show.live import Bar
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Bar(*columns) as progress:
         yield CountingBar(progress)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from types import TracebackType
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     ProgressColumn,
     TaskID,
     TaskProgressColumn,
@@ -20,6 +19,8 @@ from rich.progress import (
 
 from sftkit.cli.run import signals
 from sftkit.cli.show import render
+from sftkit.cli.show.bar import watched
+from sftkit.cli.show.live import Bar
 from sftkit.cli.show.plan import expected, header
 from sftkit.training.forecast import Forecast, PlannedPhase, planned_phases
 from sftkit.training.observer import Observer, RunPlan
@@ -41,18 +42,17 @@ class TrainingDisplay(Observer):
             patient: let a first Ctrl-C wait for the end of a step, so that a checkpoint can be saved.
         """
         self._patient = patient
-        self._console: Console = render.stderr()
         self._quiet = quiet
         self._title = f"{title}: " if title else ""
-        self._bar: Progress | None = None
+        self._bar: Bar | None = None
         self._task = TaskID(0)
         self._phase, self._steps, self._loss, self._best = "", 0, "", ""
-        self._tuned = 0
+        self._seen: Counter[str] = Counter()  # phases that each K has
         self._started = self._spoke = time.monotonic()
         self.plan: RunPlan | None = None
         self._forecast, self._forecast_told = Forecast([], 1), False
         self._past: list[str] = []  # phases that are done
-        self._done = 0  # steps of the present one
+        self._done = self._before = 0  # steps of the present one; those of them that an earlier session did
 
     def __enter__(self) -> TrainingDisplay:
         return self
@@ -68,11 +68,13 @@ class TrainingDisplay(Observer):
         self._stop()
 
     def loading(self, what: str) -> None:
-        """A line."""
+        """A line that goes when that is done."""
         signals.check()  # an interruption can be lost while modules are imported
         self._stop()
-        if self._console.is_terminal:
-            self._say(f"[dim]loading {what} …[/]")
+        if watched(quiet=self._quiet):
+            self._bar = Bar(TextColumn("{task.description}", style="dim"))
+            self._bar.add_task(escape(f"{self._title}loading {what} …"), total=None)
+            self._bar.start()
 
     def reading(self, what: str, lines: int, share: float | None) -> None:
         """A bar for each text; without one, a line now and then."""
@@ -86,14 +88,15 @@ class TrainingDisplay(Observer):
             self._bar.update(self._task, completed=share or 0.0, loss=told)
         elif time.monotonic() - self._spoke > _PLAIN_EVERY:
             self._spoke = time.monotonic()
-            self._say(f"{self._title}{escape(what)}  {told}{'' if share is None else f'{share:.0%}'}".rstrip())
+            self._say(f"{self._title}{what}  {told}{'' if share is None else f'{share:.0%}'}".rstrip())
 
     def planned(self, plan: RunPlan) -> None:
         """The run's header."""
         self._stop()
         self.plan, self._forecast = plan, Forecast(planned_phases(plan), plan.eval_every)
         first, *rest = header(plan)
-        self._say("\n".join([f"[bold]{escape(self._title + first)}[/]", *map(escape, rest)]))
+        self._say(self._title + first, "bold")
+        self._say("\n".join(rest))
 
     def phase(self, name: str, steps: int) -> None:
         """A new bar, or a line."""
@@ -102,10 +105,10 @@ class TrainingDisplay(Observer):
         self._stop()
         if self._steps:
             self._past.append(self._phase)
-        if self.plan is not None and len(self.plan.sizes) > 1 and name == "phase 2":  # of which K
-            self._tuned += 1
-            name = f"phase 2, K = {self.plan.sizes[self._tuned - 1]:,}"
-        self._done = 0
+        if self.plan is not None and len(self.plan.sizes) > 1 and name not in ("phase 1", "select"):
+            self._seen[name] += 1
+            name = f"{name}, K = {self.plan.sizes[self._seen[name] - 1]:,}"
+        self._done = self._before = 0
         self._phase, self._steps, self._loss, self._best = name, steps, "", ""
         self._started = self._spoke = time.monotonic()
         if steps:
@@ -116,13 +119,21 @@ class TrainingDisplay(Observer):
             self._start(steps, MofNCompleteColumn(), told, timed=False)
 
     def _start(self, total: float | None, *columns: ProgressColumn, timed: bool = True) -> None:
-        if self._quiet or not self._console.is_terminal:
+        if not watched(quiet=self._quiet):
             return
         left = (TimeRemainingColumn(), TextColumn("left")) if total is not None and timed else ()
         shown = (TextColumn("{task.description}"), BarColumn(), *columns, *left)
-        self._bar = Progress(*shown, console=self._console, transient=True)
+        self._bar = Bar(*shown)
         self._task = self._bar.add_task(escape(f"{self._title}{self._phase}"), total=total, loss="", best="", left="")
         self._bar.start()
+
+    def going_on(self, step: int, steps: int) -> None:
+        """Say where; steps of another session are not this one's."""
+        self._before = step
+        where = f"going on from step {step:,}"
+        self.note(f"{self._phase}: {f'{where} of {steps:,}' if step < steps else f'done before, {where}'}")
+        if self._bar is not None:
+            self._bar.update(self._task, completed=step)
 
     def selecting(self, done: int, total: int) -> None:
         """A bar for the choice, and a line once it is made."""
@@ -145,11 +156,17 @@ class TrainingDisplay(Observer):
             self._done = step
             self._tell_forecast()
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, loss=self._loss, best=self._best, left=self._left())
+            self._bar.update(
+                self._task,
+                completed=step,
+                loss=self._loss.removeprefix("training "),
+                best=self._best,
+                left=self._left(),
+            )
         elif loss is not None and time.monotonic() - self._spoke > _PLAIN_EVERY:
             self._spoke = time.monotonic()
             told = f"step {step:,}/{self._steps:,}  {self._loss}{self._best}{self._left()}"
-            self._say(f"{self._title}{self._phase}  {told}")
+            self._say(f"{self._title}{self._phase}  {told}".rstrip())
 
     def _left(self) -> str:
         """How long it takes until all phases and evaluations are done."""
@@ -184,6 +201,15 @@ class TrainingDisplay(Observer):
         elif self._bar is not None:
             self._bar.update(self._task, best="scoring …  ")
 
+    def scoring(self, done: int, total: int) -> None:
+        """Count beside the bar; without one, in a line now and then."""
+        told = f"scoring {done:,} of {total:,}  "
+        if self._bar is not None:
+            self._bar.update(self._task, best=told)
+        elif time.monotonic() - self._spoke > _PLAIN_EVERY:
+            self._spoke = time.monotonic()
+            self._say(f"{self._title}{self._phase}  {told}".rstrip())
+
     def started(self, metric: str, value: float) -> None:
         """A line for the score that is to be beaten."""
         self._forecast.evaluated()
@@ -200,29 +226,28 @@ class TrainingDisplay(Observer):
         self._forecast.evaluated()
         self._best = f"best {metric} {best:.4f}  "
         if step >= self._steps:
-            seconds = time.monotonic() - self._started
             self._stop()
-            self._say(
-                f"{self._title}{self._phase}  {render.counted(step, 'step')} in {_time(seconds)}  "
-                f"{metric} {value:.4f}, {self._best}"
-            )
+            told = f"{self._steps_done(step)}  {metric} {value:.4f}, {self._best}"
+            self._say(f"{self._title}{self._phase}  {told}".rstrip())
 
     def done(self) -> None:
         """A line for a phase that has no held-out data."""
-        seconds = time.monotonic() - self._started
         self._stop()
-        self._say(
-            f"{self._title}{self._phase}  {render.counted(self._steps, 'step')} in {_time(seconds)}  {self._loss}"
-        )
+        self._say(f"{self._title}{self._phase}  {self._steps_done(self._steps)}  {self._loss}".rstrip())
 
     def note(self, text: str) -> None:
         """A remark."""
         if not self._quiet:
-            render.note(text)
+            render.note(self._title + text)
 
-    def _say(self, text: str) -> None:
+    def _steps_done(self, step: int) -> str:
+        """Steps, and the time that they took in this session."""
+        steps = render.counted(step, "step") if not self._before else f"steps {self._before + 1:,} to {step:,}"
+        return f"{steps} in {_time(time.monotonic() - self._started)}"
+
+    def _say(self, text: str, style: str = "") -> None:
         if not self._quiet:
-            self._console.print(text, soft_wrap=True)
+            render.said(text, style)
 
     def _stop(self) -> None:
         if self._bar is not None:

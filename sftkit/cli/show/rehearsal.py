@@ -34,12 +34,13 @@ class RehearsalDisplay(TrainingDisplay):
         self._stop()
         self.rehearsed = plan
         if self._shows:
-            render.data("\n".join(header(plan)))
+            render.paragraph("\n".join(header(plan)), hanging="    ")
 
 
 def show(rehearsal: Rehearsal, *, unsafe: bool) -> None:
     """Print the time, below the header."""
-    render.data(expected(rehearsal.plan, rehearsal.forecast, rehearsal.seconds, unsafe=unsafe))
+    told = expected(rehearsal.plan, rehearsal.forecast, rehearsal.seconds, unsafe=unsafe)
+    render.paragraph(told, hanging="    ")
 
 
 def document(rehearsal: Rehearsal) -> dict[str, Any]:

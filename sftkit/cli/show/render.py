@@ -11,15 +11,15 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.segment import Segment
-from rich.table import Table
 from rich.text import Text
 
+from sftkit.cli.show.layout import wrapped
+from sftkit.cli.show.tables import Column as Column
+from sftkit.cli.show.tables import tables
 from sftkit.inspecting.facts import counted as counted  # for every command's tables, as is the next
 from sftkit.inspecting.facts import share as share
 from sftkit.shown import shown, shown_on_a_line
@@ -51,37 +51,35 @@ def stdout() -> Console:
 
 
 def stderr() -> Console:
-    """A console on the present standard error."""
-    return _console(sys.stderr)
+    """A console on the present standard error; while a bar is up there, the bar's, which prints above it."""
+    return busy[-1] if busy else _console(sys.stderr)
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column of a table: its heading, and whether its cells are numbers."""
-
-    title: str
-    number: bool = False
+#: The console of each bar that is up; see :mod:`sftkit.cli.show.bar`.
+busy: list[Console] = []
 
 
 def table(title: str, columns: Sequence[Column], rows: Iterable[Sequence[object]], *, caption: str = "") -> None:
-    """Print a table to standard output. Cells are shown as they are, markup included."""
-    made = Table(show_header=any(column.title for column in columns))
-    for column in columns:
-        # a name that is cut off says nothing
-        made.add_column(Text(shown(column.title)), justify="right" if column.number else "left", overflow="fold")
-    for row in rows:
-        made.add_row(*(Text(shown(str(cell))) for cell in row))
+    """Print a table to standard output, in the width that there is. Cells are shown as they are, markup included."""
     console = stdout()
     if title:
-        console.print(Text(title, "italic"), soft_wrap=True)
-    console.print(made)
+        _prose(console, title, "italic")
+    for number, part in enumerate(tables(columns, rows, console.width)):
+        if number:
+            console.print()
+        console.print(part)
     if caption:
-        console.print(Text(caption, "dim italic"), soft_wrap=True)
+        _prose(console, caption, "dim italic")
 
 
 def data(text: str) -> None:
     """Print text to standard output."""
     stdout().print(Text(text), soft_wrap=True)
+
+
+def paragraph(text: str, *, hanging: str = "") -> None:
+    """Print prose to standard output; on a terminal its lines end at words, and further ones are indented."""
+    _prose(stdout(), text, hanging=hanging)
 
 
 def page(text: str) -> None:
@@ -90,9 +88,9 @@ def page(text: str) -> None:
     if not console.is_terminal:
         data(text.rstrip())
         return
-    from rich.markdown import Markdown
+    from sftkit.cli.show.pages import print_page
 
-    console.print(Markdown(text), width=min(console.width, 100))
+    print_page(console, text)
 
 
 def as_json(document: object) -> None:
@@ -134,14 +132,36 @@ def _finite(value: Any) -> Any:
 
 def note(text: str) -> None:
     """A remark that the user may want to know of, to standard error."""
-    stderr().print(f"[yellow]note:[/] {escape(shown_on_a_line(text))}", soft_wrap=True)
+    _prose(stderr(), shown_on_a_line(text), lead=("note: ", "yellow"), hanging="  ")
 
 
 def error(text: str, more: str = "") -> None:
     """What could not be done, to standard error; and, on a line of its own, what more there is to say."""
-    stderr().print(f"[red]error:[/] {escape(shown_on_a_line(text))}", soft_wrap=True)
+    _prose(stderr(), shown_on_a_line(text), lead=("error: ", "red"), hanging="  ")
     if more:
-        stderr().print(Text(more), soft_wrap=True)
+        _prose(stderr(), more)
+
+
+def said(text: str, style: str = "", *, hanging: str = "    ") -> None:
+    """What is going on, to standard error; the further lines of a long one are indented by ``hanging``."""
+    _prose(stderr(), text, style, hanging=hanging)
+
+
+def command(line: str) -> None:
+    """The command that comes next, to standard error: on one line, so that it can be pasted into a shell."""
+    stderr().print(Text.assemble(("next: ", "green"), line), soft_wrap=True)
+
+
+def _prose(
+    console: Console, text: str, style: str = "", *, lead: tuple[str, str] = ("", ""), hanging: str = ""
+) -> None:
+    """Print text, after a word in its own style. On a terminal its lines end at words; else they are left alone."""
+    told = lead[0] + text
+    if console.is_terminal:
+        told = "\n".join(wrapped(told, console.width, hanging=hanging))
+    styled = Text(told, style)
+    styled.stylize(lead[1], 0, len(lead[0]))
+    console.print(styled, soft_wrap=True)
 
 
 def size(count: int) -> str:

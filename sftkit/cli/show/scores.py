@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sftkit.cli.show import render
+from sftkit.cli.show.layout import short_path
 from sftkit.cli.show.render import Column
 
 if TYPE_CHECKING:
@@ -14,10 +15,16 @@ if TYPE_CHECKING:
     from sftkit.evaluation.run import Comparison, Evaluation
 
 
-def show(title: str, found: Evaluation | Grid) -> None:
-    """What was found, as a table."""
+def show(added: Sequence[str], found: Evaluation | Grid) -> None:
+    """What was found, as a table.
+
+    Args:
+        added: the model and the SFTs that were scored, as they were given.
+        found: their scores.
+    """
     from sftkit.evaluation.grid import Grid
 
+    title = " + ".join(map(short_path, added))
     if isinstance(found, Grid):
         _show_grid(title, found)
     else:
@@ -29,7 +36,7 @@ def _show_evaluation(title: str, found: Evaluation) -> None:
     cells = _cells(found.metrics, found.intervals, found.against)
     columns = [Column("data"), Column("examples", True), *_columns(found.metrics, found.against)]
     render.table(
-        title, columns, [(", ".join(found.data), f"{found.examples:,}", *cells)],
+        title, columns, [(", ".join(map(short_path, found.data)), f"{found.examples:,}", *cells)],
         caption=_caption(found.intervals, found.against),
     )  # fmt: skip
     _show_details(found.details)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -44,8 +44,13 @@ class Outcome:
 
 def share(evaluator: Evaluator | SourcesEvaluator, *, alone: bool) -> None:
     """Have several processes score together, each some of the batches; unless each is to score all of them."""
-    for each in evaluator.evaluators if isinstance(evaluator, SourcesEvaluator) else [evaluator]:
+    for each in parts(evaluator):
         each.sharing = (rank(), world(), everyones) if world() > 1 and not alone else None
+
+
+def parts(evaluator: Evaluator | SourcesEvaluator) -> Sequence[Evaluator]:
+    """The evaluators of each source of data."""
+    return evaluator.evaluators if isinstance(evaluator, SourcesEvaluator) else [evaluator]
 
 
 @dataclass
@@ -120,6 +125,8 @@ class Judge:
 
     def _scores(self) -> Metrics:
         self.observer.evaluating()
+        for each in parts(self.evaluator):
+            each.watch = self.observer.scoring
         # in one process alone: the others would wait for one that left
         each_batch = self.model.register_forward_pre_hook(lambda *_: self.observer.waiting()) if world() == 1 else None
         self.model.eval()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,7 @@ class Phase:
         lasting: whether the folder outlives the run, so that checkpoints are worth their time.
         sharded: whether the model is.
         start: the metric before the first step, where it is known; else it is scored.
+        saved: called once a checkpoint is there.
     """
 
     model: PreTrainedModel
@@ -87,3 +88,4 @@ class Phase:
     lasting: bool = False
     sharded: bool = False
     start: float | None = None
+    saved: Callable[[], None] = lambda: None

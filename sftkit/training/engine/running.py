@@ -52,7 +52,9 @@ def run_phase(phase: Phase, settings: Settings, observer: Observer) -> Outcome:
             drop_checkpoints(phase.folder)  # a process that was killed may have left some
         best.restore(phase.moving.all)
         with readable(done):
-            return Outcome(**json.loads(done.read_text(encoding="utf-8")))
+            before = Outcome(**json.loads(done.read_text(encoding="utf-8")))
+        observer.going_on(before.steps, before.steps)
+        return before
     outcome = _train(phase, settings, _judge(phase, settings, observer, best))
     best.restore(phase.moving.kept)
     if not phase.lasting:
@@ -83,7 +85,7 @@ def _train(phase: Phase, settings: Settings, judge: Judge) -> Outcome:
         checkpoint = latest_checkpoint(phase.folder) if phase.lasting else None
         if checkpoint is not None:
             check_checkpoint(Path(checkpoint))
-            judge.observer.note(f"going on from step {step_of(Path(checkpoint)):,}")
+            judge.observer.going_on(step_of(Path(checkpoint)), phase.steps)
         set_seed(derived(phase.seed, f"rank {rank()}"))  # each process drops others: its examples are others, too
         if checkpoint is not None and step_of(Path(checkpoint)) >= phase.steps:
             trainer._load_from_checkpoint(checkpoint)  # the Trainer would do one step more

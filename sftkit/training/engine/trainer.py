@@ -157,6 +157,7 @@ class PhaseTrainer(Trainer):
         document = self.judge.document()
         if self.args.should_save:
             write_json(folder / JUDGE, document)
+            self.phase.saved()
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         with writable(Path(self.args.output_dir or ".")):
