@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sftkit.cli.options import shared
+from sftkit.cli.options.declared import choice
 from sftkit.cli.show import render
 from sftkit.errors import SettingsError
+from sftkit.tasks.options import parse_where
 
 if TYPE_CHECKING:
     from sftkit.evaluation.results.panels import Panel
 
 
-class Figure(str, Enum):
-    """What is drawn."""
-
-    sweep = "sweep"
-    contour = "contour"
-    overlap = "overlap"
-    languages = "languages"
+#: What is drawn.
+FIGURES = ("sweep", "contour", "overlap", "languages")
 
 
 def plot(
@@ -36,13 +32,15 @@ def plot(
         typer.Option("--output", "-o", metavar="F", help="The picture (.png, .pdf, .svg), or the tables (.md, .tex)."),
     ],
     figure: Annotated[
-        Figure,
-        typer.Option(
+        str,
+        choice(
             "--figure",
+            known=FIGURES,
+            metavar="FIGURE",
             help="sweep: score against K; contour: language density × task density; overlap: the matrix, relatives "
             "side by side; languages: bars by language. Tables are of languages.",
         ),
-    ] = Figure.languages,
+    ] = "languages",
     task: Annotated[str | None, typer.Option("--task", metavar="TASK", help="Only this task.")] = None,
     metric: Annotated[
         str | None, typer.Option("--metric", metavar="METRIC", help="This metric, not each task's main one.")
@@ -68,28 +66,29 @@ def plot(
       sftkit plot results.csv --figure sweep -o sweep.pdf
       sftkit plot results.csv --figure languages --task pos -o languages.png
       sftkit plot results.csv -o tables.tex
-      sftkit plot sft/*.sft --figure overlap --relatedness world/world.json -o overlap.png
+      sftkit plot sft/*.sft --figure overlap \\
+          --relatedness world/world.json -o overlap.png
     """
     from sftkit.evaluation.results.written import FORMATS, check_tables
     from sftkit.inspecting.pictures.style import check_picture
 
     tables = output.suffix.lower() in FORMATS
-    if tables and figure is not Figure.languages:
-        raise SettingsError(f"--figure {figure.value} is a picture: name it .png, .pdf or .svg, not {output.suffix}.")
+    if tables and figure != "languages":
+        raise SettingsError(f"--figure {figure} is a picture: name it .png, .pdf or .svg, not {output.suffix}.")
     check_tables(output, overwrite=overwrite) if tables else check_picture(output, overwrite=overwrite)
-    if figure is Figure.overlap:
+    if figure == "overlap":
         if task is not None or where:
             raise SettingsError("--task and --where choose scores: --figure overlap has none.")
         drawn, notes = _overlap(results, metric, relatedness, output, overwrite), list[str]()
     else:
         if relatedness is not None:
-            raise SettingsError(f"--relatedness is for --figure overlap, not {figure.value}.")
+            raise SettingsError(f"--relatedness is for --figure overlap, not {figure}.")
         drawn, notes = _scores(results, figure, tables, (task, metric, where or []), output, overwrite)
     if not quiet:
         for note in notes:
             render.note(note)
     if json:
-        render.as_json({"output": str(output), "figure": "tables" if tables else figure.value, **drawn, "notes": notes})
+        render.as_json({"output": str(output), "figure": "tables" if tables else figure, **drawn, "notes": notes})
     else:
         render.data(str(output))
 
@@ -106,7 +105,7 @@ def _overlap(
 
 def _scores(
     results: Sequence[Path],
-    figure: Figure,
+    figure: str,
     tables: bool,
     asked: tuple[str | None, str | None, list[str]],
     output: Path,
@@ -118,9 +117,9 @@ def _scores(
     from sftkit.evaluation.results.written import write_tables
 
     if len(results) > 1:
-        raise SettingsError(f"--figure {figure.value} is of one table of results: {results[1]} is too many.")
+        raise SettingsError(f"--figure {figure} is of one table of results: {results[1]} is too many.")
     task, metric, where = asked
-    chosen: list[Panel] = panels(read_scores(results[0], shared.parse_where(where)), task, metric)
-    draw = {Figure.sweep: figures.draw_sweep, Figure.contour: figures.draw_contour}.get(figure, figures.draw_languages)
+    chosen: list[Panel] = panels(read_scores(results[0], list(map(parse_where, where))), task, metric)
+    draw = {"sweep": figures.draw_sweep, "contour": figures.draw_contour}.get(figure, figures.draw_languages)
     made = (write_tables if tables else draw)(chosen, output, overwrite=overwrite)
     return {"panels": made}, [note for panel in chosen for note in panel.notes]
