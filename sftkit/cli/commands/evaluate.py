@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sftkit.cli.options import shared
+from sftkit.cli.run.bases import with_base
 from sftkit.cli.run.request import Request
 from sftkit.cli.show import render
 from sftkit.cli.show.scores import show
@@ -107,14 +108,15 @@ def evaluate(
         language=language, objective=objective, data=data,
     )  # fmt: skip
     shared.check_device(device)
+    model, sfts = with_base("evaluate", model, sfts or [], quiet=quiet)
     request = Request(objective, data, model, sfts or [], each, against or [], predictions, csv, plot)
-    request.check(overwrite=overwrite)
+    base = request.check(overwrite=overwrite, force=force, quiet=quiet)
     from sftkit.evaluation.report import as_document, bars_of, write_csv
     from sftkit.evaluation.run import Scoring
 
     length = max_length or RECIPES[objective].get("max_length", Settings.max_length)
     scoring = Scoring(objective, options, batch_size, length, seed, device, force, resamples, trust_remote_code)
-    found, notes = request.run(scoring, overwrite=overwrite, quiet=quiet)
+    found, notes = request.run(scoring, base, overwrite=overwrite, quiet=quiet)
     for text in () if quiet else notes:
         render.note(text)
     if csv is not None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 STANDARD_INPUT = "-"
+#: What an example is called; else a sentence.
+_EXAMPLES = {"mlm": "line", "nli": "pair", "classify": "text", "qa": "question"}
 _SENTENCES = "text, a sentence a line; or a word a line (--words); or CoNLL-U with blanks."
 
 
@@ -113,14 +115,19 @@ def predict(
     )
     shared.check_device(device)
     from sftkit.cli.options.arguments import parse_weighted, split_weight
-    from sftkit.sharing.hub import resolve_model
+    from sftkit.cli.run.bases import model_folder, with_base
+    from sftkit.composing.early import check_soon, check_task
     from sftkit.storage.atomic import atomic_file, check_output
     from sftkit.tasks.readers.local import check_local
 
     check_local(source for source in data if source != STANDARD_INPUT)
+    model, sfts = with_base("predict", model, sfts or [], quiet=quiet)
     if output is not None:
         inputs = [data[0], model, *(split_weight(text)[0] for text in sfts or ())]
         check_output(output, overwrite=overwrite, inputs=[Path(name) for name in inputs], directory=False)
+    added, base = [parse_weighted(text) for text in sfts], model_folder(model, quiet=quiet)
+    check_task(added, objective)
+    check_soon(base, added, force=force)
     from sftkit.cli.show.bar import counting_bar
     from sftkit.evaluation.run import Scoring
     from sftkit.prediction.run import Predictor
@@ -129,7 +136,7 @@ def predict(
     scoring = Scoring(
         objective, options, batch_size, length, device=device, force=force, trust_remote_code=trust_remote_code
     )
-    predictor = Predictor(scoring, resolve_model(model), [parse_weighted(text) for text in sfts or ()])
+    predictor = Predictor(scoring, base, added)
     unlabelled = predictor.opened(data[0], sys.stdin.buffer if sys.stdin else None, words=words)
     before = [*predictor.notes, *unlabelled.notes]
     _tell(before, quiet=quiet)
@@ -141,6 +148,9 @@ def predict(
             with atomic_file(output, overwrite=overwrite) as part, part.open("w", encoding="utf-8", newline="") as file:
                 file.writelines(pieces)
     _tell([text for text in unlabelled.notes if text not in before], quiet=quiet)
+    if output is not None and not quiet:
+        what = render.counted(unlabelled.examples, _EXAMPLES.get(objective, "sentence"))
+        render.stderr().print(f"wrote {output}: {what}", soft_wrap=True, markup=False)
 
 
 def _with_label(objective: str, columns: str | None) -> tuple[str, ...]:

@@ -12,12 +12,11 @@ from sftkit.cli.run.job import Job
 from sftkit.cli.show import render
 from sftkit.cli.show.training import document, show_results
 from sftkit.errors import SettingsError
+from sftkit.sharing.hub import DEFAULT_BASE
 from sftkit.storage.atomic import check_folder
 from sftkit.storage.places import same
 from sftkit.training.engine.ranks import is_first
 from sftkit.training.settings import LOCK, OWNER, PART, RUN
-
-DEFAULT_BASE = "bert-base-multilingual-cased"
 
 
 def train(
