@@ -10,6 +10,7 @@ import typer
 from sftkit.cli.options import shared
 from sftkit.cli.options.arguments import TERMINAL, check_plot
 from sftkit.cli.options.declared import Given, takes
+from sftkit.cli.run.bases import with_base
 from sftkit.cli.run.request import Request
 from sftkit.cli.show import render
 from sftkit.cli.show.scores import show
@@ -109,15 +110,16 @@ def evaluate(
     """
     objective, data = shared.one_objective(given)
     options = shared.task_options(given.of(TaskOptions), objective, data)
-    request = Request(objective, data, model, sfts or [], each, against or [], predictions, csv, plot)
-    request.check(overwrite=overwrite)
+    model, sfts = with_base("evaluate", model, sfts or [], quiet=quiet)
+    request = Request(objective, data, model, sfts, each, against or [], predictions, csv, plot)
+    base = request.check(overwrite=overwrite, force=force, quiet=quiet)
     check_plot(plot, overwrite=overwrite, json=json)
     from sftkit.evaluation.report import as_document, write_csv
     from sftkit.evaluation.run import Evaluation, Scoring
 
     computing = {"max_length": settings_for(objective).max_length} | given.of(Settings)
     scoring = Scoring(objective, options, batch_size, seed=seed, force=force, resamples=resamples, **computing)
-    found, notes = request.run(scoring, overwrite=overwrite, quiet=quiet)
+    found, notes = request.run(scoring, base, overwrite=overwrite, quiet=quiet)
     for text in () if quiet else notes:
         render.note(text)
     if csv is not None:
