@@ -74,7 +74,7 @@ def parse_columns(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class TaskOptions:
-    """How data is read and scored.
+    """How data is read and scored: a table of options, see :mod:`sftkit.declared`.
 
     Attributes:
         map_label: (label in the data, what it is taken for), for both training and scoring. In named entity
