@@ -155,9 +155,14 @@ class TaskOptions:
 NO_OPTIONS = TaskOptions()
 
 
+def names_about(objective: str) -> list[str]:
+    """The names of the options that are about an objective."""
+    return [each.name for each in fields(TaskOptions) if objective in _about(each)]
+
+
 def options_about(options: TaskOptions, objective: str) -> dict[str, Any]:
     """Those options that are about an objective, by name; not ``streaming``, which changes nothing that is learned."""
-    about = (each.name for each in fields(options) if objective in _about(each) and each.name != "streaming")
+    about = (name for name in names_about(objective) if name != "streaming")
     return {name: options.entities if name == "scheme" else getattr(options, name) for name in about}
 
 

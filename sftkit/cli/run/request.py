@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
     from sftkit.evaluation.grid import Case, Grid
     from sftkit.evaluation.patterns import Cell
     from sftkit.evaluation.run import Evaluation, Scoring
+
+
+#: Stands in the names of SFTs for the objective that their data is of.
+TASK = "{task}"
+
+
+def for_task(objective: str, each: str | None, against: Sequence[str] | None) -> tuple[str | None, list[str]]:
+    """The SFT of each language, and those to compare with, for one task."""
+    return each and each.replace(TASK, objective), [text.replace(TASK, objective) for text in against or ()]
 
 
 @dataclass(frozen=True)
