@@ -16,6 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from sftkit import __version__
 from sftkit.cli.options.arguments import expanded
+from sftkit.cli.run import usage
 from sftkit.cli.run.failures import line
 from sftkit.cli.run.signals import Terminated, ended_in_order
 from sftkit.cli.show import render
@@ -53,6 +54,7 @@ class _Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Options and arguments; a ~ in them is the home folder."""
+        ctx.meta[usage.TYPED] = list(args)
         rest = super().parse_args(ctx, args)
         ctx.params.update({name: expanded(value) for name, value in ctx.params.items()})
         return rest
@@ -98,7 +100,7 @@ class _Group(TyperGroup):
             _let_the_first_say_it()
             if hasattr(error, "message"):
                 error.message = shown_on_a_line(str(error.message))  # names of files are in it
-            raise
+            raise typer.Exit(usage.tell(error)) from None
         except (Exception, KeyboardInterrupt) as error:
             if isinstance(error, Exception) and os.environ.get("SFTKIT_DEBUG") == "1":
                 raise

@@ -23,7 +23,7 @@ from sftkit.checkpoints.fingerprint import identify
 from sftkit.checkpoints.lm_heads import is_task_class
 from sftkit.checkpoints.names import is_pooler
 from sftkit.composing.layout import BaseView
-from sftkit.composing.left_out import left_out, nothing_differs
+from sftkit.composing.left_out import left_out
 from sftkit.composing.record import check_names
 from sftkit.composing.renamed import as_loaded
 from sftkit.composing.report import ArithmeticReport
@@ -120,11 +120,6 @@ class ModelDifference:
         """128-bit hash of the file that this SFT would become."""
         return digest_of(self)
 
-    def is_nothing(self) -> bool:
-        """Whether the two are the same in all that is looked at, the head included."""
-        pairs = [*(self._keys[name] for name in self.shared), *((key, key) for key in self.head)]
-        return nothing_differs(self._tuned, self._base, pairs)
-
     def choose(self, k: int) -> None:
         """Keep the K largest differences by magnitude; ties go to the lowest position by name, then place.
 
@@ -215,7 +210,7 @@ def difference(
         overwrite: replace an existing output.
 
     Raises:
-        MismatchError: if the two are not of one shape, or the same.
+        MismatchError: if the two are not of one shape.
         SettingsError: if K is not between 1 and the number of parameters.
     """
     check_output(output, overwrite=overwrite, inputs=(tuned, base), directory=False)
@@ -225,9 +220,6 @@ def difference(
         delta = ModelDifference(mine, theirs, name=name, origin=base, values=values)
         if only is not None or exclude is not None:
             delta.keep(choosing(only, exclude))
-        if delta.is_nothing():
-            where = " in the parameters that are looked at" if delta.left_out else ""
-            raise MismatchError(f"{tuned} and {name or base}: nothing differs{where}, so there is no SFT to make.")
         return _written(delta, output, k, density, values, overwrite=overwrite)
 
 
@@ -248,6 +240,8 @@ def _written(
     if delta.left_out:
         notes.append(f"base + SFT is not the whole tuned model: {delta.left_out[0]} is left out.")
     written = SftFile(output).metadata
+    if not (written.k or delta.head or delta.left_out):
+        notes.append("nothing differs: the SFT has no entries.")
     exact = wanted is None and not delta.inexact and not delta.left_out
     return ArithmeticReport(
         str(output), (), written.k, 0, 0, None, tuple(notes), exact=exact,

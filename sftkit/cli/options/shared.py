@@ -12,6 +12,7 @@ import typer
 
 from sftkit.errors import SettingsError
 from sftkit.shown import brief
+from sftkit.storage.nearby import did_you_mean
 from sftkit.storage.places import at_home
 from sftkit.tasks.options import TaskOptions, check_options, check_streams, parse_map_label, parse_pairs
 
@@ -206,7 +207,7 @@ def _read_config(ctx: typer.Context, path: Path | None) -> Path | None:
             raise ValueError(f"more than {_MOST_BYTES:,} bytes, which no file of options has")
         values = tomllib.loads(text.decode())
     except OSError as error:
-        raise typer.BadParameter(f"{path}: {error.strerror}.") from None
+        raise typer.BadParameter(f"{path}: {error.strerror}.{did_you_mean(path)}") from None
     except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"{path}: no TOML that can be read ({brief(str(error), 200)}).") from None
     known = {option.removeprefix("--"): each.name for each in ctx.command.params for option in each.opts}
