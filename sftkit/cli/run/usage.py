@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from sftkit.cli.show import render
@@ -48,6 +49,6 @@ def _message(error: Any, typed: Sequence[str]) -> str:
 
 def _value(names: Sequence[str], typed: Sequence[str]) -> str:
     """What was typed for an option; "" where that cannot be told."""
-    values = [after for name, after in zip(typed, typed[1:], strict=False) if name in names]
+    values = [after for name, after in pairwise(typed) if name in names]
     values += [each.partition("=")[2] for each in typed if each.partition("=")[0] in names and "=" in each]
     return values[-1] if values else ""
