@@ -65,7 +65,7 @@ def test_an_empty_name_is_a_usage_error(pico_base: Path) -> None:
         (("train", "--mlm", "x.txt", "--dev", "none.txt"), "none.txt: no such file"),
         (("train", "--mlm", "x.txt", "--dev", "empty.txt"), "empty.txt: the file is empty"),
         (("train", "--objective", "pos", "--source", "a=l.sft:none.txt"), "none.txt: no such file"),
-        (("train", "--mlm", "x.txt", "--avoid", "none.sft"), "No such file or directory: none.sft"),
+        (("train", "--mlm", "x.txt", "--avoid", "none.sft"), "none.sft: no such file"),
         (("train", "--mlm", "x.txt", "--mask-from", "x.txt"), "x.txt: not a safetensors file"),
         (("evaluate", "base", "--pos", "none.txt"), "none.txt: no such file"),
     ],

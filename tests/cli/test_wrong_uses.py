@@ -1,7 +1,7 @@
 """What a newcomer types wrongly, and what is said then: one or two lines, with what, where, which values, what next.
 
-The table is wrong_uses.txt: a command, its exit status (1: it could not be done, 2: wrong usage), and words that its message has. Nothing
-is left half-written, and nothing that was there is touched.
+The table is wrong_uses.txt: a command, its exit status (1: it could not be done, 2: wrong usage), and words that its
+message has. Nothing is left half-written, and nothing that was there is touched.
 """
 
 from __future__ import annotations
