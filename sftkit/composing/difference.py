@@ -20,13 +20,13 @@ from sftkit.algebra.selected import Chosen, choosing
 from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.checkpoints.fingerprint import identify
 from sftkit.composing.layout import BaseView
-from sftkit.composing.left_out import left_out, nothing_differs
+from sftkit.composing.left_out import left_out
 from sftkit.composing.pairs import damaged, pairs, shared_names, subtracted
 from sftkit.composing.record import check_names
 from sftkit.composing.renamed import as_loaded
 from sftkit.composing.report import ArithmeticReport
 from sftkit.composing.tuned_head import TunedHead, moves_output, tuned_head
-from sftkit.errors import MismatchError, SettingsError
+from sftkit.errors import SettingsError
 from sftkit.format.encoding import Positions, Values
 from sftkit.format.files import SftFile
 from sftkit.format.metadata import Metadata, ParameterSpec
@@ -118,11 +118,6 @@ class ModelDifference:
         """128-bit hash of the file that this SFT would become."""
         return digest_of(self)
 
-    def is_nothing(self) -> bool:
-        """Whether the two are the same in all that is looked at, the head included."""
-        keys = [*(self._keys[name] for name in self.shared), *((key, key) for key in self.head)]
-        return nothing_differs(self._tuned, self._base, keys)
-
     def choose(self, k: int) -> None:
         """Keep the K largest differences by magnitude; ties go to the lowest position by name, then place.
 
@@ -213,7 +208,7 @@ def difference(
         overwrite: replace an existing output.
 
     Raises:
-        MismatchError: if the two are not of one shape, or the same.
+        MismatchError: if the two are not of one shape.
         SettingsError: if K is not between 1 and the number of parameters.
     """
     check_output(output, overwrite=overwrite, inputs=(tuned, base), directory=False)
@@ -223,9 +218,6 @@ def difference(
         delta = ModelDifference(mine, theirs, name=name, origin=base, values=values)
         if only is not None or exclude is not None:
             delta.keep(choosing(only, exclude))
-        if delta.is_nothing():
-            where = " in the parameters that are looked at" if delta.left_out else ""
-            raise MismatchError(f"{tuned} and {name or base}: nothing differs{where}, so there is no SFT to make.")
         return _written(delta, output, k, density, values, overwrite=overwrite)
 
 
@@ -246,6 +238,8 @@ def _written(
     if delta.left_out:
         notes.append(f"base + SFT is not the whole tuned model: {delta.left_out[0]} is left out.")
     written = SftFile(output).metadata
+    if not (written.k or delta.head or delta.left_out):
+        notes.append("nothing differs: the SFT has no entries.")
     exact = wanted is None and not delta.inexact and not delta.left_out
     return ArithmeticReport(
         str(output), (), written.k, 0, 0, None, tuple(notes), exact=exact,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 
-from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.checkpoints.lm_heads import is_task_class
 from sftkit.checkpoints.ties import same_bytes
 from sftkit.composing.layout import BaseView, is_untied
@@ -37,11 +36,6 @@ def left_out(tuned: BaseView, base: BaseView, inside: AbstractSet[str], head: It
     for key in head:  # composing gives a head the base's dtype
         if key in mine.keys and theirs.dtype and mine.spec(key).dtype.itemsize > _width(theirs.dtype):
             yield key
-
-
-def nothing_differs(tuned: Checkpoint, base: Checkpoint, pairs: Iterable[tuple[str, str]]) -> bool:
-    """Whether tensors, by their keys in the one model and in the other, are all the same to the byte."""
-    return all(other in base.keys and same_bytes(tuned, key, base, other) for key, other in pairs)
 
 
 def _width(dtype: str) -> int:

@@ -15,6 +15,7 @@ from sftkit.cli.show.bar import bytes_bar
 from sftkit.cli.show.then import after_model, after_sft
 from sftkit.declared import ENTRIES, OUTPUT
 from sftkit.errors import SftkitError
+from sftkit.storage.places import same
 
 
 def subtract(
@@ -67,6 +68,8 @@ def subtract(
         from sftkit.composing.difference import difference
 
         tuned, base = (model_folder(name, quiet=quiet) for name in given.models)
+        if same(tuned, base):
+            raise SftkitError(f"{' and '.join(given.models)} are one and the same model: nothing differs.")
         result = difference(
             tuned, base, output, name=given.models[1], k=k, density=density, only=only, exclude=exclude,
             values=values, overwrite=overwrite,

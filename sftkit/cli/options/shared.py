@@ -14,6 +14,7 @@ from sftkit.cli.options.declared import Given, choice
 from sftkit.declared import BASE, DATA, OUTPUT
 from sftkit.errors import SettingsError
 from sftkit.shown import brief, meant
+from sftkit.storage.nearby import did_you_mean
 from sftkit.storage.places import at_home
 from sftkit.tasks.options import FILES, TaskOptions, check_options, check_streams, names_about
 
@@ -80,7 +81,7 @@ def _read_config(ctx: typer.Context, path: Path | None) -> Path | None:
             raise ValueError(f"more than {_MOST_BYTES:,} bytes, which no file of options has")
         values = tomllib.loads(text.decode())
     except OSError as error:
-        raise typer.BadParameter(f"{path}: {error.strerror}.") from None
+        raise typer.BadParameter(f"{path}: {error.strerror}.{did_you_mean(path)}") from None
     except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"{path}: no TOML that can be read ({brief(str(error), 200)}).") from None
     known = {option.removeprefix("--"): each for each in ctx.command.params for option in each.opts}

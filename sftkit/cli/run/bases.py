@@ -8,7 +8,7 @@ import typer
 
 from sftkit.cli.options.arguments import open_sft, parse_argument
 from sftkit.cli.show import render
-from sftkit.errors import MismatchError
+from sftkit.errors import FormatError, MismatchError
 from sftkit.sharing.hub import DEFAULT_BASE, resolve_model
 from sftkit.sharing.naming import cached_model
 
@@ -46,22 +46,27 @@ def with_base(command: str, model: str, sfts: list[str], *, quiet: bool = False)
     """
     from sftkit.evaluation.patterns import marks
 
-    if marks(model):
-        return model, sfts
-    parsed = [parse_argument(text) for text in (model, *sfts) if not marks(text)]
-    models = [each.name for each in parsed if each.is_model]
+    texts = [model, *sfts]
+    models = [text for text in texts if not marks(text) and _is_model(text)]
     if len(models) > 1:
         raise typer.BadParameter(f"{models[0]} and {models[1]} are both models: name one, then the SFTs on it.")
-    if parsed[0].is_model:
+    if marks(model) or _is_model(model) is not False:
         return model, sfts
-    texts = [model, *sfts]
     if models:
         others = " ".join(text for text in texts if text != models[0])
         raise typer.BadParameter(f"The base comes first: sftkit {command} {models[0]} {others} …")
     base = _named_base(command, texts)
     if not quiet:
-        render.note(f"on {base}, the base that {parsed[0].name} names.")
+        render.note(f"on {base}, the base that {parse_argument(model).name} names.")
     return base, texts
+
+
+def _is_model(text: str) -> bool | None:
+    """Whether an argument names a model; None if it names nothing, which is told where it is opened."""
+    try:
+        return parse_argument(text).is_model
+    except FormatError:
+        return None
 
 
 def _named_base(command: str, texts: list[str]) -> str:
