@@ -74,9 +74,10 @@ def inspect(
         plot_summaries(summaries, plot, overwrite=overwrite)
     if curves:
         from sftkit.inspecting.pictures.curves import learning_curves
+        from sftkit.inspecting.pictures.data import short_names
 
-        records = {Path(summary.label).name: summary.metadata.training for summary in summaries}
-        learning_curves(records, curves, overwrite=overwrite)
+        records = [summary.metadata.training for summary in summaries]
+        learning_curves(dict(zip(short_names(summaries), records, strict=True)), curves, overwrite=overwrite)
     if json:
         documents = [
             _document(summary, rows if tokens else None) for summary, rows in zip(summaries, named, strict=True)

@@ -182,7 +182,9 @@ def show_histograms(names: Sequence[str], histograms: Sequence[Histogram | None]
     bins = round(8 * np.log10(last / first))
     heights = _HEIGHTS if screen.fancy else _PLAIN_HEIGHTS
     most = max(int(each.counts.max()) for each in found)
-    screen.line(Text(f"entries by |φ|, from {first:.2g} to {last:.2g}, eight letters to a power of ten", "italic"))
+    screen.line(
+        Text(f"entries by |φ|, from {first:.2g} or less to {last:.2g}, eight letters to a power of ten", "italic")
+    )
     for name, each in zip(_padded([shown_on_a_line(name) for name in names], _NAME), histograms, strict=True):
         counts = np.zeros(bins, np.int64)
         if each is not None:

@@ -94,7 +94,7 @@ def _draw_histogram(axes: Axes, summaries: Sequence[DiffSummary], names: Sequenc
             axes.stairs(summary.histogram.counts, summary.histogram.edges, linewidth=1.3, fill=False, **look)
     axes.set_xscale("log")
     axes.set_ylim(bottom=0)
-    axes.set(xlabel="|φ|, eight bins to a power of ten", ylabel="entries")
+    axes.set(xlabel="|φ|, eight bins to a power of ten; the first holds what is smaller, too", ylabel="entries")
     axes.yaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
     axes.grid(visible=True)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=SMALL)
