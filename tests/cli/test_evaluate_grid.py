@@ -298,3 +298,10 @@ def test_the_scores_are_shown_as_bars_in_the_terminal(pico_base: Path) -> None:
     bars = done.stdout[done.stdout.index("accuracy, from 0 to") :]
     assert all(name in bars for name in (*LANGUAGES, "average", *SYSTEMS, "95 % bootstrap intervals"))
     assert sftkit("evaluate", pico_base, *GRID, "--plot", "-", "--json").status == 2
+
+
+def test_the_average_of_one_language_has_no_bar(tmp_path: Path, pico_base: Path) -> None:
+    path = tmp_path / "x.svg"
+    done = sftkit("evaluate", pico_base, "pos.sft", "lottery/aa-{seed}.sft", "--pos", "data/aa.conllu", "--plot", path)
+    assert done.status == 0, done.stderr
+    assert "<!-- average -->" not in path.read_text()
