@@ -204,3 +204,12 @@ def test_what_would_be_too_large_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="too much to be drawn"), style.picture(tmp_path / "x.png", 5000, 1):
         pass
     assert not (tmp_path / "x.png").exists()
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), -0.5, 0.0])
+def test_a_score_of_any_value_can_be_drawn(score: float, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        draw_scores("x", [Bars("one", {"aa": score}, {"aa": (score, score)})], tmp_path / "one.png")
+        draw_scores("x", [Bars("two", {"aa": score, "bb": 0.5}, {})], tmp_path / "two.svg")
+    assert ("−0.4" in texts(tmp_path / "two.svg")) == (score < 0)
