@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -170,6 +171,8 @@ def test_a_picture_without_entries_is_drawn(pico_base: Path, tmp_path: Path) -> 
         plot_summaries([summarise_difference(empty)], tmp_path / "one.png")
         plot_summaries([summarise_difference(empty)] * 2, tmp_path / "two.png")
         plot_overlap(overlap([empty, empty, empty]), tmp_path / "overlap.png")
+        bare = SFT({}, replace(empty.metadata, parameters={}, tied_embeddings=None))
+        plot_summaries([summarise_difference(bare)], tmp_path / "bare.png")
 
 
 def test_steps_are_whole_and_the_start_is_point_0(tmp_path: Path) -> None:
