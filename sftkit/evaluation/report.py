@@ -109,13 +109,15 @@ def bars_of(found: Evaluation | Grid, metric: str) -> list[Bars]:
         name = ", ".join(Path(data).name for data in found.data)
         against = [Bars(AGAINST, {name: found.against.metrics[metric]}, {})] if found.against else []
         return [Bars("as given", {name: found.metrics[metric]}, _pick({name: found.intervals}, metric)), *against]
+    several = len(found.languages) > 1  # the average of one is that one
     return [
         Bars(
             name or "as given",
             {language: one.metrics[metric] for language, one in system.languages.items()}
-            | {AVERAGE: system.average[metric]},
+            | ({AVERAGE: system.average[metric]} if several else {}),
             _pick(
-                {language: one.intervals for language, one in system.languages.items()} | {AVERAGE: system.intervals},
+                {language: one.intervals for language, one in system.languages.items()}
+                | ({AVERAGE: system.intervals} if several else {}),
                 metric,
             ),
         )

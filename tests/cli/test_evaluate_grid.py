@@ -300,6 +300,13 @@ def test_the_scores_are_shown_as_bars_in_the_terminal(pico_base: Path) -> None:
     assert sftkit("evaluate", pico_base, *GRID, "--plot", "-", "--json").status == 2
 
 
+def test_the_average_of_one_language_has_no_bar(tmp_path: Path, pico_base: Path) -> None:
+    path = tmp_path / "x.svg"
+    done = sftkit("evaluate", pico_base, "pos.sft", "lottery/aa-{seed}.sft", "--pos", "data/aa.conllu", "--plot", path)
+    assert done.status == 0, done.stderr
+    assert "<!-- average -->" not in path.read_text()
+
+
 @pytest.fixture(scope="module")
 def entities(folder: Path, pico_base: Path) -> Path:
     """``ner.sft`` and ``data/{aa,bb}.txt``, beside what is there of words' classes."""
