@@ -14,7 +14,7 @@ from sftkit.cli.show import render
 from sftkit.errors import SettingsError
 
 if TYPE_CHECKING:
-    from sftkit.evaluation.results.panels import Panel
+    from sftkit.evaluation.results.panels import ScorePanel as Panel
 
 
 class Figure(str, Enum):
