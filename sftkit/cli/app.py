@@ -40,6 +40,7 @@ SUMMARIES = {
     "push": "Upload an SFT to the hub, with a model card made from what it says of itself.",
     "pull": "Download an SFT from the hub, and check it; one that was published as pytorch_diff.bin is converted.",
     "plot": "Draw the paper's figures from a sweep's results, or write its tables.",
+    "report": "Write one page about SFTs: what they are, where their entries sit, how they were learned and overlap.",
     "help": "Show the documentation's pages: getting started, the method, transfer, troubleshooting and the rest.",
 }
 #: Seconds by which one of a launcher's processes may be slower than another.
