@@ -57,9 +57,13 @@ def test_the_help_of_every_command_imports_nothing_heavy(command: str) -> None:
     assert heavy_modules(command, "--help", also=("numpy",)) == []
 
 
-@pytest.mark.parametrize("command", ["demo", "plot"])
+@pytest.mark.parametrize("command", ["demo", "plot", "report"])
 def test_the_help_of_commands_that_draw_imports_nothing_heavy(command: str) -> None:
     assert heavy_modules(command, "--help", also=("numpy", "scipy", "matplotlib")) == []
+
+
+def test_a_report_imports_nothing_heavy(sfts: list[Path], tmp_path: Path) -> None:
+    assert heavy_modules("report", *sfts, "-o", tmp_path / "r.html", also=("matplotlib",)) == []
 
 
 def test_inspect_imports_neither_torch_nor_scipy(sfts: list[Path]) -> None:

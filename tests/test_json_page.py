@@ -82,6 +82,7 @@ def keys(document: Any) -> Iterator[str]:
         ("plot", "plot results.csv --figure sweep -o a.png --json"),
         ("plot", "plot results.csv -o a.md --json"),
         ("plot", "plot mlm.sft pos.sft --figure overlap -o b.png --json"),
+        ("report", "report mlm.sft pos.sft -o r.html --json"),
         ("demo --world", "demo --world w --dry-run --json -q"),
     ],
     ids=lambda value: value.partition(" -")[0].replace(" ", "-"),

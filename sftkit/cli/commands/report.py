@@ -63,8 +63,11 @@ def report(
     tables = [table for path in read for table in score_tables(path)]
     summaries = [summarise(path, file) for path, file in zip(paths, files, strict=True)]
     overlap, notes = _overlap(paths, files)
-    named = [_tokens(summary, tokenizer, notes) for summary in summaries]
-    write_report(output, summaries, overlap, named, tables, overwrite=overwrite)
+    named = [_tokens(summary, tokenizer) for summary in summaries]
+    if unnamed := [summary.label for summary, rows in zip(summaries, named, strict=True) if rows is None]:
+        whose = unnamed[0] if len(unnamed) == 1 else f"{len(unnamed)} SFTs"
+        notes.append(f"the tokens of {whose} are not named, for the base is not here; --tokenizer DIR names them.")
+    write_report(output, summaries, overlap, [rows or () for rows in named], tables, overwrite=overwrite)
     for text in () if quiet else notes:
         render.note(text)
     if json:
@@ -86,8 +89,8 @@ def _overlap(paths: Sequence[Path], called: Sequence[str]) -> tuple[OverlapRepor
         return None, [f"the page says nothing of overlap: {error}"]
 
 
-def _tokens(summary: DiffSummary, tokenizer: Path | None, notes: list[str]) -> Sequence[TokenRow]:
-    """The tokens that changed most; nothing, and a note if one was asked for, where there is no tokenizer."""
+def _tokens(summary: DiffSummary, tokenizer: Path | None) -> Sequence[TokenRow] | None:
+    """The tokens that changed most; None where there is no tokenizer at hand."""
     from sftkit.inspecting.tokens import top_tokens
 
     if summary.token_embedding is None or not len(summary.token_embedding.touched):
@@ -97,5 +100,4 @@ def _tokens(summary: DiffSummary, tokenizer: Path | None, notes: list[str]) -> S
     except CheckpointError:
         if tokenizer is not None:
             raise
-        notes.append(f"{summary.label}: tokens are not named, for its base is not here; --tokenizer DIR names them.")
-        return ()
+        return None

@@ -57,14 +57,19 @@ def _of_evaluation(document: Mapping[str, Any]) -> Iterator[ScoreTable]:
         data = ", ".join(map(str, document["data"]))
         yield ScoreTable(title, ("data", "examples", *document["metrics"]), ((data, _count(document), *cells),))
         return
-    systems = document.get("systems", {"": document})
+    several = "systems" in document
+    systems = document["systems"] if several else {"": document}
     metrics = list(next(iter(systems.values()))["average"])
     rows = tuple(
-        (language, name, *(_scored(values[metric], _span(system, language, metric)) for metric in metrics))
+        (
+            language,
+            *([name] if several else []),
+            *(_scored(values[metric], _span(system, language, metric)) for metric in metrics),
+        )
         for name, system in systems.items()
         for language, values in {**system["languages"], "average": system["average"]}.items()
     )
-    yield ScoreTable(title, ("language", "system", *metrics), rows)
+    yield ScoreTable(title, ("language", *(["system"] if several else []), *metrics), rows)
 
 
 def _span(system: Mapping[str, Any], language: str, metric: str) -> Any:

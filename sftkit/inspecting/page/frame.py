@@ -89,7 +89,8 @@ def section(anchor: str, title: str, said: str, *parts: str) -> str:
 
     Args:
         anchor: its name within the page, one of the program's own.
-        title: its heading; ``said``: the sentence. Neither is escaped yet.
+        title: its heading, not yet escaped.
+        said: the sentence, not yet escaped.
         parts: HTML.
     """
     inside = "\n".join(part for part in parts if part)

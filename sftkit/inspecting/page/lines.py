@@ -57,7 +57,7 @@ def _grid(place: object, left: int, right: int, low: float, high: float) -> list
         x, y = place(left, value)
         made.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         made.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.4g}</text>')
-    for step in sorted({round(left + (right - left) * tick / _TICKS) for tick in range(_TICKS + 1)}):
+    for step in range(left, right + 1, max(1, math.ceil((right - left) / _TICKS))):
         x, _ = place(step, low)
         made.append(f'<text x="{x:.1f}" y="{_HEIGHT - 14}" text-anchor="middle">{step:,}</text>')
     made.append(f'<text x="{(_LEFT + _WIDTH) / 2}" y="{_HEIGHT - 1}" text-anchor="middle">step</text>')

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 from sftkit.inspecting.curves import best, start
@@ -22,6 +23,9 @@ from sftkit.inspecting.summary import DiffSummary
 from sftkit.inspecting.tokens import TokenRow
 from sftkit.inspecting.training_facts import training_facts
 from sftkit.storage.atomic import atomic_file
+
+#: Pairs that are listed from the start; more are a click away.
+_MOST_PAIRS = 15
 
 
 @dataclass(frozen=True)
@@ -130,27 +134,31 @@ def _overlap(report: OverlapReport | None) -> str:
         "smaller one, and small below it what chance would give, had each drawn as many positions in every parameter "
         "as it has there. Those that overlap most stand side by side. Related languages tend to overlap more."
     )
-    pairs = [
-        (
-            report.names[one], report.names[other], (share(found), found), (share(chance), chance),
-            _number(found / chance if chance else None),
+    pairs: list[tuple[float, tuple[Cell, ...]]] = []
+    for one, other in combinations(range(len(report.names)), 2):
+        found, chance = float(report.whole.matrix[one, other]), float(report.whole.expected[one, other])
+        if not math.isfinite(found):
+            continue
+        common = int(report.shared[one, other]) if report.shared is not None else 0
+        times = _number(found / chance if chance else None)
+        cells: tuple[Cell, ...] = (
+            report.names[one], report.names[other], (share(found), found), (share(chance), chance), times,
             (f"{common:,}", float(common)),
-        )
-        for one in range(len(report.names)) for other in range(one + 1, len(report.names))
-        if math.isfinite(found := float(report.whole.matrix[one, other]))
-        for chance in [float(report.whole.expected[one, other])]
-        for common in [int(report.shared[one, other]) if report.shared is not None else 0]
-    ]  # fmt: skip
+        )  # fmt: skip
+        pairs.append((found, cells))
     headings = ("one", "other", "in common", "by chance", "times chance", "entries")
     heat = f'<div class="wide">{heat_table(overlap_map(report))}</div>'
-    return section("overlap", "Overlap", said, heat, rows(headings, pairs))
+    opened = " open" if len(pairs) <= _MOST_PAIRS else ""
+    listed = rows(headings, [cells for _, cells in sorted(pairs, key=lambda pair: -pair[0])])
+    listed = listed and f"<details{opened}><summary><em>pair by pair</em></summary>{listed}</details>"
+    return section("overlap", "Overlap", said, heat, listed)
 
 
 def _learned(names: Sequence[str], summaries: Sequence[DiffSummary]) -> str:
     panels = curve_panels({name: summary.metadata.training for name, summary in zip(names, summaries, strict=True)})
     said = (
         "Thin lines: phase 1, in which all parameters may move and the K that move most are found. Thick lines: "
-        "phase 2, in which only those do. The ring is the step that was kept. Rest the pointer on a point for its value."
+        "phase 2, in which only those do. The ring is the step that was kept. Points tell their values."
     )
     return section("learned", "How they were learned", said, *map(panel_svg, panels))
 
@@ -166,7 +174,7 @@ def _alone(number: int, name: str, summary: DiffSummary, tokens: Sequence[TokenR
         f'<h3>How it was trained</h3><div class="wide">{table(["", ""], recorded, numbers=False)}</div>'
         if recorded
         else "",
-        "<h3>Where its entries sit</h3><p>Layers from bottom to top of the model, kinds of module across; the share of "
+        "<h3>Where its entries sit</h3><p>Layers from the embeddings on, kinds of module across; the share of "
         f'the parameters there that it changes.</p><div class="wide">{heat_table(density)}</div>',
         f'<h3>How large they are</h3><div class="wide">{histogram_html(summary.histogram)}</div>'
         if summary.histogram
