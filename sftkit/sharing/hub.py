@@ -7,8 +7,8 @@ Imports neither torch nor transformers. Does not convert: a repo published as ``
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -96,8 +96,11 @@ def _download_model(repo: str, revision: str | None, told: Told, unreachable: st
 
     def fetch(patterns: tuple[str, ...]) -> Path:
         wanted: dict[str, Any] = {"revision": revision, "allow_patterns": list(patterns)}
-        if told is not untold and cached_model(f"{repo}@{revision or ''}") is None:
-            with suppress(DryRunError):  # what is wrong is told by the download itself
+        if cached_model(f"{repo}@{revision or ''}") is not None:
+            with _without_bars():  # to look whether there is a newer one
+                return Path(snapshot_download(repo, **wanted))
+        if told is not untold:
+            with suppress(DryRunError), _without_bars():  # what is wrong is told by the download itself
                 files: Any = snapshot_download(repo, **wanted, dry_run=True)
                 told(repo, sum(file.file_size for file in files if file.will_download))
         return Path(snapshot_download(repo, **wanted))
@@ -109,6 +112,20 @@ def _download_model(repo: str, revision: str | None, told: Told, unreachable: st
     if not any(folder.glob("model*.safetensors")):
         folder = _ask(f"{repo}:", lambda: fetch(_WEIGHTS + _PICKLED), CheckpointError, unreachable)
     return folder
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    if are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
 
 
 def resolve_sft(argument: str) -> Path:
