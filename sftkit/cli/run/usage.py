@@ -42,7 +42,10 @@ def _message(error: Any, typed: Sequence[str]) -> str:
     rest, option = text[found.end() :], found[1].split(" / ")[0]
     for long, short in _SHORTER.items():
         rest = rest.replace(long, short)
-    value = _value(getattr(getattr(error, "param", None), "opts", ()), typed)
+    param = getattr(error, "param", None)
+    value = _value(getattr(param, "opts", ()), typed)
+    if not value and param is not None and error.ctx is not None:  # then it is a file's
+        value = str((error.ctx.default_map or {}).get(param.name, ""))
     rest = rest.removeprefix(f"{value}: ").removeprefix(f"{value!r}; ")
     return f"{option}{f' {value}' if value else ''}: {rest}"
 
