@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from sftkit import __version__
-from sftkit.cli.options.arguments import check_named, expanded
+from sftkit.cli.options.arguments import expanded
 from sftkit.cli.run import usage
 from sftkit.cli.run.failures import line
 from sftkit.cli.run.signals import Terminated, ended_in_order
@@ -59,7 +59,7 @@ class _Command(TyperCommand):
         ctx.params.update({name: expanded(value) for name, value in ctx.params.items()})
         named = {each.name: each for each in self.params if each.param_type_name == "argument" or each.name == "output"}
         called = {name: str(each.opts[0] if name == "output" else each.metavar) for name, each in named.items()}
-        check_named(ctx.params, called, ctx.meta[usage.TYPED])
+        usage.check_named(ctx.params, called, ctx.meta[usage.TYPED])
         return rest
 
 

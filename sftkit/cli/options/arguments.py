@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -45,25 +45,6 @@ def expanded(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(map(expanded, value))
     return _HOME.sub(lambda found: str(at_home(found[0])), value) if type(value) is str else value
-
-
-def check_named(values: Mapping[str, Any], arguments: Mapping[str, str], typed: Sequence[str]) -> None:
-    """Refuse an empty word in the place of a name, as a variable of the shell that is not set leaves it.
-
-    Args:
-        values: of the command's parameters.
-        arguments: parameter -> what it is called, for those that are names.
-        typed: the command line; a path does not tell an empty word from the folder that one is in.
-
-    Raises:
-        typer.BadParameter: naming what is empty.
-    """
-    if "" not in typed:
-        return
-    for name, called in arguments.items():
-        value = values.get(name)
-        if any(each == "" or each == Path() for each in (value if isinstance(value, list | tuple) else [value])):
-            raise typer.BadParameter(f"{called}: the name is empty. Is a variable of the shell not set?")
 
 
 def check_apart(outputs: Mapping[str, Path | None]) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
+
+import typer
 
 from sftkit.cli.show import render
 
@@ -30,6 +33,25 @@ def tell(error: Any) -> int:
     message = _message(error, context.meta.get(TYPED, ()) if context is not None else ())
     render.error(message, f"All options: {context.command_path} --help" if context is not None else "")
     return int(error.exit_code)
+
+
+def check_named(values: Mapping[str, Any], arguments: Mapping[str, str], typed: Sequence[str]) -> None:
+    """Refuse an empty word in the place of a name, as a variable of the shell that is not set leaves it.
+
+    Args:
+        values: of the command's parameters.
+        arguments: parameter -> what it is called, for those that are names.
+        typed: the command line; a path does not tell an empty word from the folder that one is in.
+
+    Raises:
+        typer.BadParameter: naming what is empty.
+    """
+    if "" not in typed:
+        return
+    for name, called in arguments.items():
+        value = values.get(name)
+        if any(each == "" or each == Path() for each in (value if isinstance(value, list | tuple) else [value])):
+            raise typer.BadParameter(f"{called}: the name is empty. Is a variable of the shell not set?")
 
 
 def _message(error: Any, typed: Sequence[str]) -> str:
