@@ -12,8 +12,6 @@ import typer
 
 from sftkit.cli.show import render
 
-#: Where a command's context keeps what was typed.
-TYPED = "sftkit.typed"
 #: What is said of values that cannot be read -> the same in fewer words.
 _SHORTER = {
     "Input should be a valid number, unable to parse string as a number": "a number is needed",
@@ -30,7 +28,7 @@ def tell(error: Any) -> int:
         error: a usage error of Typer's, or another of its errors.
     """
     context = getattr(error, "ctx", None)
-    message = _message(error, context.meta.get(TYPED, ()) if context is not None else ())
+    message = _message(error, (context.obj or ()) if context is not None else ())
     render.error(message, f"All options: {context.command_path} --help" if context is not None else "")
     return int(error.exit_code)
 
