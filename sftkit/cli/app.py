@@ -78,6 +78,9 @@ class _Command(TyperCommand):
         ctx.obj = list(args)  # as typed, for what is told of it and a command that is suggested next
         rest = super().parse_args(ctx, args)
         ctx.params.update({name: expanded(value) for name, value in ctx.params.items()})
+        named = {each.name: each for each in self.params if each.param_type_name == "argument" or each.name == "output"}
+        called = {name: str(each.opts[0] if name == "output" else each.metavar) for name, each in named.items()}
+        usage.check_named(ctx.params, called, ctx.obj)
         return rest
 
 

@@ -55,5 +55,5 @@ def check_objective(item: Weighted, objective: str) -> None:
     learned = item.sft.metadata.objective
     if item.sft.metadata.is_task and learned != objective:
         raise MismatchError(
-            f"{item.path}: was trained with --{learned}, not --{objective}. Score it with --{learned}, or leave it out."
+            f"{item.path}: was trained with --{learned}, not --{objective}. Use it with --{learned}, or leave it out."
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sftkit.errors import CheckpointError
+from sftkit.storage.nearby import no_such
 
 if TYPE_CHECKING:
     from sftkit.inspecting.summary import DiffSummary
@@ -72,6 +73,8 @@ def vocabulary(folder: Path) -> dict[int, str]:
     Raises:
         CheckpointError: if there is none, or it cannot be read.
     """
+    if not folder.exists():
+        raise CheckpointError(no_such(folder, "file or directory"))
     if (folder / _JSON).is_file():
         from tokenizers import Tokenizer  # 20 ms that only --tokens pays
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from sftkit.errors import CheckpointError, FormatError, HubError, OutputExistsError, SftkitError
 from sftkit.sharing.naming import cached_model as cached_model
 from sftkit.sharing.naming import looks_like_hub_id as looks_like_hub_id
-from sftkit.sharing.naming import why_no_model
+from sftkit.sharing.naming import of_the_web, why_no_model
 from sftkit.storage.nearby import did_you_mean
 from sftkit.storage.places import at_home
 
@@ -59,6 +59,8 @@ def parse_address(text: str) -> HubAddress:
         FormatError: if it is not one.
     """
     match = re.fullmatch(r"(?:hf://)?([\w.-]+/[\w.-]+)(?:@([^/:]+))?(?:/(.+))?", text)
+    if match is None and (web := of_the_web(text)):
+        raise FormatError(f"{text}: an address of the web. On the hub it is {SCHEME}{web}.")
     if match is None:
         raise FormatError(f"{text}: a hub address looks like hf://owner/name, hf://owner/name@revision or …/file.sft.")
     return HubAddress(match[1], match[2], match[3])

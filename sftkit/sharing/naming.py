@@ -50,12 +50,20 @@ def cached_model(name: str) -> Path | None:
         return None
 
 
+def of_the_web(address: str) -> str:
+    """What an address of the web that one may have copied is on the hub, "owner/name"; "" if it is none."""
+    found = re.match(r"https?://(?:www\.)?[\w.-]+/([\w.-]+(?:/[\w.-]+)?)", address)
+    return found[1] if found else ""
+
+
 def why_no_model(name: str) -> str:
     """Why a name that leads to nothing here can be no model on the hub; "" if it can.
 
     Args:
         name: as the user wrote it, without "hf://".
     """
+    if web := of_the_web(name):
+        return f"{name}: an address of the web. The hub's model is called {web}."
     repo, at, _ = name.partition("@")
     if not looks_like_hub_id(repo):
         return no_such(name, "file or directory")

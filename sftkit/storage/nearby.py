@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from difflib import SequenceMatcher
 from itertools import islice
 from pathlib import Path
@@ -30,7 +31,13 @@ def did_you_mean(name: str | Path) -> str:
 
 
 def nearby(name: str | Path) -> list[str]:
-    """Names that are there and near to one that is not, the nearest first, as the user would write them."""
+    """Names that are there and near to one that is not, the nearest first, as the user would write them.
+
+    Several names of what is there, put together by commas or blanks, are these names.
+    """
+    several = re.split(r"[ ,;]+", str(name))
+    if len(several) > 1 and all(each and at_home(each).exists() for each in several):
+        return [" ".join(several)]
     wanted, rest = at_home(name), Path()
     while wanted.name and not wanted.parent.is_dir():  # a folder is misspelt
         wanted, rest = wanted.parent, Path(wanted.name, rest)

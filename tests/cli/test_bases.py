@@ -105,3 +105,11 @@ def test_an_sft_that_names_no_base_says_what_to_write(here: Path) -> None:
     done = sftkit("evaluate", "bare.sft", "--mlm", "corpus.txt")
     assert (done.status, done.stderr.count("\n")) == (1, 1)
     assert "bare.sft does not say what its base is. Name the base first: sftkit evaluate BASE bare.sft" in done.stderr
+
+
+@pytest.mark.usefixtures("here")
+def test_a_base_that_the_environment_names_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SFTKIT_BASE", "bse")
+    done = sftkit("train", "--mlm", "corpus.txt", "-o", "x.sft")
+    assert (done.status, done.stderr.count("\n")) == (1, 1)
+    assert "bse: no such file or directory. Did you mean base? ($SFTKIT_BASE says bse.)" in done.stderr

@@ -46,6 +46,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Path("corpus.txt").write_text("ta mi lo .\nka su ra .\n" * 30)
         Path("note.txt").write_text("This is a note, and no SFT.\n")
         Path("options.toml").write_text("steps = 2\n")
+        Path("many.toml").write_text('steps = "many"\n')
+        Path("unknown.toml").write_text("stepz = 3\n")
         Path("train.conllu").write_text(treebank_text(20))
     return folder
 

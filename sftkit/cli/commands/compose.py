@@ -176,7 +176,8 @@ def _head_wish(given: Opened, head: str | None, *, no_head: bool) -> str:
         return NO_HEAD
     found = next((item.sft.digest for item in given.sfts if item.path == head), None)
     if found is None:
-        raise typer.BadParameter(f"--head {head}: is not among the SFTs that are added.")
+        added = ", ".join(item.path for item in given.sfts)
+        raise typer.BadParameter(f"--head {head}: is not among the SFTs that are added: {added}.")
     return found
 
 

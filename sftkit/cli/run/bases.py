@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import typer
 
 from sftkit.cli.options.arguments import open_sft, parse_argument
 from sftkit.cli.show import render
-from sftkit.errors import FormatError, MismatchError
+from sftkit.errors import CheckpointError, FormatError, MismatchError
 from sftkit.sharing.hub import DEFAULT_BASE, resolve_model
 from sftkit.sharing.naming import cached_model
 
@@ -28,7 +29,12 @@ def model_folder(name: str, *, quiet: bool = False) -> Path:
 
     if name == DEFAULT_BASE:
         return resolve_model(name, told=told, unreachable=_NO_DEFAULT)
-    return resolve_model(name, told=told)
+    try:
+        return resolve_model(name, told=told)
+    except CheckpointError as error:
+        if name != os.environ.get("SFTKIT_BASE"):
+            raise
+        raise CheckpointError(f"{error} ($SFTKIT_BASE says {name}.)") from None
 
 
 def with_base(command: str, model: str, sfts: list[str], *, quiet: bool = False) -> tuple[str, list[str]]:

@@ -64,6 +64,10 @@ class Request:
         if self._many:
             self._check_marks()
             return model_folder(self.model, quiet=quiet)
+        for text in (text for text in (*self.sfts, *self.against) if "{}" in text and not Path(_file(text)).exists()):
+            raise typer.BadParameter(
+                f"{text}: {{}} stands for languages. Write --each '{text}', and {{}} in the data's name."
+            )
         from sftkit.tasks.readers.local import check_local
 
         check_local(self.data)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
+
+import typer
 
 from sftkit.cli.show import render
 
@@ -30,6 +33,25 @@ def tell(error: Any) -> int:
     return int(error.exit_code)
 
 
+def check_named(values: Mapping[str, Any], arguments: Mapping[str, str], typed: Sequence[str]) -> None:
+    """Refuse an empty word in the place of a name, as a variable of the shell that is not set leaves it.
+
+    Args:
+        values: of the command's parameters.
+        arguments: parameter -> what it is called, for those that are names.
+        typed: the command line; a path does not tell an empty word from the folder that one is in.
+
+    Raises:
+        typer.BadParameter: naming what is empty.
+    """
+    if "" not in typed:
+        return
+    for name, called in arguments.items():
+        value = values.get(name)
+        if any(each == "" or each == Path() for each in (value if isinstance(value, list | tuple) else [value])):
+            raise typer.BadParameter(f"{called}: the name is empty. Is a variable of the shell not set?")
+
+
 def _message(error: Any, typed: Sequence[str]) -> str:
     text = str(error.format_message()).removeprefix("Invalid value: ")
     if extra := re.match(r"Got unexpected extra arguments?(?:\(s\))? \((.+)\)$", text):
@@ -40,7 +62,10 @@ def _message(error: Any, typed: Sequence[str]) -> str:
     rest, option = text[found.end() :], found[1].split(" / ")[0]
     for long, short in _SHORTER.items():
         rest = rest.replace(long, short)
-    value = _value(getattr(getattr(error, "param", None), "opts", ()), typed)
+    param = getattr(error, "param", None)
+    value = _value(getattr(param, "opts", ()), typed)
+    if not value and param is not None and error.ctx is not None:  # then it is a file's
+        value = str((error.ctx.default_map or {}).get(param.name, ""))
     rest = rest.removeprefix(f"{value}: ").removeprefix(f"{value!r}; ")
     return f"{option}{f' {value}' if value else ''}: {rest}"
 

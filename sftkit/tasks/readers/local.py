@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sftkit.errors import DataError
-from sftkit.shown import QUOTED, shown_on_a_line
+from sftkit.shown import QUOTED, brief, shown_on_a_line
 from sftkit.storage.nearby import no_such
 
 #: What the names of data sets begin with that are not on this machine.
 HUB = "hf://"
+#: Files of a folder that are named where the folder stands in a file's place.
+_NAMED = 3
 
 
 def local_file(source: str) -> Path:
@@ -27,14 +29,25 @@ def local_file(source: str) -> Path:
     except (OSError, ValueError) as error:  # a name that is too long, a link to itself, a folder that is closed
         raise DataError(f"{shown_on_a_line(source, QUOTED)}: {getattr(error, 'strerror', None) or error}.") from None
     if path.is_dir():
-        raise DataError(f"{source}: a directory, not a data file.")
+        raise DataError(f"{source}: a directory, not a data file.{_holds(path)}")
     if not path.is_file():
         raise DataError(
             f"{source}: not a file but a pipe or a device, and data is read more than once. Write it into a file first."
         )
     if path.stat().st_size == 0:
         raise DataError(f"{source}: the file is empty.")
+    if path.suffix == ".sft":
+        raise DataError(f"{source}: an SFT by its name, not a data file.")
     return path
+
+
+def _holds(folder: Path) -> str:
+    """Some files of a folder, one of which may be meant."""
+    try:
+        names = sorted(entry.name for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith("."))
+    except OSError:
+        return ""
+    return f" It holds {', '.join(map(brief, names[:_NAMED]))}{', …' if names[_NAMED:] else ''}." if names else ""
 
 
 def check_local(sources: Iterable[str]) -> None:
