@@ -141,7 +141,8 @@ def _number(value: float, panel: ScorePanel) -> str:
 
 
 def _signed(value: float, panel: ScorePanel) -> str:
-    return f"{panel.scale * value:+.1f}" if panel.scale == 100 else f"{value:+.3f}"
+    digits = 1 if panel.scale == 100 else 3
+    return f"{round(panel.scale * value, digits) + 0.0:+.{digits}f}"  # 0.0 has no sign of its own
 
 
 def _markdown(table: _Table) -> str:
@@ -170,8 +171,9 @@ def _latex(table: _Table) -> str:
     if table.rows[-1][0] == AVERAGE:
         rows.insert(-1, r"\midrule")
     caption = " ".join([table.title + ".", *(text.rstrip(".") + "." for text in table.below)])
+    columns = "l" + "r" * (len(table.rows[0]) - 1)
     return "\n".join(
-        [r"\begin{table}", r"\centering", rf"\begin{{tabular}}{{l{'r' * (len(table.rows[0]) - 1)}}}", r"\toprule",
+        [r"% \usepackage{booktabs}", r"\begin{table}", r"\centering", rf"\begin{{tabular}}{{{columns}}}", r"\toprule",
          rows[0], r"\midrule", *rows[1:], r"\bottomrule", r"\end{tabular}", rf"\caption{{{_in_latex(caption)}}}",
          r"\end{table}", ""]
     )  # fmt: skip
