@@ -115,7 +115,7 @@ class Sweep:
     device: str = ""
     world: WorldTable | None = None
     resources: Resources = Resources()
-    costs: Costs = Costs()
+    costs: Costs = field(default_factory=Costs)
 
 
 def read_sweep(path: Path, commands: Commands) -> Sweep:
@@ -176,7 +176,7 @@ def _world(table: Table) -> WorldTable:
 
 
 def _languages(top: Table, world: WorldTable | None) -> tuple[str, ...] | str:
-    if isinstance(top.left.get("languages", ""), str):
+    if isinstance(top.left.get("languages", "" if world else ()), str):
         group = top.text("languages") or ("unseen" if world else None)
         if world is not None and group in GROUPS:
             return group

@@ -167,21 +167,14 @@ def run(
     finally:
         os.close(ours)
     done = {record for record, state in states(cells).items() if state == DONE}
-    failures = tuple(_failure(cell) for cell in cells.values() if cell.record not in done and _spoke(cell, began))
+    failures = tuple(_failure(cell) for cell in cells.values() if cell.record not in done and _changed(cell.log, began))
     failed = {failure.title for failure in failures}
     left = tuple(cell.title for cell in cells.values() if cell.record not in done and cell.title not in failed)
     return Outcome(process.returncode, tuple(sorted(done - before)), failures, left)
 
 
 def _ended(cells: Mapping[str, Cell], began: int) -> set[str]:
-    found = set()
-    for record in cells:
-        try:
-            if os.stat(record).st_mtime_ns >= began:
-                found.add(record)
-        except OSError:
-            continue
-    return found
+    return {record for record in cells if _changed(record, began)}
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -197,9 +190,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _spoke(cell: Cell, began: int) -> bool:
+def _changed(name: str, since: int) -> bool:
+    """Whether a file was written since."""
     try:
-        return os.stat(cell.log).st_mtime_ns >= began
+        return Path(name).stat().st_mtime_ns >= since
     except OSError:
         return False
 

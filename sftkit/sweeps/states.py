@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -41,6 +40,6 @@ def _state(cell: Cell, waits: bool) -> str:
 
 def _time(name: str) -> int | None:
     try:
-        return os.stat(name).st_mtime_ns
+        return Path(name).stat().st_mtime_ns
     except OSError:
         return None

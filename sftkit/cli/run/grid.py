@@ -17,8 +17,8 @@ from sftkit.cli.show import sweep as show
 from sftkit.cli.show.bar import cells_bar
 from sftkit.errors import SettingsError
 from sftkit.storage.atomic import check_folder
-from sftkit.sweeps import engine
 from sftkit.storage.documents import parse_json
+from sftkit.sweeps import engine
 from sftkit.sweeps.cells import Cell
 from sftkit.sweeps.document import Sweep, read_sweep
 from sftkit.sweeps.forecast import Forecast
@@ -31,7 +31,7 @@ from sftkit.sweeps.tables import without
 from sftkit.training.settings import Settings, settings_for
 
 RESULTS = "results.csv"
-#: What ``settings_for`` takes besides the fields of ``Settings``, and those of them that are no options as they are.
+#: What ``settings_for`` takes besides the fields of ``Settings``, and those that are no options as they are.
 _LENGTHS = ("steps", "epochs", "min_steps", "phase1_steps", "phase1_epochs")
 _APART = ("objective", "data", "dev", "base", "base_name", "sources", "options", "rewind_to", "density", "freeze", "avoid",
           "report_to", "device")  # fmt: skip
