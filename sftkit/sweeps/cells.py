@@ -1,6 +1,7 @@
 """Cells: commands with what they read and write.
 
-A cell's files carry a digest of all that it was asked for in their names, so that another setting is another file: what does not depend on it stays, and going back costs nothing.
+A cell's files carry a digest of all that it was asked for in their names, so that another setting is another file: what
+does not depend on it stays, and going back costs nothing.
 """
 
 from __future__ import annotations

@@ -91,8 +91,8 @@ class _Maker:
         fields |= {"test": names.filled(self._task.test, language)}
         needs = list(needs)
         if external.language:
-            adapter, folder = self._adapter(external.language, "language", language,
-                                            self._fields(names.source(self._task), size) | self._corpus(language))  # fmt: skip
+            asked = self._fields(names.source(self._task), size) | self._corpus(language)
+            adapter, folder = self._adapter(external.language, "language", language, asked)
             yield adapter
             needs.append(adapter.record)
             fields["language-output"] = folder

@@ -33,8 +33,10 @@ from sftkit.training.settings import Settings, settings_for
 RESULTS = "results.csv"
 #: What ``settings_for`` takes besides the fields of ``Settings``, and those that are no options as they are.
 _LENGTHS = ("steps", "epochs", "min_steps", "phase1_steps", "phase1_epochs")
-_APART = ("objective", "data", "dev", "base", "base_name", "sources", "options", "rewind_to", "density", "freeze", "avoid",
-          "report_to", "device")  # fmt: skip
+_APART = (
+    "objective", "data", "dev", "base", "base_name", "sources", "options", "rewind_to", "density", "freeze", "avoid",
+    "report_to", "device",
+)  # fmt: skip
 
 
 def commands() -> Commands:
@@ -205,4 +207,9 @@ def _parsed(file: Path, command: str, words: list[str], method: str) -> dict[str
     try:
         return dict(built(command).make_context(command, words).params)
     except typer.TyperException as error:
-        raise SettingsError(f"{file}: method {method}, {command}: {getattr(error, 'message', error)}") from None
+        raise SettingsError(f"{file}: method {method}, {command}: {_said(error)}") from None
+
+
+def _said(error: Any) -> str:
+    """What a command says of its options, with the option's name."""
+    return " ".join(str(error.format_message() if hasattr(error, "format_message") else error).split())
