@@ -43,15 +43,18 @@ class Table:
 
     def text(self, name: str, default: str | None = None) -> str | None:
         """A text."""
-        return self._take(name, default, lambda v: isinstance(v, str) and bool(v), "a text")
+        found: str | None = self._take(name, default, lambda v: isinstance(v, str) and bool(v), "a text")
+        return found
 
     def whole(self, name: str, default: int | None = None) -> int | None:
         """A whole number from 0."""
-        return self._take(name, default, _is_whole, "a whole number from 0")
+        found: int | None = self._take(name, default, _is_whole, "a whole number from 0")
+        return found
 
     def number(self, name: str, default: float | None = None) -> float | None:
         """A number from 0."""
-        return self._take(name, default, lambda v: _is_number(v) and v >= 0, "a number from 0")
+        found: float | None = self._take(name, default, lambda v: _is_number(v) and v >= 0, "a number from 0")
+        return found
 
     def flag(self, name: str, default: bool) -> bool:
         """True or false."""
@@ -59,15 +62,18 @@ class Table:
 
     def texts(self, name: str) -> tuple[str, ...] | None:
         """A list of different texts, which are names."""
-        return self._list(name, lambda v: isinstance(v, str) and bool(v), "texts")
+        found: tuple[str, ...] | None = self._list(name, lambda v: isinstance(v, str) and bool(v), "texts")
+        return found
 
     def wholes(self, name: str) -> tuple[int, ...] | None:
         """A whole number, or a list of different ones."""
-        return self._list(name, _is_whole, "whole numbers from 0")
+        found: tuple[int, ...] | None = self._list(name, _is_whole, "whole numbers from 0")
+        return found
 
     def numbers(self, name: str) -> tuple[float, ...] | None:
         """A number, or a list of different ones."""
-        return self._list(name, lambda v: _is_number(v) and v > 0, "numbers above 0")
+        found: tuple[float, ...] | None = self._list(name, lambda v: _is_number(v) and v > 0, "numbers above 0")
+        return found
 
     def table(self, name: str) -> Table:
         """A table in this one, empty if it is not there."""

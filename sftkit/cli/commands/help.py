@@ -12,8 +12,8 @@ from sftkit.cli.show import render
 
 #: The pages in the order in which one would read them; each is ``sftkit/docs/<name>.md``.
 PAGES = (
-    "start", "method", "transfer", "training", "machines", "scores", "sweeps", "algebra", "python", "options", "json", "recipes",
-    "models", "format", "results", "coming-from", "troubleshooting", "trust", "glossary", "contributing",
+    "start", "method", "transfer", "training", "machines", "scores", "sweeps", "algebra", "python", "options", "json",
+    "recipes", "models", "format", "results", "coming-from", "troubleshooting", "trust", "glossary", "contributing",
 )  # fmt: skip
 
 

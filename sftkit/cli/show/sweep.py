@@ -34,7 +34,7 @@ def expected(cells: Mapping[str, Cell], found: Forecast) -> dict[str, float]:
 def forecast(sweep: Sweep, plan: Plan, found: Forecast, jobs: int) -> dict[str, Any]:
     """The document of ``--dry-run --json``."""
     now = states(plan.cells)
-    cells = [
+    cells: list[dict[str, Any]] = [
         {
             "title": cell.title, "kind": cell.work.kind, "state": now[record], "seconds": found.seconds(cell),
             "bytes": found.bytes(cell), "command": cell.plain, "log": cell.log,
