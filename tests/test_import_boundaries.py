@@ -51,7 +51,20 @@ def test_help_imports_nothing_heavy_not_even_numpy() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["data", "train", "compose", "subtract", "inspect", "overlap", "evaluate", "predict", "convert", "push", "pull", "sweep"],
+    [
+        "data",
+        "train",
+        "compose",
+        "subtract",
+        "inspect",
+        "overlap",
+        "evaluate",
+        "predict",
+        "convert",
+        "push",
+        "pull",
+        "sweep",
+    ],  # fmt: skip
 )
 def test_the_help_of_every_command_imports_nothing_heavy(command: str) -> None:
     assert heavy_modules(command, "--help", also=("numpy",)) == []
