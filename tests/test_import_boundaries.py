@@ -64,7 +64,7 @@ def test_help_imports_nothing_heavy_not_even_numpy() -> None:
         "push",
         "pull",
         "sweep",
-    ],  # fmt: skip
+    ],
 )
 def test_the_help_of_every_command_imports_nothing_heavy(command: str) -> None:
     assert heavy_modules(command, "--help", also=("numpy",)) == []
