@@ -51,7 +51,20 @@ def test_help_imports_nothing_heavy_not_even_numpy() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["data", "train", "compose", "subtract", "inspect", "overlap", "evaluate", "predict", "convert", "push", "pull"],
+    [
+        "data",
+        "train",
+        "compose",
+        "subtract",
+        "inspect",
+        "overlap",
+        "evaluate",
+        "predict",
+        "convert",
+        "push",
+        "pull",
+        "sweep",
+    ],
 )
 def test_the_help_of_every_command_imports_nothing_heavy(command: str) -> None:
     assert heavy_modules(command, "--help", also=("numpy",)) == []
@@ -141,7 +154,7 @@ def test_no_module_outside_the_command_line_prints_or_exits() -> None:
 #: The rooms from the ground up. A file imports from its own room and from those below it.
 ROOMS = (
     "errors", "storage", "format", "checkpoints", "pretrained", "algebra", "inspecting", "sharing", "composing",
-    "modeling", "tasks", "evaluation", "prediction", "python", "training", "demo", "cli",
+    "modeling", "tasks", "evaluation", "prediction", "python", "training", "demo", "sweeps", "cli",
 )  # fmt: skip
 #: Files beside the rooms, and the room that they belong to.
 BESIDE = {"shown": "errors", "declared": "errors", "__init__": "errors", "__main__": "cli"}

@@ -39,6 +39,7 @@ SUMMARIES = {
     "convert": "Convert an SFT published as pytorch_diff.bin to .sft, or an .sft file back to that layout.",
     "push": "Upload an SFT to the hub, with a model card made from what it says of itself.",
     "pull": "Download an SFT from the hub, and check it; one that was published as pytorch_diff.bin is converted.",
+    "sweep": "Train and score a grid of languages, tasks, methods, densities and seeds; what is done already stays.",
     "plot": "Draw the paper's figures from a sweep's results, or write its tables.",
     "report": "Write one page about SFTs: what they are, where their entries sit, how they were learned and overlap.",
     "help": "Show the documentation's pages: getting started, the method, transfer, troubleshooting and the rest.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from sftkit.cli.run import signals
 from sftkit.cli.show import render
+from sftkit.cli.show.plan import duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -105,3 +106,47 @@ def counting_bar(*, quiet: bool) -> Iterator[CountingBar]:
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"), TimeRemainingColumn()
     with Bar(*columns) as progress:
         yield CountingBar(progress)
+
+
+@contextmanager
+def cells_bar(todo: Mapping[str, float], *, quiet: bool) -> Iterator[Callable[[set[str]], None]]:
+    """For the length of a ``with`` block, a function that takes which cells of a sweep are done.
+
+    Args:
+        todo: expected seconds of those that are not done yet, by record.
+        quiet: show nothing.
+    """
+    console = render.stderr()
+    whole, began, spoke = sum(todo.values()), time.monotonic(), time.monotonic()
+
+    def told(done: set[str]) -> tuple[float, str]:
+        """Expected seconds of what was done of it, and how it is said."""
+        count = len(todo) - len(todo.keys() - done)
+        return sum(each for record, each in todo.items() if record in done), f"{count} of {len(todo)} cells"
+
+    if quiet or not console.is_terminal:
+
+        def lines(done: set[str]) -> None:
+            nonlocal spoke
+            signals.check()
+            if quiet or time.monotonic() - spoke < _PLAIN_EVERY:
+                return
+            spoke = time.monotonic()
+            share, text = told(done)
+            left = (whole - share) * (spoke - began) / share if share else None
+            console.print(f"{text}{f', about {duration(left)} left' if left is not None else ''}", soft_wrap=True)
+
+        yield lines
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("left")
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(f"0 of {len(todo)} cells", total=whole or None)
+
+        def watch(done: set[str]) -> None:
+            signals.check()
+            share, text = told(done)
+            bar.update(task, completed=share, description=text)
+
+        yield watch

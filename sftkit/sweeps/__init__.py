@@ -1,0 +1,1 @@
+"""Sweeps: a declarative file of languages, tasks, methods, densities and seeds, as a Snakemake workflow."""

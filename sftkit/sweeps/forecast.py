@@ -1,0 +1,113 @@
+"""What a sweep will take: seconds of each cell, and bytes, from what was measured, declared or rehearsed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sftkit.sweeps.cells import Cell, Work
+from sftkit.sweeps.costs import Base, Costs, Declared, learned
+from sftkit.sweeps.results import record
+from sftkit.training.recipes import LANGUAGE_DENSITY, TASK_DENSITY
+
+#: Seconds to begin a cell: Python, torch, the model.
+START = 5.0
+#: Bytes of an entry of φ, in f32.
+_ENTRY = 5.0
+#: Rehearses a cell: the document of ``train --dry-run --json``, or None if that cannot be.
+Rehearse = Callable[[Cell], Any]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds of a step of phase 1 and 2, and how many steps there are; None for what is not known."""
+
+    step1: float | None
+    step2: float | None
+    steps1: int | None
+    steps2: int | None
+
+    def seconds(self, work: Work) -> float | None:
+        """Of a cell."""
+        steps1 = (work.steps[0] if work.steps[0] is not None else self.steps1) if work.phase1 else 0
+        steps2 = work.steps[1] if work.steps[1] is not None else self.steps2
+        step1, step2 = self.step1 or self.step2, self.step2 or self.step1
+        if steps1 is None or steps2 is None or step1 is None or step2 is None:
+            return None
+        return START + steps1 * step1 + work.phases * steps2 * step2
+
+
+class Forecast:
+    """Seconds and bytes of cells: measured on those that are done, else declared, else rehearsed."""
+
+    def __init__(self, cells: Mapping[str, Cell], costs: Costs, rehearse: Rehearse | None = None) -> None:
+        """Begin.
+
+        Args:
+            cells: by record; the records of those that are done are read.
+            costs: declared.
+            rehearse: asked once for all cells that are alike, if neither tells.
+        """
+        self._costs, self._rehearse = costs, rehearse
+        self._known: dict[str, Measured | None] = {}
+        for cell in cells.values():
+            if cell.work.phases and cell.work.alike not in self._known and (found := _measured(cell)):
+                self._known[cell.work.alike] = found
+
+    def seconds(self, cell: Cell) -> float | None:
+        """Expected seconds of a cell; None where nothing is known of it."""
+        work = cell.work
+        if work.seconds is not None:
+            return work.seconds
+        if work.kind == "score":
+            return self._costs.score if self._costs.score is not None else START
+        if not work.phases:
+            return START if work.kind == "sum" else None
+        base = self._costs.bases.get(work.base, Base())
+        declared = self._costs.kinds.get(work.kind)
+        if work.alike not in self._known and declared is not None:
+            self._known[work.alike] = _of_declared(declared, base.slower)
+        if work.alike not in self._known and self._rehearse is not None:
+            self._known[work.alike] = _of_rehearsal(self._rehearse(cell))
+        measured = self._known.get(work.alike)
+        return measured.seconds(work) if measured is not None else None
+
+    def bytes(self, cell: Cell) -> float | None:
+        """Expected bytes of what a cell leaves; None where the base's size was not declared."""
+        parameters = self._costs.bases.get(cell.work.base, Base()).parameters
+        if not cell.work.phases:
+            return 10_000.0
+        if parameters is None:
+            return None
+        recipe = LANGUAGE_DENSITY if cell.work.kind == "language" else TASK_DENSITY
+        return sum(_ENTRY * parameters * (recipe if share is None else share) for share in cell.work.shares)
+
+
+def _measured(cell: Cell) -> Measured | None:
+    try:
+        steps1, seconds1, steps2, seconds2 = learned(record(cell.record))
+        phases = max(1, cell.work.phases)
+        return Measured(
+            seconds1 / steps1 if steps1 else None, seconds2 / steps2, steps1 if cell.work.phase1 else None,
+            steps2 // phases,
+        )  # fmt: skip
+    except (LookupError, TypeError, ValueError, ZeroDivisionError):
+        return None
+
+
+def _of_declared(declared: Declared, slower: float) -> Measured:
+    return Measured(declared.step * slower, declared.step * slower, declared.phase1, declared.steps)
+
+
+def _of_rehearsal(document: Any) -> Measured | None:
+    try:
+        each = document["seconds"]
+        evaluations = each["evaluation"] / document["eval_every"]  # shared out over the steps
+        one, two = each["phase1_step"], each["phase2_step"]
+        return Measured(
+            one + evaluations if one else None, two + evaluations if two else None,
+            document["steps1"] or None, document["steps2"],
+        )  # fmt: skip
+    except (LookupError, TypeError, ZeroDivisionError):
+        return None

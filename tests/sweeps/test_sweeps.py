@@ -1,0 +1,225 @@
+"""A sweep's file: read strictly, crossed into cells of which each is there once, compiled for Snakemake."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sftkit
+from sftkit.cli.run.grid import commands
+from sftkit.errors import SettingsError
+from sftkit.sweeps.document import read_sweep
+from sftkit.sweeps.forecast import Forecast
+from sftkit.sweeps.plan import Plan, plan
+from sftkit.sweeps.shipped import path_of
+from sftkit.sweeps.snakefile import workflow
+from sftkit.sweeps.states import DONE, MISSING, OLD, states
+from tests.cli.run import sftkit as run
+
+SWEEP = """
+base = "base"
+source = "en"
+languages = ["mt", "wo"]
+METHODS
+[language]
+mlm = "{}.txt"
+density = 0.05
+steps = 4
+[tasks.pos]
+train = "{}.train"
+test = "{}.test"
+density = [0.01, 0.02]
+steps = 3
+"""
+COMMANDS = commands()
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return Path("out")
+
+
+def planned(place: Path, methods: str = "", text: str = SWEEP, change: tuple[str, str] = ("", "")) -> Plan:
+    Path("a.toml").write_text(text.replace("METHODS", "").replace(*change) + methods if methods.startswith("[")
+                              else text.replace("METHODS", methods).replace(*change))  # fmt: skip
+    return plan(read_sweep(Path("a.toml"), COMMANDS), place, COMMANDS)
+
+
+def learning(found: Plan) -> dict[str, str]:
+    return {each.record: each.plain for each in found.cells.values() if each.work.phases}
+
+
+def touch(found: Plan) -> None:
+    for each in found.cells.values():
+        for name in each.outputs:
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            Path(name).write_text("{}")
+
+
+def test_densities_of_a_method_with_a_phase_1_are_one_cell_and_of_others_one_each(place: Path) -> None:
+    commands = learning(planned(place, 'methods = ["lottery", "random"]')).values()
+    tasks = [each for each in commands if "--pos" in each]
+    assert sorted(re.findall(r"--density (\S+)", " ".join(tasks))) == ["0.01", "0.01,0.02", "0.02"]
+
+
+def test_every_score_has_a_row_and_the_task_alone_shares_its_sft(place: Path) -> None:
+    lottery = planned(place, 'methods = ["lottery"]')
+    both = planned(place, 'methods = ["lottery", "task-only"]')
+    assert len(lottery.rows) == 4
+    assert len(both.rows) == 8
+    assert learning(both) == learning(lottery)
+
+
+def test_a_changed_setting_changes_only_what_depends_on_it(place: Path) -> None:
+    before = set(planned(place).cells)
+    after = set(planned(place, change=("steps = 3", "steps = 5")).cells)
+    assert {name.split("/")[1] for name in before & after} == {"sft"}  # the languages' SFTs
+    assert len(before & after) == 3
+
+
+def test_another_density_is_a_cell_of_its_own_once_the_others_are_there(place: Path) -> None:
+    before = planned(place)
+    touch(before)
+    after = planned(place, change=("[0.01, 0.02]", "[0.01, 0.02, 0.04]"))
+    new = set(after.cells) - set(before.cells)
+    assert [each for each in learning(after).values() if "--density 0.04" in each]
+    assert set(before.cells) <= set(after.cells)
+    assert len([name for name in new if "/sft/" in name]) == 1
+
+
+def test_a_file_that_changed_makes_old_what_was_made_from_it(place: Path) -> None:
+    for name in ("en.txt", "mt.txt", "wo.txt", "en.train", "mt.test", "wo.test"):
+        Path(name).write_text("")
+    found = planned(place)
+    assert set(states(found.cells).values()) == {MISSING}
+    for each in found.cells.values():
+        touch(Plan(place, {each.record: each}))
+    for each in (each for each in found.cells.values() if each.work.kind == "score"):
+        touch(Plan(place, {each.record: each}))
+    Path("mt.txt").write_text("more")
+    old = [found.cells[record].title for record, state in states(found.cells).items() if state == OLD]
+    assert old
+    assert all("mt" in title for title in old)
+    assert DONE in states(found.cells).values()
+
+
+def test_variants_reach_the_commands(place: Path) -> None:
+    tables = """
+[methods.no-source]
+source-sft = false
+[methods.no-l1]
+language = { l1 = 0 }
+[methods.ties]
+compose = { method = "ties", trim = 0.3 }
+[methods.full]
+"""
+    found = planned(place, tables)
+    text = "\n".join(each.plain for each in found.cells.values())
+    assert re.search(r"train --pos (?!.*--with)", text)
+    assert re.search(r"train --mlm .*--l1 0 ", text)
+    assert re.search(r"compose \S+ \S+ --method ties --trim 0.3", text)
+    assert re.search(r"train --pos .*--density 1 --method random .*--train-norms", text)
+
+
+def test_another_programs_method_is_left_out_with_a_word_where_it_is_not_there(place: Path) -> None:
+    table = """
+[methods.mad-x]
+program = "madx.py"
+language-command = "python {program} language {mlm} -r {size} -o {output}"
+task-command = "python {program} task {train} -l {source-output} -r {size} -o {output}"
+command = "python {program} score {test} -l {language-output} -t {task-output}"
+language-size = 2
+sizes = [1, 8]
+"""
+    absent = planned(place, table)
+    assert absent.notes == ["mad-x is left out: madx.py is not here."]
+    assert absent.rows == []
+    Path("madx.py").write_text("")
+    found = planned(place, table)
+    assert len(found.rows) == 4  # 2 languages × 2 sizes
+    kinds = [each.plain.split()[2] for each in found.cells.values()]
+    assert {kind: kinds.count(kind) for kind in kinds} == {"language": 3, "task": 2, "score": 4}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("steps = 3", "stepz = 3"), "[tasks.pos]: there is no stepz. Did you mean steps?"),
+        (("base =", "bas ="), "base is missing"),
+        (("languages", "langauges"), "languages"),
+        (('mlm = "{}.txt"', 'mlm = "a.txt"'), "{} has to stand in the place of the language"),
+        (("0.05", "1.5"), "a share of the backbone"),
+        (("[tasks.pos]", "[tasks.pso]"), "objective is one of"),
+        (("steps = 3", "seed = 3"), "the sweep says that itself"),
+        (("METHODS", 'methods = ["lotery"]'), "there is no lotery. Did you mean lottery?"),
+        (("METHODS", "seeds = [1, 1]"), "1 is there twice"),
+        (("steps = 4", 'lr = "fast"'), "--lr"),
+        (("steps = 4", "batch-size = 0"), "batch"),
+        (("steps = 4", 'criterion = "nonsense"'), "criterion"),
+    ],
+)
+def test_what_is_wrong_is_told_in_a_line_before_anything_starts(
+    change: tuple[str, str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.toml").write_text(SWEEP.replace(*change).replace("METHODS", ""))
+    done = run("sweep", "a.toml", "--dry-run")
+    assert done.status == 1
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) <= 2
+
+
+def test_missing_files_are_told_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("snakemake")
+    monkeypatch.chdir(tmp_path)
+    Path("a.toml").write_text(SWEEP.replace("METHODS", ""))
+    done = run("sweep", "a.toml")
+    assert done.status == 1
+    assert "files are not there: " in done.stderr
+
+
+def test_without_snakemake_a_line_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sftkit.sweeps.engine.find_spec", {}.get)
+    Path("a.toml").write_text(SWEEP.replace("METHODS", ""))
+    done = run("sweep", "a.toml")
+    assert done.status == 1
+    assert "pip install 'sftkit[sweep]'" in done.stderr
+
+
+def test_the_papers_sweep_compiles_and_has_a_price(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    sweep = read_sweep(path_of("paper"), COMMANDS)
+    found = plan(sweep, Path("paper"), COMMANDS)
+    per_task = {task.name: len(task.languages or ()) * len(task.options["density"]) for task in sweep.tasks}
+    assert per_task == {"pos": 96, "dep": 96, "ner": 54, "nli": 60}
+    # lottery and task-only everywhere, random in the first two
+    assert len(found.rows) == 2 * sum(per_task.values()) + per_task["pos"] + per_task["dep"]
+    text = workflow(found, sweep.resources, "paper")
+    assert text.count("\nrule ") + text.startswith("rule ") == len(found.cells) + 1
+    forecast = Forecast(found.cells, sweep.costs)
+    assert all(forecast.seconds(each) is not None and forecast.bytes(each) is not None for each in found.cells.values())
+
+
+def test_every_sweep_that_comes_along_is_listed_and_can_be_read() -> None:
+    done = run("sweep", "--list")
+    for path in (Path(sftkit.__file__).parent / "sweeps").glob("*.toml"):
+        assert path.stem in done.stdout
+        assert read_sweep(path, COMMANDS).tasks
+
+
+def test_the_example_of_the_page_is_a_sweep(place: Path) -> None:
+    text = (Path(sftkit.__file__).parent / "docs/sweeps.md").read_text(encoding="utf-8")
+    (example, *_), (methods, *_) = (re.findall(r"<!-- sweep -->\n```toml\n(.*?)```", text, re.DOTALL),
+                                    re.findall(r"\n```toml\n(\[methods.*?)```", text, re.DOTALL))  # fmt: skip
+    assert len(planned(place, text=example).rows) == 3 * 3 * 2
+    more = example.replace('methods = ["lottery", "random", "task-only"]\n', "")
+    more = more.replace("[tasks.pos]", '[tasks.dep]\ntrain = "{}.conllu"\ntest = "{}.conllu"\n[tasks.pos]')
+    found: Any = planned(place, text=more + methods)
+    assert found.notes
+    with pytest.raises(SettingsError):
+        planned(place, text=more + methods.replace("trim", "trimm"))
