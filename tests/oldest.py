@@ -1,7 +1,7 @@
-"""``python -m tests.oldest [PYTEST ARGUMENTS]``: the lowest versions that ``pyproject.toml`` allows, installed and tested.
+"""``python -m tests.oldest [PYTEST ARGUMENTS]``: tests the lowest versions that ``pyproject.toml`` allows.
 
-Needs ``uv``. Makes an environment in a temporary folder (some GB) and runs there the fast tests, or those that are named.
-What old libraries leave unclosed is no failure, and the page of models, which follows from the newest, is left out.
+Needs ``uv``. Installs them into a temporary folder (some GB) and runs there the fast tests, or those that are named.
+What old libraries leave unclosed is no failure; the page of models, which follows from the newest, is left out.
 """
 
 from __future__ import annotations

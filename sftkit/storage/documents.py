@@ -38,7 +38,7 @@ def parse_json(
     Args:
         text: the text.
         parse_constant: what becomes of NaN and the infinities; by default they are floats.
-        parse_float: what becomes of other numbers that are no integers; by default Python's float, which may be infinite.
+        parse_float: what becomes of other numbers with a point or exponent; by default floats, perhaps infinite.
 
     Raises:
         NotJson: if it is none, is nested deeper than ``MOST_LEVELS``, or holds half a character.
