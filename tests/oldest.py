@@ -1,7 +1,8 @@
 """``python -m tests.oldest [PYTEST ARGUMENTS]``: tests the lowest versions that ``pyproject.toml`` allows.
 
 Needs ``uv``. Installs them into a temporary folder (some GB) and runs there the fast tests, or those that are named.
-What old libraries leave unclosed is no failure; the page of models, which follows from the newest, is left out.
+What old libraries leave unclosed, or call by an old name, is no failure; the page of models, which follows from the
+newest, is left out.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 _ROOT = Path(__file__).parents[1]
 _LENIENT = (
-    "-W", "ignore::ResourceWarning", "-W", "ignore::pytest.PytestUnraisableExceptionWarning", "-p", "no:cacheprovider",
+    "-W", "ignore::DeprecationWarning", "-W", "ignore::ResourceWarning", "-W", "ignore::pytest.PytestUnraisableExceptionWarning", "-p", "no:cacheprovider",
     "--deselect", "tests/checkpoints/test_families.py::test_the_table_of_models_is_what_is_tested",
 )  # fmt: skip
 
