@@ -14,8 +14,9 @@ from pathlib import Path
 
 _ROOT = Path(__file__).parents[1]
 _LENIENT = (
-    "-W", "ignore::DeprecationWarning", "-W", "ignore::ResourceWarning", "-W", "ignore::pytest.PytestUnraisableExceptionWarning", "-p", "no:cacheprovider",
-    "--deselect", "tests/checkpoints/test_families.py::test_the_table_of_models_is_what_is_tested",
+    "-W", "ignore::DeprecationWarning", "-W", "ignore::ResourceWarning", "-W",
+    "ignore::pytest.PytestUnraisableExceptionWarning", "-p", "no:cacheprovider", "--deselect",
+    "tests/checkpoints/test_families.py::test_the_table_of_models_is_what_is_tested",
 )  # fmt: skip
 
 
