@@ -7,21 +7,34 @@ from pathlib import Path
 import pytest
 
 from tests.cli.run import sftkit
-from tests.fuzz import readers
+from tests.fuzz.found import kept
+from tests.fuzz.readers import TARGETS
 from tests.fuzz.trial import Tally
 
-SHARES = {"sft": (readers.sfts, 400), "safetensors": (readers.safetensors, 200), "data": (readers.data, 200)}
 
-
-@pytest.mark.parametrize("target", SHARES)
-def test_inputs_changed_at_random_are_read_or_refused_in_a_line(target: str, tmp_path: Path) -> None:
-    inputs, count = SHARES[target]
-    tally = Tally()
-    for name, call in inputs(count, 3, tmp_path):
-        tally.attempt(name, call)
+@pytest.mark.parametrize("name", TARGETS)
+def test_inputs_changed_at_random_are_read_or_refused_in_a_line(name: str, tmp_path: Path) -> None:
+    target, tally = TARGETS[name], Tally(longest=5)
+    path = target.prepare(tmp_path)
+    for called, data in target.mutants(400 if name == "sft" else 100, 3):
+        target.attempt(tally, path, called, data)
     assert tally.failed == []
     assert set(tally.kinds) == {"read", "refused"}
-    assert tally.slowest[0] < 5
+
+
+@pytest.mark.parametrize(("name", "file"), kept(), ids=lambda value: value if isinstance(value, str) else value.name)
+def test_an_input_that_was_once_got_wrong_is_read_or_refused_in_a_line(name: str, file: Path, tmp_path: Path) -> None:
+    tally = Tally(longest=5)
+    assert TARGETS[name].attempt(tally, TARGETS[name].prepare(tmp_path), file.name, file.read_bytes()), tally.failed
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_the_inputs_that_others_are_made_from_are_read(name: str, tmp_path: Path) -> None:
+    target = TARGETS[name]
+    for data in target.right:
+        path = target.prepare(tmp_path)
+        path.write_bytes(data)
+        target.call(path)
 
 
 WRONG = (

@@ -152,7 +152,7 @@ class Metadata:
                 f"{where}: the metadata document 'sft' has {len(text):,} characters, more than {MOST_CHARACTERS:,}."
             )
         try:
-            document = parse_json(text, parse_constant=_refuse_constant)
+            document = parse_json(text, parse_constant=_refuse_constant, parse_float=_finite)
         except NotJson as error:
             raise FormatError(f"{where}: the metadata document 'sft' is {error!s:.300}.") from None
         try:
@@ -163,6 +163,12 @@ class Metadata:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    if math.isinf(number := float(text)):
+        raise ValueError(f"{text:.30} is larger than any number")
+    return number
 
 
 def _reason(error: Exception) -> str:

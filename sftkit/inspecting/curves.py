@@ -32,7 +32,7 @@ def best(training: Mapping[str, Any]) -> tuple[int, float, str] | None:
     found = training.get("best")
     try:
         return int(found["step"]), float(found["value"]), str(found["metric"])  # type: ignore[index]  # caught below
-    except (TypeError, KeyError, ValueError):
+    except (TypeError, KeyError, ValueError, OverflowError):
         return None
 
 
@@ -41,12 +41,12 @@ def start(training: Mapping[str, Any]) -> float | None:
     found = training.get("start")
     try:
         return float(found["value"])  # type: ignore[index]  # caught below
-    except (TypeError, KeyError, ValueError):
+    except (TypeError, KeyError, ValueError, OverflowError):
         return None
 
 
 def _curve(points: Any) -> Curve:
     try:
         return {int(step): float(value) for step, value in points}
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return {}

@@ -39,7 +39,7 @@ def training_facts(training: Mapping[str, Any], method: str) -> list[tuple[str, 
 def _in_words(value: Any, how: Callable[[Any], str]) -> str:
     try:
         return how(value)
-    except (TypeError, KeyError, ValueError, AttributeError):
+    except (TypeError, KeyError, ValueError, AttributeError, OverflowError):
         return _said(value)
 
 

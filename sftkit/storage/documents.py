@@ -27,23 +27,29 @@ class NotJson(ValueError):  # noqa: N818  # it says what is wrong, as a ValueErr
     """A text that is no JSON document, or none that is accepted here; says why, but not where."""
 
 
-def parse_json(text: str, *, parse_constant: Callable[[str], Any] | None = None) -> Any:
+def parse_json(
+    text: str,
+    *,
+    parse_constant: Callable[[str], Any] | None = None,
+    parse_float: Callable[[str], float] | None = None,
+) -> Any:
     """The document that a text is.
 
     Args:
         text: the text.
         parse_constant: what becomes of NaN and the infinities; by default they are floats.
+        parse_float: what becomes of other numbers with a point or exponent; by default floats, perhaps infinite.
 
     Raises:
         NotJson: if it is none, is nested deeper than ``MOST_LEVELS``, or holds half a character.
     """
     try:
-        document = json.loads(text, parse_constant=parse_constant)
+        document = json.loads(text, parse_constant=parse_constant, parse_float=parse_float)
     except json.JSONDecodeError as error:
         raise NotJson(f"not valid JSON: {error}") from None
     except RecursionError:
         raise NotJson(_TOO_DEEP) from None
-    except ValueError as error:  # a number of thousands of digits; what parse_constant says
+    except ValueError as error:  # a number of thousands of digits; what the callers' functions say
         raise NotJson(f"not valid JSON: {error}") from None
     check_document(document, text)
     return document

@@ -63,7 +63,9 @@ CASES: dict[str, tuple[Callable[[], bytes], str]] = {
     "training that is text": (lambda: file_bytes(sft=document(training="long")), "malformed"),
     "a base that is a number": (lambda: file_bytes(sft=document(base=3)), "malformed"),
     "a fingerprint that is a list": (lambda: file_bytes(sft=document(base={"fingerprint": [1]})), "malformed"),
-    "a density beyond all numbers": (lambda: file_bytes(sft='{"k":0,"parameters":{},"density":1e999}'), "density"),
+    "a density beyond all numbers": (
+        lambda: file_bytes(sft='{"k":0,"parameters":{},"density":1e999}'), "1e999 is larger than any number"
+    ),
     "NaN in the document": (lambda: file_bytes(sft='{"k":0,"parameters":{},"density":NaN}'), "NaN is not JSON"),
     "JSON that stops early": (lambda: file_bytes(sft='{"k": 2'), "JSON"),
     "JSON nested too deeply": (lambda: file_bytes(sft="[" * 100_000), "nested deeper than 64 levels"),

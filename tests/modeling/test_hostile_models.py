@@ -143,7 +143,7 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(file: str, base: Path) 
 
 def test_models_with_a_file_changed_at_random_are_loaded_or_refused_in_a_line(tmp_path: Path) -> None:
     signal.alarm(0)
-    bench, tally = Bench(tmp_path, ("bert", "gpt2")), Tally()
+    bench, tally = Bench(tmp_path, ("bert", "gpt2")), Tally(longest=20, most_memory=1 << 33)
     for name, call in bench.mutants(150, seed=1, commands=("load", "dry", "inspect", "compose")):
         tally.attempt(name, call)
     assert tally.failed == []
