@@ -37,6 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, pico_base: Path) -> Path:
     scores.write(made / "results.csv", scores.sweep())
     for objective, data in (("mlm", "mt.txt"), ("pos", "mt.conllu"), ("ner", "ner.txt")):
         run(made, "train", f"--{objective}", data, "--base", pico_base, "-o", f"{objective}.sft", *TRAIN)
+    run(made, "compose", pico_base, "pos.sft", "mlm.sft", "-o", "made-tagger", "--json")
     return made
 
 
@@ -71,10 +72,10 @@ def keys(document: Any) -> Iterator[str]:
         ("compose, subtract", "compose BASE pos.sft mlm.sft -o tagger --json"),
         ("compose, subtract", "compose BASE pos.sft mlm.sft --dry-run --json"),
         ("compose, subtract", "compose mlm.sft pos.sft -o sum.sft --json"),
-        ("compose, subtract", "subtract tagger BASE -o difference.sft --json"),
-        ("compose, subtract", "subtract tagger mlm.sft -o back --json"),
+        ("compose, subtract", "subtract made-tagger BASE -o difference.sft --json"),
+        ("compose, subtract", "subtract made-tagger mlm.sft -o back --json"),
         ("inspect", "inspect mlm.sft --json"),
-        ("inspect", "inspect tagger --json"),
+        ("inspect", "inspect made-tagger --json"),
         ("overlap", "overlap mlm.sft pos.sft --per-layer --json"),
         ("data", "data --pos mt.conllu --test mt.conllu --base BASE --json"),
         ("convert, pull", "convert mlm.sft -o published --json"),
@@ -106,7 +107,7 @@ LEARNED = {"start", "sft", "objective", "method", "k", "density", "steps", "best
         ("compose BASE pos.sft -o a-tagger --json", ARITHMETIC),
         ("compose mlm.sft pos.sft -o a-sum.sft --json", ARITHMETIC),
         ("subtract BASE pos.sft -o less --json", ARITHMETIC),
-        ("subtract a-tagger BASE -o a-difference.sft --json", ARITHMETIC),
+        ("subtract made-tagger BASE -o a-difference.sft --json", ARITHMETIC),
     ],
 )
 def test_keys_that_scripts_rely_on_are_there(command: str, promised: set[str], folder: Path, pico_base: Path) -> None:

@@ -45,7 +45,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Cell:
+class SweepCell:
     """One command, or two.
 
     Attributes:
@@ -96,7 +96,7 @@ def cell(
     work: Work,
     resume: str = "",
     rehearsal: Sequence[str] | None = None,
-) -> Cell:
+) -> SweepCell:
     """A cell of commands of sftkit (words), or of other programs (shell text); the last prints the record.
 
     Args:
@@ -121,7 +121,7 @@ def cell(
         lines.append(f"{words} > {to} 2{'>>' if number else '>'} {log_file}")
     lines.append(f"mv {part} {record}".replace("{", "{{").replace("}", "}}"))
     lines += [f"rm -rf {shlex.quote(resume)}"] if resume else []
-    return Cell(
+    return SweepCell(
         title, tuple(dict.fromkeys(inputs)), tuple(outputs), " && ".join(lines), log, work, resume,
         " && ".join(plain), None if rehearsal is None else tuple(rehearsal),
     )  # fmt: skip

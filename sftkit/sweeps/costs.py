@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sftkit.errors import SettingsError
-from sftkit.sweeps.tables import Table
+from sftkit.sweeps.tables import Section
 
 
 @dataclass(frozen=True)
-class Declared:
+class DeclaredCosts:
     """A kind of training.
 
     Attributes:
@@ -25,7 +25,7 @@ class Declared:
 
 
 @dataclass(frozen=True)
-class Base:
+class BaseSize:
     """A base: how many parameters its backbone has, and how many times slower it is than what is declared."""
 
     parameters: int | None = None
@@ -43,35 +43,35 @@ class Costs:
         on: the machine that all this is of, in words.
     """
 
-    kinds: Mapping[str, Declared] = field(default_factory=dict)
+    kinds: Mapping[str, DeclaredCosts] = field(default_factory=dict)
     score: float | None = None
-    bases: Mapping[str, Base] = field(default_factory=dict)
+    bases: Mapping[str, BaseSize] = field(default_factory=dict)
     on: str = ""
 
 
-def costs_in(table: Table) -> Costs:
+def costs_in(table: Section) -> Costs:
     """The file's ``[cost]``.
 
     Raises:
         SettingsError: if a key or a value is none of its own.
     """
     score, on = table.number("score"), table.text("on") or ""
-    bases = {name: _base(Table(f"[cost.bases] {name}", each)) for name, each in table.table("bases").rest().items()}
-    kinds = {name: _declared(Table(f"[cost] {name}", each)) for name, each in table.rest().items()}
+    bases = {name: _base(Section(f"[cost.bases] {name}", each)) for name, each in table.table("bases").rest().items()}
+    kinds = {name: _declared(Section(f"[cost] {name}", each)) for name, each in table.rest().items()}
     return Costs(kinds, score, bases, on)
 
 
-def _declared(table: Table) -> Declared:
+def _declared(table: Section) -> DeclaredCosts:
     step, steps = table.number("step"), table.whole("steps")
     if step is None or steps is None:
         raise SettingsError(f"{table.where}: step = seconds and steps = their number are both needed.")
     phase1 = table.whole("phase1-steps", steps)
     table.done()
-    return Declared(step, steps, steps if phase1 is None else phase1)
+    return DeclaredCosts(step, steps, steps if phase1 is None else phase1)
 
 
-def _base(table: Table) -> Base:
-    made = Base(table.whole("parameters"), table.number("slower", 1.0) or 1.0)
+def _base(table: Section) -> BaseSize:
+    made = BaseSize(table.whole("parameters"), table.number("slower", 1.0) or 1.0)
     table.done()
     return made
 

@@ -15,9 +15,9 @@ from typing import Any
 from sftkit.errors import SettingsError
 from sftkit.shown import brief
 from sftkit.sweeps.costs import Costs, costs_in
-from sftkit.sweeps.methods import Method, methods_in
+from sftkit.sweeps.methods import SweepMethod, methods_in
 from sftkit.sweeps.options import Commands, check_named
-from sftkit.sweeps.tables import Table, without
+from sftkit.sweeps.tables import Section, without
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -110,7 +110,7 @@ class Sweep:
     seeds: tuple[int, ...]
     corpora: Corpora
     tasks: tuple[Task, ...]
-    methods: tuple[Method, ...]
+    methods: tuple[SweepMethod, ...]
     evaluate: Mapping[str, Any] = field(default_factory=dict)
     device: str = ""
     world: WorldTable | None = None
@@ -138,7 +138,7 @@ def read_sweep(path: Path, commands: Commands) -> Sweep:
 
 
 def _sweep(name: str, values: dict[str, Any], commands: Commands) -> Sweep:
-    top = Table("the file", values)
+    top = Section("the file", values)
     world = _world(top.table("world")) if "world" in values else None
     base, source = top.text("base"), top.text("source")
     if world is not None:
@@ -167,7 +167,7 @@ def _sweep(name: str, values: dict[str, Any], commands: Commands) -> Sweep:
     return made
 
 
-def _world(table: Table) -> WorldTable:
+def _world(table: Section) -> WorldTable:
     made = WorldTable(table.whole("languages", 8) or 0, table.whole("seed"), table.flag("quick", False))
     table.done()
     if made.languages < 2:
@@ -175,7 +175,7 @@ def _world(table: Table) -> WorldTable:
     return made
 
 
-def _languages(top: Table, world: WorldTable | None) -> tuple[str, ...] | str:
+def _languages(top: Section, world: WorldTable | None) -> tuple[str, ...] | str:
     if isinstance(top.left.get("languages", "" if world else ()), str):
         group = top.text("languages") or ("unseen" if world else None)
         if world is not None and group in GROUPS:
@@ -185,7 +185,7 @@ def _languages(top: Table, world: WorldTable | None) -> tuple[str, ...] | str:
     return top.texts("languages") or ()
 
 
-def _corpora(table: Table, world: WorldTable | None, commands: Commands) -> Corpora:
+def _corpora(table: Section, world: WorldTable | None, commands: Commands) -> Corpora:
     named = [(each, text) for each in LANGUAGE if (text := table.text(each))]
     if not named and world is not None:
         named = [("mlm", "{world}/mlm/{}.txt")]
@@ -200,7 +200,7 @@ def _task(
     name: str, values: object, default: tuple[str | None, str | None], common: Mapping[str, Any], commands: Commands
 ) -> Task:
     where = f"[tasks.{name}]"
-    table = Table(where, values)
+    table = Section(where, values)
     objective = table.text("objective") or name
     if objective not in TASK:
         raise SettingsError(f"{where}: objective is one of {', '.join(TASK)}.")
@@ -223,13 +223,13 @@ def _options(table: dict[str, Any], where: str, commands: Commands) -> dict[str,
     table = {name.replace("_", "-"): value for name, value in table.items()}
     check_named(where, without(table, "density"), commands.train)
     if "density" in table:
-        table["density"] = Table(where, {"density": table["density"]}).numbers("density")
+        table["density"] = Section(where, {"density": table["density"]}).numbers("density")
         if any(density > 1 for density in table["density"]):
             raise SettingsError(f"{where} density: a share of the backbone, from 0 to 1.")
     return table
 
 
-def _resources(table: Table) -> Resources:
+def _resources(table: Section) -> Resources:
     memory = table.text("memory")
     made = Resources(table.whole("threads", 1) or 1, _megabytes(memory) if memory else None, table.whole("gpu", 0) or 0)
     table.done()

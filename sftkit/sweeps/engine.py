@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from sftkit.errors import SettingsError
-from sftkit.sweeps.cells import Cell
+from sftkit.sweeps.cells import SweepCell
 from sftkit.sweeps.document import Resources
 from sftkit.sweeps.states import DONE, states
 
@@ -40,7 +40,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class WorkflowOutcome:
     """What became of a run of the workflow.
 
     Attributes:
@@ -132,8 +132,8 @@ def locked(place: Path, waiting: Callable[[], None]) -> Iterator[int]:
 
 
 def run(
-    words: Sequence[str], place: Path, lock: int, cells: Mapping[str, Cell], watch: Callable[[set[str]], None]
-) -> Outcome:
+    words: Sequence[str], place: Path, lock: int, cells: Mapping[str, SweepCell], watch: Callable[[set[str]], None]
+) -> WorkflowOutcome:
     """Let Snakemake do what is missing.
 
     Args:
@@ -170,10 +170,10 @@ def run(
     failures = tuple(_failure(cell) for cell in cells.values() if cell.record not in done and _changed(cell.log, began))
     failed = {failure.title for failure in failures}
     left = tuple(cell.title for cell in cells.values() if cell.record not in done and cell.title not in failed)
-    return Outcome(process.returncode, tuple(sorted(done - before)), failures, left)
+    return WorkflowOutcome(process.returncode, tuple(sorted(done - before)), failures, left)
 
 
-def _ended(cells: Mapping[str, Cell], began: int) -> set[str]:
+def _ended(cells: Mapping[str, SweepCell], began: int) -> set[str]:
     return {record for record in cells if _changed(record, began)}
 
 
@@ -198,7 +198,7 @@ def _changed(name: str, since: int) -> bool:
         return False
 
 
-def _failure(cell: Cell) -> Failure:
+def _failure(cell: SweepCell) -> Failure:
     return Failure(cell.title, cell.log, last_line(Path(cell.log)))
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sftkit.storage.places import at_home
-from sftkit.sweeps.cells import Cell, Work, cell, digest
+from sftkit.sweeps.cells import SweepCell, Work, cell, digest
 from sftkit.sweeps.document import Task
-from sftkit.sweeps.methods import External, Method
+from sftkit.sweeps.methods import External, SweepMethod
 from sftkit.sweeps.places import Names, called, config_of
 
 #: Labels of a row, and the record of its scoring.
@@ -22,7 +22,7 @@ def is_there(program: str) -> bool:
     return at_home(program).is_file() or shutil.which(program) is not None
 
 
-def external_cells(names: Names, method: Method, task: Task, place: Path) -> tuple[list[Cell], list[Scored]]:
+def external_cells(names: Names, method: SweepMethod, task: Task, place: Path) -> tuple[list[SweepCell], list[Scored]]:
     """The cells of a method, a task and a seed, and what rows they make."""
     assert method.external is not None
     made = _Maker(names, method, method.external, task, place)
@@ -31,12 +31,12 @@ def external_cells(names: Names, method: Method, task: Task, place: Path) -> tup
 
 
 class _Maker:
-    def __init__(self, names: Names, method: Method, external: External, task: Task, place: Path) -> None:
+    def __init__(self, names: Names, method: SweepMethod, external: External, task: Task, place: Path) -> None:
         self._names, self._method, self._external, self._task, self._place = names, method, external, task, place
         self._base = names.filled(task.base)
         self.scored: list[Scored] = []
 
-    def cells(self) -> Iterator[Cell]:
+    def cells(self) -> Iterator[SweepCell]:
         """Those of languages, of the task, and of scoring."""
         external, names, task = self._external, self._names, self._task
         source = names.source(task)
@@ -75,7 +75,7 @@ class _Maker:
 
     def _adapter(
         self, template: str, kind: str, language: str, fields: dict[str, str], needs: str = ""
-    ) -> tuple[Cell, str]:
+    ) -> tuple[SweepCell, str]:
         """A cell that learns something, and the folder that it is told to put it into."""
         key = digest([template, kind, {name: value for name, value in fields.items() if name in template}])
         name = f"{self._method.name}-{language if kind == 'language' else self._task.name}-{self._names.seed}-{key}"
@@ -85,7 +85,7 @@ class _Maker:
                           f"{folder}.json", name)  # fmt: skip
         return made, folder
 
-    def _score(self, language: str, size: float, fields: dict[str, str], needs: list[str]) -> Iterator[Cell]:
+    def _score(self, language: str, size: float, fields: dict[str, str], needs: list[str]) -> Iterator[SweepCell]:
         external, names = self._external, self._names
         fields |= {"language": language, "mlm": names.filled(names.sweep.corpora.data, language)}
         fields |= {"test": names.filled(self._task.test, language)}
@@ -110,7 +110,7 @@ class _Maker:
 
     def _cell(
         self, title: str, template: str, fields: dict[str, str], files: list[str], record: str, name: str
-    ) -> Cell:
+    ) -> SweepCell:
         names = self._names
         made = [each for each in files if each.startswith(f"{self._place}/")]
         own = names.own(*(each for each in files if each not in made))

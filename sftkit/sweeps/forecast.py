@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sftkit.sweeps.cells import Cell, Work
-from sftkit.sweeps.costs import Base, Costs, Declared, learned
+from sftkit.sweeps.cells import SweepCell, Work
+from sftkit.sweeps.costs import BaseSize, Costs, DeclaredCosts, learned
 from sftkit.sweeps.results import record
 from sftkit.training.recipes import LANGUAGE_DENSITY, TASK_DENSITY
 
@@ -16,7 +16,7 @@ START = 5.0
 #: Bytes of an entry of φ, in f32.
 _ENTRY = 5.0
 #: Rehearses a cell: the document of ``train --dry-run --json``, or None if that cannot be.
-Rehearse = Callable[[Cell], Any]
+Rehearse = Callable[[SweepCell], Any]
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Measured:
         return START + steps1 * step1 + work.phases * steps2 * step2
 
 
-class Forecast:
+class SweepForecast:
     """Seconds and bytes of cells: measured on those that are done, else declared, else rehearsed."""
 
-    def __init__(self, cells: Mapping[str, Cell], costs: Costs, rehearse: Rehearse | None = None) -> None:
+    def __init__(self, cells: Mapping[str, SweepCell], costs: Costs, rehearse: Rehearse | None = None) -> None:
         """Begin.
 
         Args:
@@ -55,7 +55,7 @@ class Forecast:
             if cell.work.phases and cell.work.alike not in self._known and (found := _measured(cell)):
                 self._known[cell.work.alike] = found
 
-    def seconds(self, cell: Cell) -> float | None:
+    def seconds(self, cell: SweepCell) -> float | None:
         """Expected seconds of a cell; None where nothing is known of it."""
         work = cell.work
         if work.seconds is not None:
@@ -64,7 +64,7 @@ class Forecast:
             return self._costs.score if self._costs.score is not None else START
         if not work.phases:
             return START if work.kind == "sum" else None
-        base = self._costs.bases.get(work.base, Base())
+        base = self._costs.bases.get(work.base, BaseSize())
         declared = self._costs.kinds.get(work.kind)
         if work.alike not in self._known and declared is not None:
             self._known[work.alike] = _of_declared(declared, base.slower)
@@ -73,9 +73,9 @@ class Forecast:
         measured = self._known.get(work.alike)
         return measured.seconds(work) if measured is not None else None
 
-    def bytes(self, cell: Cell) -> float | None:
+    def bytes(self, cell: SweepCell) -> float | None:
         """Expected bytes of what a cell leaves; None where the base's size was not declared."""
-        parameters = self._costs.bases.get(cell.work.base, Base()).parameters
+        parameters = self._costs.bases.get(cell.work.base, BaseSize()).parameters
         if not cell.work.phases:
             return 10_000.0
         if parameters is None:
@@ -84,7 +84,7 @@ class Forecast:
         return sum(_ENTRY * parameters * (recipe if share is None else share) for share in cell.work.shares)
 
 
-def _measured(cell: Cell) -> Measured | None:
+def _measured(cell: SweepCell) -> Measured | None:
     try:
         steps1, seconds1, steps2, seconds2 = learned(record(cell.record))
         phases = max(1, cell.work.phases)
@@ -96,7 +96,7 @@ def _measured(cell: Cell) -> Measured | None:
         return None
 
 
-def _of_declared(declared: Declared, slower: float) -> Measured:
+def _of_declared(declared: DeclaredCosts, slower: float) -> Measured:
     return Measured(declared.step * slower, declared.step * slower, declared.phase1, declared.steps)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sftkit.sweeps.cells import Cell, Work, cell, digest, share, stamp, steps_of
+from sftkit.sweeps.cells import SweepCell, Work, cell, digest, share, stamp, steps_of
 from sftkit.sweeps.options import Options, arguments
 from sftkit.sweeps.tables import without
 from sftkit.training.methods.registry import METHODS
@@ -87,7 +87,7 @@ def densities_for(options: Mapping[str, Any]) -> tuple[float | None, ...]:
 
 def learning_cells(
     training: Training, wanted: Sequence[float | None], place: Path, options: Options
-) -> Iterator[tuple[Cell, tuple[float | None, ...]]]:
+) -> Iterator[tuple[SweepCell, tuple[float | None, ...]]]:
     """Cells that learn the SFTs of some densities, each with those that it learns."""
     for group in _groups(training, wanted, place):
         yield _cell(training, group, place, options), group
@@ -110,7 +110,7 @@ def _densities(stem: str) -> tuple[float | None, ...]:
         return (None,)
 
 
-def _cell(training: Training, group: tuple[float | None, ...], place: Path, options: Options) -> Cell:
+def _cell(training: Training, group: tuple[float | None, ...], place: Path, options: Options) -> SweepCell:
     folder, marks = training.folder(place), ",".join(map(share, group))
     files = [training.file(place, density) for density in group]
     several = len(group) > 1

@@ -12,7 +12,7 @@ from typing import Any
 
 from sftkit.errors import SettingsError
 from sftkit.sweeps.options import Commands, check_named
-from sftkit.sweeps.tables import Table, known, without
+from sftkit.sweeps.tables import Section, known, without
 from sftkit.training.methods.registry import METHODS
 
 #: Full fine-tuning, as an SFT that has every entry: one phase, and nothing frozen but the output matrix.
@@ -51,7 +51,7 @@ class External:
 
 
 @dataclass(frozen=True)
-class Method:
+class SweepMethod:
     """A method.
 
     Attributes:
@@ -78,7 +78,7 @@ class Method:
     external: External | None = None
 
 
-def methods_in(values: object, commands: Commands, tasks: tuple[str, ...]) -> tuple[Method, ...]:
+def methods_in(values: object, commands: Commands, tasks: tuple[str, ...]) -> tuple[SweepMethod, ...]:
     """The methods of a list of known names, or of ``[methods.NAME]`` tables; the lottery if there is neither.
 
     Raises:
@@ -93,11 +93,11 @@ def methods_in(values: object, commands: Commands, tasks: tuple[str, ...]) -> tu
     return tuple(_method(name, table, commands, tasks) for name, table in values.items())
 
 
-def _method(name: str, values: object, commands: Commands, tasks: tuple[str, ...]) -> Method:
+def _method(name: str, values: object, commands: Commands, tasks: tuple[str, ...]) -> SweepMethod:
     where = f"[methods.{name}]"
-    given = Table(where, values)
+    given = Section(where, values)
     if given.left.keys() & {"program", "command"}:
-        return Method(name, tasks=_tasks(given, where, tasks), external=_external(given, where))
+        return SweepMethod(name, tasks=_tasks(given, where, tasks), external=_external(given, where))
     known_one = KNOWN.get(name, {})
     method = given.text("method") or known_one.get("method") or (name if name in METHODS else "lottery")
     known(where, method, METHODS)
@@ -107,7 +107,7 @@ def _method(name: str, values: object, commands: Commands, tasks: tuple[str, ...
     evaluate, compose = given.table("evaluate").rest(), given.table("compose").rest()
     check_named(f"{where} evaluate", evaluate, commands.evaluate)
     check_named(f"{where} compose", compose, commands.compose)
-    made = Method(
+    made = SweepMethod(
         name, language, task, evaluate, compose,
         given.flag("source-sft", True),
         given.flag("language-sft", known_one.get("language-sft", True)),
@@ -117,7 +117,7 @@ def _method(name: str, values: object, commands: Commands, tasks: tuple[str, ...
     return made
 
 
-def _own(given: Table, name: str, commands: Commands) -> dict[str, Any]:
+def _own(given: Section, name: str, commands: Commands) -> dict[str, Any]:
     table = given.table(name)
     options = {key.replace("_", "-"): value for key, value in table.left.items()}
     check_named(table.where, without(options, "density"), commands.train)
@@ -126,19 +126,19 @@ def _own(given: Table, name: str, commands: Commands) -> dict[str, Any]:
     return options
 
 
-def _weight(given: Table, name: str) -> float:
+def _weight(given: Section, name: str) -> float:
     weight = given.number(name, 1.0)
     return 1.0 if weight is None else weight
 
 
-def _tasks(given: Table, where: str, tasks: tuple[str, ...]) -> tuple[str, ...] | None:
+def _tasks(given: Section, where: str, tasks: tuple[str, ...]) -> tuple[str, ...] | None:
     named = given.texts("tasks")
     for name in named or ():
         known(f"{where} tasks", name, tasks)
     return named
 
 
-def _external(given: Table, where: str) -> External:
+def _external(given: Section, where: str) -> External:
     program, command = given.text("program"), given.text("command")
     if program is None or command is None:
         raise SettingsError(f"{where}: another program's method has both program = and command =.")

@@ -26,7 +26,7 @@ ABOUT_DATA = (
 
 
 @dataclass(frozen=True)
-class Option:
+class CommandOption:
     """How an option is written.
 
     Attributes:
@@ -41,7 +41,7 @@ class Option:
 
 
 #: By long name, without the dashes.
-Options = Mapping[str, Option]
+Options = Mapping[str, CommandOption]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from sftkit.errors import SettingsError
 from sftkit.storage.places import at_home
-from sftkit.sweeps.cells import SFTKIT, Cell, Work, cell
+from sftkit.sweeps.cells import SFTKIT, SweepCell, Work, cell
 from sftkit.sweeps.document import Sweep, Task, WorldTable
 
 
@@ -18,7 +18,7 @@ from sftkit.sweeps.document import Sweep, Task, WorldTable
 class World:
     """A world of a seed: where it will be, and what is known of it beforehand."""
 
-    cell: Cell
+    cell: SweepCell
     folder: str
     source: str
     groups: Mapping[str, tuple[str, ...]]

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sftkit.sweeps.cells import Cell, Work, cell, digest
+from sftkit.sweeps.cells import SweepCell, Work, cell, digest
 from sftkit.sweeps.document import Sweep, Task
 from sftkit.sweeps.external import external_cells, is_there
 from sftkit.sweeps.learned import Training, bare, densities_for, learning_cells
-from sftkit.sweeps.methods import Method
+from sftkit.sweeps.methods import SweepMethod
 from sftkit.sweeps.options import ABOUT_DATA, Commands, arguments
 from sftkit.sweeps.places import Names, config_of, worlds_of
 
 
 @dataclass(frozen=True)
-class Row:
+class PlannedScore:
     """Where one line of the results comes from.
 
     Attributes:
@@ -33,7 +33,7 @@ class Row:
 
 
 @dataclass
-class Plan:
+class SweepPlan:
     """All that a sweep consists of.
 
     Attributes:
@@ -44,8 +44,8 @@ class Plan:
     """
 
     place: Path
-    cells: dict[str, Cell] = field(default_factory=dict)
-    rows: list[Row] = field(default_factory=list)
+    cells: dict[str, SweepCell] = field(default_factory=dict)
+    rows: list[PlannedScore] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -56,7 +56,7 @@ class Plan:
         return [name for name in names if name not in made and not Path(name).exists()]
 
 
-def plan(sweep: Sweep, place: Path, commands: Commands) -> Plan:
+def plan(sweep: Sweep, place: Path, commands: Commands) -> SweepPlan:
     """The cells and rows of a sweep.
 
     Args:
@@ -67,7 +67,7 @@ def plan(sweep: Sweep, place: Path, commands: Commands) -> Plan:
     Raises:
         SettingsError: if the file leaves out what is needed, such as the languages of a task.
     """
-    planner = _Planner(sweep, commands, Plan(place))
+    planner = _Planner(sweep, commands, SweepPlan(place))
     methods = [method for method in sweep.methods if planner.has(method)]
     worlds = worlds_of(sweep, place)
     for seed in sweep.seeds:
@@ -88,7 +88,7 @@ class _Scoring:
     row: Mapping[str, Any]
     task: tuple[Training, float | None]
     language: tuple[Training, float | None] | None
-    method: Method
+    method: SweepMethod
     of: Task
     names: Names
 
@@ -97,23 +97,23 @@ class _Scoring:
 class _Planner:
     sweep: Sweep
     commands: Commands
-    plan: Plan
+    plan: SweepPlan
     trainings: dict[str, tuple[Training, set[float | None]]] = field(default_factory=dict)
     scorings: list[_Scoring] = field(default_factory=list)
 
-    def has(self, method: Method) -> bool:
+    def has(self, method: SweepMethod) -> bool:
         """Whether a method can be used here; if not, a note says so."""
         if method.external is None or is_there(method.external.program):
             return True
         self.plan.notes.append(f"{method.name} is left out: {method.external.program} is not here.")
         return False
 
-    def cross(self, names: Names, method: Method, task: Task) -> None:
+    def cross(self, names: Names, method: SweepMethod, task: Task) -> None:
         """All of a method, a task and a seed: languages and densities."""
         if method.external is not None:
             cells, rows = external_cells(names, method, task, self.plan.place)
             self.plan.cells |= {each.record: each for each in cells}
-            self.plan.rows += [Row(labels, score) for labels, score in rows]
+            self.plan.rows += [PlannedScore(labels, score) for labels, score in rows]
             return
         base = names.filled(task.base)
         options = {**self.sweep.corpora.options, **method.language}
@@ -138,7 +138,7 @@ class _Planner:
         )  # fmt: skip
 
     def _task(
-        self, names: Names, task: Task, base: str, method: Method, source: tuple[Training, float | None] | None
+        self, names: Names, task: Task, base: str, method: SweepMethod, source: tuple[Training, float | None] | None
     ) -> Training:
         language, options = names.source(task), {**task.options, **method.task}
         data, dev = names.filled(task.train, language), names.filled(task.dev, language)
@@ -166,7 +166,7 @@ class _Planner:
     def _score(
         self,
         names: Names,
-        method: Method,
+        method: SweepMethod,
         task: Task,
         learned: tuple[Training, float | None],
         own: tuple[Training, float | None] | None,
@@ -193,10 +193,10 @@ class _Planner:
             self.plan.cells |= {each.record: each for each in cells}
             files = [pair[0].file(place, pair[1]) if pair else "" for pair in (scoring.task, scoring.language)]
             pairs = [(records[file], file) if file else ("", "") for file in files]
-            self.plan.rows.append(Row(scoring.row, cells[-1].record, pairs[0], pairs[1]))
+            self.plan.rows.append(PlannedScore(scoring.row, cells[-1].record, pairs[0], pairs[1]))
 
 
-def _scored(scoring: _Scoring, place: Path, commands: Commands) -> Iterator[Cell]:
+def _scored(scoring: _Scoring, place: Path, commands: Commands) -> Iterator[SweepCell]:
     """The cell that scores; before it the one that adds up, if that is no plain sum."""
     method, task, names, row = scoring.method, scoring.of, scoring.names, scoring.row
     language, base = str(row["language"]), str(row["base"])
@@ -234,8 +234,8 @@ def _weighted(learned: tuple[Training, float | None], weight: float, place: Path
 
 
 def _summed(
-    title: str, added: list[str], files: list[str], method: Method, seed: int, place: Path, commands: Commands
-) -> Cell:
+    title: str, added: list[str], files: list[str], method: SweepMethod, seed: int, place: Path, commands: Commands
+) -> SweepCell:
     words = ["compose", *added, *arguments(method.compose, commands.compose)]
     if method.compose.get("method") == "dare":
         words += ["--seed", str(seed)]

@@ -11,7 +11,7 @@ from typing import Any
 from sftkit.errors import SftkitError
 from sftkit.storage.atomic import atomic_file
 from sftkit.storage.documents import parse_json
-from sftkit.sweeps.plan import Row
+from sftkit.sweeps.plan import PlannedScore
 
 #: The columns. density, k and seconds are the task's SFT's and its training's; those of the language come after.
 COLUMNS = (
@@ -20,7 +20,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def rows_of(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
+def rows_of(rows: Sequence[PlannedScore]) -> Iterator[dict[str, Any]]:
     """The lines of the table, in the order of the plan; scores that are not there yet are left out."""
     read = _Records()
     for row in rows:
@@ -43,7 +43,7 @@ def rows_of(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
             }
 
 
-def write_results(path: Path, rows: Sequence[Row]) -> int:
+def write_results(path: Path, rows: Sequence[PlannedScore]) -> int:
     """Write the table of all scores that are there; returns how many rows it has.
 
     Raises:

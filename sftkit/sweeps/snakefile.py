@@ -7,15 +7,15 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from sftkit.sweeps.cells import Cell
+from sftkit.sweeps.cells import SweepCell
 from sftkit.sweeps.document import Resources
-from sftkit.sweeps.plan import Plan
+from sftkit.sweeps.plan import SweepPlan
 
 #: How ``sftkit`` is called in cells, unless Snakemake is told otherwise (``--config sftkit=…``).
 PROGRAM = f"{shlex.quote(sys.executable)} -m sftkit"
 
 
-def workflow(plan: Plan, resources: Resources, title: str) -> str:
+def workflow(plan: SweepPlan, resources: Resources, title: str) -> str:
     """The text of the Snakefile; paths in it are those of the folder in which the sweep was started.
 
     Args:
@@ -33,7 +33,7 @@ def workflow(plan: Plan, resources: Resources, title: str) -> str:
     return "\n".join([*head, *(_cell_rule(cell, resources) for cell in plan.cells.values())])
 
 
-def _cell_rule(cell: Cell, resources: Resources) -> str:
+def _cell_rule(cell: SweepCell, resources: Resources) -> str:
     light = cell.work.kind in ("sum",)
     needed = [f"mem_mb={resources.memory}"] if resources.memory else []
     needed += [f"gpu={resources.gpu}"] if resources.gpu and not light else []

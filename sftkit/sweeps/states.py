@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from sftkit.sweeps.cells import Cell
+from sftkit.sweeps.cells import SweepCell
 
 #: What is there, what has to be made again since something that it was made from changed, what was begun, what is not.
 DONE, OLD, BEGUN, MISSING = "done", "old", "begun", "missing"
 
 
-def states(cells: Mapping[str, Cell]) -> dict[str, str]:
+def states(cells: Mapping[str, SweepCell]) -> dict[str, str]:
     """Record -> state, of cells in the order in which they need each other or in any."""
     makers = {output: cell for cell in cells.values() for output in cell.outputs}
     found: dict[str, str] = {}
 
-    def state(cell: Cell) -> str:
+    def state(cell: SweepCell) -> str:
         if cell.record not in found:
             found[cell.record] = MISSING  # whatever needs itself is never done
             found[cell.record] = _state(
@@ -29,7 +29,7 @@ def states(cells: Mapping[str, Cell]) -> dict[str, str]:
     return found
 
 
-def _state(cell: Cell, waits: bool) -> str:
+def _state(cell: SweepCell, waits: bool) -> str:
     times = [_time(name) for name in cell.outputs]
     if any(time is None for time in times):
         return BEGUN if cell.resume and Path(cell.resume).is_dir() else MISSING

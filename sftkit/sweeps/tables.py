@@ -24,7 +24,7 @@ def known(where: str, name: str, names: Iterable[str]) -> str:
     raise SettingsError(f"{where}: there is no {brief(name, 60)}. {meant}")
 
 
-class Table:
+class Section:
     """A table whose keys are taken out one by one; what is left at the end is none of its keys."""
 
     def __init__(self, where: str, values: object) -> None:
@@ -75,11 +75,11 @@ class Table:
         found: tuple[float, ...] | None = self._list(name, lambda v: _is_number(v) and v > 0, "numbers above 0")
         return found
 
-    def table(self, name: str) -> Table:
+    def table(self, name: str) -> Section:
         """A table in this one, empty if it is not there."""
         self._asked.append(name)
         where = f"[{name}]" if self.where == "the file" else f"{self.where[:-1]}.{name}]"
-        return Table(where, self.left.pop(name, {}))
+        return Section(where, self.left.pop(name, {}))
 
     def rest(self) -> dict[str, Any]:
         """What nobody asked for."""

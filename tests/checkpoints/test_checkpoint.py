@@ -169,7 +169,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "a config that is no JSON": (lambda path: (path / "config.json").write_text("{"), "not valid JSON"),
     "a config that is a list": (lambda path: (path / "config.json").write_text("[]"), "not a JSON object"),
     "no weights": (lambda path: (path / "model.safetensors").unlink(), "holds no weights"),
-    "damaged weights": (lambda path: (path / "model.safetensors").write_bytes(b"12345678"), "not a safetensors file"),
+    "damaged weights": (lambda path: (path / "model.safetensors").write_bytes(b"12345678"), "cut short"),
     "an index without its shards": (
         lambda path: (path / "model.safetensors").rename(path / "gone")
         and (path / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model-1.safetensors"}}'),

@@ -16,20 +16,20 @@ REFUSED = {
     "train --batchsize 3": "No such option: --batchsize. Did you mean --batch-size?",
     "train --gradient": "No such option: --gradient. Did you mean --gradient-checkpointing?",
     "inspect --layer x.sft": "No such option: --layer. Did you mean --layers?",
-    "train --mlm x.txt --method lotery": "'--method': 'lotery'; known are lottery, diff, random, bitfit, mask. "
+    "train --mlm x.txt --method lotery": "--method lotery: known are lottery, diff, random, bitfit, mask. "
     "Did you mean lottery?",
-    "train --mlm x.txt --criterion chnge": "'--criterion': 'chnge'; known are change, magnitude-increase, movement, "
+    "train --mlm x.txt --criterion chnge": "--criterion chnge: known are change, magnitude-increase, movement, "
     "fisher. Did you mean change?",
-    "train --mlm x.txt --precision fp16": "'--precision': 'fp16'; known are f32, bf16, f16. Did you mean",
-    "train --mlm x.txt --device gpu": "'--device': 'gpu'; known are auto, cpu, cuda, mps.",
-    "train --mlm x.txt --scheme-in bio": "'--scheme-in': 'bio'; known are iob2, iob1, bioes, bilou, bmes. "
+    "train --mlm x.txt --precision fp16": "--precision fp16: known are f32, bf16, f16. Did you mean",
+    "train --mlm x.txt --device gpu": "--device gpu: known are auto, cpu, cuda, mps.",
+    "train --mlm x.txt --scheme-in bio": "--scheme-in bio: known are iob2, iob1, bioes, bilou, bmes. "
     "Did you mean bioes?",
-    "evaluate base --dep x.conllu --decode gredy": "'--decode': 'gredy'; known are tree, greedy. Did you mean greedy?",
-    "overlap a.sft b.sft --metric cosin": "'--metric': 'cosin'; known are share, jaccard, lift, sign, cosine. "
+    "evaluate base --dep x.conllu --decode gredy": "--decode gredy: known are tree, greedy. Did you mean greedy?",
+    "overlap a.sft b.sft --metric cosin": "--metric cosin: known are share, jaccard, lift, sign, cosine. "
     "Did you mean cosine?",
-    "compose a.sft b.sft -o c.sft --method tie": "'--method': 'tie'; known are sum, ties, dare. Did you mean ties?",
-    "compose a.sft b.sft -o c.sft --values float": "'--values': 'float'; known are f32, bf16, f16.",
-    "convert a.sft -o b --objective ponos": "'--objective': 'ponos'; known are mlm,",
+    "compose a.sft b.sft -o c.sft --method tie": "--method tie: known are sum, ties, dare. Did you mean ties?",
+    "compose a.sft b.sft -o c.sft --values float": "--values float: known are f32, bf16, f16.",
+    "convert a.sft -o b --objective ponos": "--objective ponos: known are mlm,",
     "help glosary": "glosary: there is no such page. Did you mean glossary?",
 }
 

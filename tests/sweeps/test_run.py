@@ -62,6 +62,7 @@ def test_a_cell_that_fails_stops_only_those_that_need_it_and_is_told_with_its_lo
     assert "0 made" in again.stdout
 
 
+@pytest.mark.long
 def test_a_sweep_that_is_ended_five_times_has_the_same_results(folder: Path) -> None:
     subprocess.run(SWEEP, check=True)
     for number in range(5):

@@ -12,8 +12,8 @@ import sftkit
 from sftkit.cli.run.grid import commands
 from sftkit.errors import SettingsError
 from sftkit.sweeps.document import read_sweep
-from sftkit.sweeps.forecast import Forecast
-from sftkit.sweeps.plan import Plan, plan
+from sftkit.sweeps.forecast import SweepForecast
+from sftkit.sweeps.plan import SweepPlan, plan
 from sftkit.sweeps.shipped import path_of
 from sftkit.sweeps.snakefile import workflow
 from sftkit.sweeps.states import DONE, MISSING, OLD, states
@@ -43,17 +43,17 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("out")
 
 
-def planned(place: Path, methods: str = "", text: str = SWEEP, change: tuple[str, str] = ("", "")) -> Plan:
+def planned(place: Path, methods: str = "", text: str = SWEEP, change: tuple[str, str] = ("", "")) -> SweepPlan:
     Path("a.toml").write_text(text.replace("METHODS", "").replace(*change) + methods if methods.startswith("[")
                               else text.replace("METHODS", methods).replace(*change))  # fmt: skip
     return plan(read_sweep(Path("a.toml"), COMMANDS), place, COMMANDS)
 
 
-def learning(found: Plan) -> dict[str, str]:
+def learning(found: SweepPlan) -> dict[str, str]:
     return {each.record: each.plain for each in found.cells.values() if each.work.phases}
 
 
-def touch(found: Plan) -> None:
+def touch(found: SweepPlan) -> None:
     for each in found.cells.values():
         for name in each.outputs:
             Path(name).parent.mkdir(parents=True, exist_ok=True)
@@ -97,9 +97,9 @@ def test_a_file_that_changed_makes_old_what_was_made_from_it(place: Path) -> Non
     found = planned(place)
     assert set(states(found.cells).values()) == {MISSING}
     for each in found.cells.values():
-        touch(Plan(place, {each.record: each}))
+        touch(SweepPlan(place, {each.record: each}))
     for each in (each for each in found.cells.values() if each.work.kind == "score"):
-        touch(Plan(place, {each.record: each}))
+        touch(SweepPlan(place, {each.record: each}))
     Path("mt.txt").write_text("more")
     old = [found.cells[record].title for record, state in states(found.cells).items() if state == OLD]
     assert old
@@ -201,7 +201,7 @@ def test_the_papers_sweep_compiles_and_has_a_price(tmp_path: Path, monkeypatch: 
     assert len(found.rows) == 2 * sum(per_task.values()) + per_task["pos"] + per_task["dep"]
     text = workflow(found, sweep.resources, "paper")
     assert text.count("\nrule ") + text.startswith("rule ") == len(found.cells) + 1
-    forecast = Forecast(found.cells, sweep.costs)
+    forecast = SweepForecast(found.cells, sweep.costs)
     assert all(forecast.seconds(each) is not None and forecast.bytes(each) is not None for each in found.cells.values())
 
 

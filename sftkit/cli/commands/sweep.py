@@ -41,10 +41,11 @@ def sweep(
       sftkit sweep transfer.toml --dry-run
       sftkit sweep transfer.toml -j 2
       sftkit sweep paper --profile slurm/
-      sftkit sweep transfer.toml -- --executor slurm --default-resources slurm_partition=gpu
+      sftkit sweep transfer.toml -- --executor slurm \\
+          --default-resources slurm_partition=gpu
       sftkit sweep --list
     """
-    from sftkit.cli.run.grid import Grid
+    from sftkit.cli.run.grid import SweepRun
     from sftkit.sweeps.shipped import path_of, shipped
 
     if listing:
@@ -59,7 +60,7 @@ def sweep(
     if extra and not extra[0].startswith("-"):
         raise typer.BadParameter(f"{extra[0]}: one sweep at a time; arguments for snakemake come after --.")
     more = [*(["--profile", profile] if profile else []), *(extra or ())]
-    grid = Grid.read(path_of(file), output, quiet=quiet, json=json)
+    grid = SweepRun.read(path_of(file), output, quiet=quiet, json=json)
     if dry_run:
         grid.rehearse(jobs)
     elif not grid.run(jobs, more):

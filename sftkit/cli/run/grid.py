@@ -19,11 +19,11 @@ from sftkit.errors import SettingsError
 from sftkit.storage.atomic import check_folder
 from sftkit.storage.documents import parse_json
 from sftkit.sweeps import engine
-from sftkit.sweeps.cells import Cell
+from sftkit.sweeps.cells import SweepCell
 from sftkit.sweeps.document import Sweep, read_sweep
-from sftkit.sweeps.forecast import Forecast
-from sftkit.sweeps.options import Commands, Option, arguments
-from sftkit.sweeps.plan import Plan, plan
+from sftkit.sweeps.forecast import SweepForecast
+from sftkit.sweeps.options import CommandOption, Commands, arguments
+from sftkit.sweeps.plan import SweepPlan, plan
 from sftkit.sweeps.results import write_results
 from sftkit.sweeps.snakefile import workflow, write_workflow
 from sftkit.sweeps.states import DONE, states
@@ -46,10 +46,10 @@ def commands() -> Commands:
     return Commands(*(_options(built(name)) for name in ("train", "evaluate", "compose")))
 
 
-def _options(command: Any) -> dict[str, Option]:
+def _options(command: Any) -> dict[str, CommandOption]:
     params = [param for param in command.params if param.param_type_name == "option"]
     return {
-        long.removeprefix("--"): Option(
+        long.removeprefix("--"): CommandOption(
             bool(param.is_flag), next(iter(param.secondary_opts), ""), bool(getattr(param, "multiple", False))
         )
         for param in params
@@ -59,16 +59,16 @@ def _options(command: Any) -> dict[str, Option]:
 
 
 @dataclass(frozen=True)
-class Grid:
+class SweepRun:
     """A sweep that was read and found to be right."""
 
     sweep: Sweep
-    plan: Plan
+    plan: SweepPlan
     quiet: bool
     json: bool
 
     @staticmethod
-    def read(file: Path, output: Path | None, *, quiet: bool, json: bool) -> Grid:
+    def read(file: Path, output: Path | None, *, quiet: bool, json: bool) -> SweepRun:
         """Read a file and plan it.
 
         Raises:
@@ -79,7 +79,7 @@ class Grid:
         _check_values(file, sweep, known)
         place = output or Path(sweep.name)
         _check_place(place)
-        return Grid(sweep, plan(sweep, place, known), quiet, json)
+        return SweepRun(sweep, plan(sweep, place, known), quiet, json)
 
     @property
     def _results(self) -> Path:
@@ -95,7 +95,7 @@ class Grid:
         missing = self.plan.missing
         if missing and not self.quiet:
             render.note(f"{show.missing(missing)} A sweep that is to run needs them.")
-        found = Forecast(self.plan.cells, self.sweep.costs, self._rehearsed)
+        found = SweepForecast(self.plan.cells, self.sweep.costs, self._rehearsed)
         document = show.forecast(self.sweep, self.plan, found, _jobs(jobs, self.sweep))
         if self.json:
             render.as_json(document)
@@ -125,10 +125,10 @@ class Grid:
             render.error(f"snakemake ended with status {outcome.status}: {engine.last_line(log)}", f"  see {log}")
         return outcome.status == 0
 
-    def _worked(self, jobs: int | None, extra: list[str], lock: int) -> engine.Outcome:
+    def _worked(self, jobs: int | None, extra: list[str], lock: int) -> engine.WorkflowOutcome:
         """Let Snakemake work under a bar; on Ctrl-C say what becomes of what was done."""
         cells, place = self.plan.cells, self.plan.place
-        seconds = show.expected(cells, Forecast(cells, self.sweep.costs))
+        seconds = show.expected(cells, SweepForecast(cells, self.sweep.costs))
         todo = {record: seconds[record] for record, state in states(cells).items() if state != DONE}
         words = engine.command(place, _jobs(jobs, self.sweep), self.sweep.resources, extra)
         try:
@@ -143,7 +143,7 @@ class Grid:
         if not self.quiet:
             render.note(f"waiting for the sweep in {self.plan.place} to end")
 
-    def _rehearsed(self, cell: Cell) -> Any:
+    def _rehearsed(self, cell: SweepCell) -> Any:
         """Measure a cell by ``train --dry-run``; None if what it needs is not there."""
         words = cell.rehearsal
         if words is None or not all(Path(name).exists() for name in cell.inputs if name not in self._made):

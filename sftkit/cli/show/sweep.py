@@ -9,11 +9,11 @@ from typing import Any
 
 from sftkit.cli.show import render
 from sftkit.cli.show.plan import duration
-from sftkit.sweeps.cells import Cell
+from sftkit.sweeps.cells import SweepCell
 from sftkit.sweeps.document import Sweep
-from sftkit.sweeps.engine import Outcome
-from sftkit.sweeps.forecast import START, Forecast
-from sftkit.sweeps.plan import Plan
+from sftkit.sweeps.engine import WorkflowOutcome
+from sftkit.sweeps.forecast import START, SweepForecast
+from sftkit.sweeps.plan import SweepPlan
 from sftkit.sweeps.states import DONE, OLD, states
 
 
@@ -23,7 +23,7 @@ def missing(names: list[str]) -> str:
     return f"{render.counted(len(names), 'file')} {'is' if len(names) == 1 else 'are'} not there: {shown}."
 
 
-def expected(cells: Mapping[str, Cell], found: Forecast) -> dict[str, float]:
+def expected(cells: Mapping[str, SweepCell], found: SweepForecast) -> dict[str, float]:
     """Record -> expected seconds; those of which nothing is known are taken to be as the others are on the average."""
     each = {record: found.seconds(cell) for record, cell in cells.items()}
     known = [seconds for seconds in each.values() if seconds is not None]
@@ -31,7 +31,7 @@ def expected(cells: Mapping[str, Cell], found: Forecast) -> dict[str, float]:
     return {record: mean if seconds is None else seconds for record, seconds in each.items()}
 
 
-def forecast(sweep: Sweep, plan: Plan, found: Forecast, jobs: int) -> dict[str, Any]:
+def forecast(sweep: Sweep, plan: SweepPlan, found: SweepForecast, jobs: int) -> dict[str, Any]:
     """The document of ``--dry-run --json``."""
     now = states(plan.cells)
     cells: list[dict[str, Any]] = [
@@ -91,7 +91,7 @@ def _line(kind: str, cells: list[dict[str, Any]]) -> tuple[object, ...]:
     return kind, len(cells), count[DONE], count[OLD], len(cells) - count[DONE], each, whole
 
 
-def summary(plan: Plan, outcome: Outcome, results: Path, rows: int, seconds: float) -> dict[str, Any]:
+def summary(plan: SweepPlan, outcome: WorkflowOutcome, results: Path, rows: int, seconds: float) -> dict[str, Any]:
     """The document of ``--json``."""
     return {
         "output": str(plan.place), "results": str(results), "rows": rows,
