@@ -126,3 +126,11 @@ def test_json_that_is_not_an_object_a_line_is_told_what_makes_it_so(text: str, t
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(DataError, match=r"line 1: no JSON object; .* jq -c"):
         read_table(str(tmp_path / "x.json"))
+
+
+def test_a_name_that_two_columns_have_is_refused_unless_one_fits_exactly(tmp_path: Path) -> None:
+    twice = read_table(_write(tmp_path, "x.tsv", "text\tlabel\tlabel\na\tb\tc\n"))
+    with pytest.raises(DataError, match="2 columns are called label"):
+        find_columns(twice, WANTED)
+    alike = read_table(_write(tmp_path, "y.tsv", "text\tLabel\tlabel\na\tb\tc\n"))
+    assert find_columns(alike, WANTED) == [0, 2]

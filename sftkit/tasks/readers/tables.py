@@ -205,7 +205,11 @@ def _find(table: Table, choices: Sequence[str], wanted: str) -> Column:
     lowered = [name.lower() for name in table.header]
     for name in choices:
         if name in table.header or name.lower() in lowered:
-            place = table.header.index(name) if name in table.header else lowered.index(name.lower())
+            exact = name in table.header
+            same = table.header.count(name) if exact else lowered.count(name.lower())
+            if same > 1:
+                raise DataError(f"{table.source}: {same} columns are called {brief(name)}. Rename those not meant.")
+            place = table.header.index(name) if exact else lowered.index(name.lower())
             return table.header[place] if table.kind == "jsonl" else place
     for other in (sep for sep in ";\t,|" if len(table.header) == 1 and sep in table.header[0]):
         raise DataError(
