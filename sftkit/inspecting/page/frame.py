@@ -42,12 +42,15 @@ th button::after{content:""!important}}
 @media (max-width:40rem){body{padding:.8rem}}
 """
 
+#: Numbers that JavaScript writes otherwise than Python.
+_NUMBERS = {float("inf"): "Infinity", float("-inf"): "-Infinity"}
+
 _SCRIPT = """
 document.querySelectorAll("table.sortable").forEach(function (table) {
   var heads = Array.from(table.tHead.rows[0].cells), body = table.tBodies[0];
   function key(row, at) {
     var cell = row.cells[at], number = cell.dataset.v;
-    return number === undefined ? cell.textContent : parseFloat(number);
+    return number === undefined ? cell.textContent : Number(number);
   }
   heads.forEach(function (head, at) {
     head.querySelector("button").addEventListener("click", function () {
@@ -56,12 +59,17 @@ document.querySelectorAll("table.sortable").forEach(function (table) {
       head.setAttribute("aria-sort", up ? "ascending" : "descending");
       Array.from(body.rows).sort(function (a, b) {
         var x = key(a, at), y = key(b, at);
-        var order = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y));
+        var numbers = typeof x === "number" && typeof y === "number";
+        var order = numbers ? (x < y ? -1 : x > y ? 1 : 0) : String(x).localeCompare(String(y));
         return up ? order : -order;
       }).forEach(function (row) { body.appendChild(row); });
     });
   });
 });
+addEventListener("beforeprint", function () {
+  document.querySelectorAll("details").forEach(function (part) { part.open = true; });
+});
+document.documentElement.dataset.sorts = "yes";
 """
 
 
@@ -105,7 +113,7 @@ def rows(headings: Sequence[str], cells: Iterable[Sequence[Cell]]) -> str:
 
     Args:
         headings: not yet escaped.
-        cells: rows, not yet escaped; NaN sorts as it may.
+        cells: rows, not yet escaped; what is missing is sorted by minus infinity, never by NaN.
     """
     body = [list(row) for row in cells]
     if not body:
@@ -131,6 +139,6 @@ def _side(number: bool) -> str:
 
 def _cell(cell: Cell, number: bool) -> str:
     text, value = cell if isinstance(cell, tuple) else (cell, None)
-    key = "" if value is None else f' data-v="{value!r}"'
+    key = "" if value is None else f' data-v="{_NUMBERS.get(value, repr(value))}"'
     lines = "<br>".join(escaped(line) for line in text.splitlines()) or ""
     return f"<td{_side(number)}{key}>{lines}</td>"
