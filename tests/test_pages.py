@@ -123,6 +123,8 @@ def test_commands_and_options_that_a_page_names_exist(page: Path) -> None:
         "--long",
         "--slow",
         "--check",
+        "--coverage",
+        "--dist",
         "--executor",
     }
     ours = re.sub(r"\| `[^|]*\|", "|", text) if page.stem == "coming-from" else text  # what others call it
