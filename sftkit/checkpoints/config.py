@@ -5,6 +5,7 @@ Only those fields are checked that are read here and elsewhere without transform
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,21 @@ def read_index(index: Path) -> list[str]:
         raise CheckpointError(f"{index}: not a valid index of shards (weight_map is {quoted(names)}).")
     shards = sorted(set(names.values()))
     for name in shards:
-        if not name or Path(name).name != name or "\0" in name or not (index.parent / name).is_file():
+        if not _is_file_beside(index, name):
             raise CheckpointError(f"{index}: names the shard {quoted(name)}, which is not in that directory.")
     return shards
+
+
+def _is_file_beside(index: Path, name: str) -> bool:
+    """Whether a name, which may be any text, is that of a regular file in an index's directory."""
+    if not name or Path(name).name != name or "\0" in name:
+        return False
+    try:
+        return (index.parent / name).is_file()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # no file has it
+            return False
+        raise
 
 
 def quoted(value: Any) -> str:

@@ -1,114 +1,132 @@
-"""Readers of files: SFTs, safetensors, data of every objective, the TOML of ``--config``."""
+"""Readers of files: SFTs, safetensors, configs, indexes, data of every objective, the TOML of ``--config``."""
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import typer
 
+from sftkit.checkpoints.checkpoint import Checkpoint
+from sftkit.checkpoints.fingerprint import fingerprint
+from sftkit.cli.app import built
+from sftkit.composing.layout import BaseView
+from sftkit.composing.record import Record
 from sftkit.errors import SftkitError
 from sftkit.format.files import read
 from sftkit.inspecting.summary import summarise
 from sftkit.sharing.card import card
 from sftkit.storage.safefile import SafeReader
+from sftkit.tasks.look import look_at
+from sftkit.tasks.options import NO_OPTIONS
 from sftkit.tasks.registry import objective_of
-from tests.cli.run import sftkit
-from tests.conftest import treebank_text
-from tests.format.raw import document, file_bytes, tensors
-from tests.fuzz.mutations import bytes_of, json_of
+from tests.fuzz import seeds
+from tests.fuzz.mutations import bytes_of
+from tests.fuzz.trial import Tally
 
-Inputs = Iterator[tuple[str, Callable[[], Any]]]
-
-_TRAINING = {
-    "steps": {"phase1": 2, "phase2": 2}, "best": {"step": 2, "metric": "loss", "value": 1.5}, "lr": 5e-5,
-    "start": {"metric": "loss", "value": 3.5}, "history": {"phase1": [[1, 2.5]], "phase2": [[1, 2.5], [2, 1.5]]},
-    "losses": {"phase1": [[1, 2.5]]}, "data": [{"name": "x.txt", "xxh3_128": "0" * 32}], "seed": 42,
-    "sources": [{"name": "wo", "data": {"name": "x"}, "sft": {"name": "y", "xxh3_128": "1" * 32}}],
-}  # fmt: skip
-_SFT = document(
-    labels=["A", "B"], head="BertForTokenClassification", objective="pos", training=_TRAINING, density=0.1,
-    trained_with=["1" * 32], parents=[{"name": "a.sft", "weight": 1.0, "digest": "0" * 32}],
-    tied_embeddings={"input": "embeddings.word_embeddings.weight", "output": "cls.predictions.decoder.weight"},
-)  # fmt: skip
-_ARRAYS = tensors() | {"head/classifier.weight": np.ones((2, 4), np.float32), "head/classifier.bias": np.ones(2)}
-_SQUAD = (
-    '{"version": "1.1", "data": [{"title": "t", "paragraphs": [{"context": "ta mi lo", "qas": [{"id": "1", '
-    '"question": "mi?", "answers": [{"text": "mi", "answer_start": 3}]}, {"id": "2", "question": "lo?", '
-    '"answers": [{"text": "lo", "answer_start": 6}]}]}]}]}'
-)
-_SEEDS = {
-    "mlm": (".txt", "ta mi lo\nka su ra\n" * 4),
-    "pos": (".conllu", treebank_text(3)),
-    "dep": (".conllu", treebank_text(3)),
-    "ner": (".txt", "ta B-PER\nmi I-PER\nlo O\n\nka O\nsu B-LOC\n\n"),
-    "nli": (".tsv", "premise\thypothesis\tlabel\nta\tmi\tx\nlo\tka\ty\n"),
-    "classify": (".jsonl", '{"text": "ta mi", "label": "x"}\n{"text": "lo", "label": "y"}\n'),
-    "qa": (".json", _SQUAD),
-}
-_PAIRS = '{"premise": "a", "hypothesis": "b", "label": 1}\n{"premise": "c", "hypothesis": "d", "label": 0}\n'
-_MORE = {"classify": (".csv", 'text,label\n"ta, mi",x\nlo,y\n'), "nli": (".jsonl", _PAIRS)}
-_TOML = 'k = 20\nsteps = 2\nlr = 5e-5\ndensity = [0.1, 0.2]\nfreeze = ["^x"]\nquiet = true\nprecision = "f32"\n'
+Change = Callable[[bytes, random.Random], bytes]
 
 
-def sfts(count: int, seed: int, folder: Path) -> Inputs:
-    """Mutated ``.sft`` files: read whole, summed up, and made a card of."""
-    path, right = folder / "x.sft", file_bytes(_ARRAYS, _SFT)
-    for number in range(count):
-        draw = random.Random(f"{seed}/{number}")
-        if draw.random() < 0.5:
-            data = bytes_of(right, draw)
-        else:
-            data = file_bytes(_ARRAYS, json_of(_SFT, draw).decode("utf-8", "surrogatepass"))
+@dataclass(frozen=True)
+class Target:
+    """A reader, and what it is given.
+
+    Attributes:
+        file: the name of the file that is wrong.
+        right: contents that are right.
+        call: reads it, given its path.
+        change: makes other contents of some.
+        beside: what else stands in the folder, by its name.
+    """
+
+    file: str
+    right: tuple[bytes, ...]
+    call: Callable[[Path], Any]
+    change: Change = bytes_of
+    beside: Mapping[str, bytes] = field(default_factory=dict)
+
+    def prepare(self, folder: Path) -> Path:
+        """Put down what stands beside the file; gives the file's path."""
+        for name, data in self.beside.items():
+            (folder / name).write_bytes(data)
+        return folder / self.file
+
+    def mutants(self, count: int, seed: int) -> Iterator[tuple[str, bytes]]:
+        """Contents that may be wrong, each with a name from which it can be made again."""
+        for number in range(count):
+            draw = random.Random(f"{seed}/{number}")
+            yield f"{seed}/{number}", self.change(draw.choice(self.right), draw)
+
+    def attempt(self, tally: Tally, path: Path, name: str, data: bytes) -> bool:
+        """Let the reader have these contents, and count what comes of it; gives whether it was right."""
         path.write_bytes(data)
-        yield f"{seed}/{number}", lambda: (read(path), card(summarise(path), "a/b", "x.sft").encode())
+        return tally.attempt(name, lambda: self.call(path), len(data))
 
 
-def safetensors(count: int, seed: int, folder: Path) -> Inputs:
-    """Mutated safetensors files, every tensor read."""
-    path, right = folder / "x.safetensors", file_bytes(_ARRAYS, "{}")
-
-    def everything() -> None:
-        reader = SafeReader(path)
-        for name in reader:
-            reader.read(name)
-
-    for number in range(count):
-        path.write_bytes(bytes_of(right, random.Random(f"{seed}/{number}")))
-        yield f"{seed}/{number}", everything
+def _sft(path: Path) -> None:
+    """Read whole, summed up, and made a card of."""
+    read(path)
+    card(summarise(path), "a/b", "x.sft").encode()
 
 
-def data(count: int, seed: int, folder: Path) -> Inputs:
-    """Mutated data files of every objective."""
-    seeds = [(name, *each) for table in (_SEEDS, _MORE) for name, each in table.items()]
-    for number in range(count):
-        draw = random.Random(f"{seed}/{number}")
-        name, ending, text = draw.choice(seeds)
-        path = folder / f"x{ending}"
-        path.write_bytes(bytes_of(text.encode(), draw))
-        yield f"{seed}/{number} {name}{ending}", partial(_all_of, name, path)
+def _every_tensor(path: Path) -> None:
+    reader = SafeReader(path)
+    for name in reader:
+        reader.read(name)
 
 
-def _all_of(name: str, path: Path) -> None:
-    objective = objective_of(name)
+def _model(path: Path) -> None:
+    """What is asked of a model directory without torch."""
+    checkpoint = Checkpoint(path.parent)
+    view = BaseView.of(checkpoint)
+    for asked in (checkpoint.dtype, checkpoint.tied, checkpoint.copies, view.parameters, view.heads, view.family):
+        repr(asked)
+    fingerprint(checkpoint)
+
+
+def _data(objective_name: str, path: Path) -> None:
+    """As training and ``sftkit data`` read."""
+    objective = objective_of(objective_name)
     rows = objective.read([str(path)])
-    labels = objective.labels_in(rows)
-    objective.with_labels(labels).check_labels(rows, [str(path)])
+    objective.with_labels(objective.labels_in(rows)).check_labels(rows, [str(path)])
+    look_at(objective_name, {"train": [str(path)]}, NO_OPTIONS).document()
 
 
-def toml(count: int, seed: int, folder: Path) -> Inputs:
-    """Mutated files of ``--config``, of which all options are read and no training begins."""
-    path, nothing = folder / "x.toml", folder / "none.txt"
+_TRAIN = built("train")
 
-    def options() -> None:
-        done = sftkit("train", "--mlm", nothing, "--base", folder, "--config", path)
-        if done.status not in (1, 2) or "internal error" in done.stderr:
-            raise AssertionError(done.stderr)
-        raise SftkitError("refused")
 
-    for number in range(count):
-        path.write_bytes(bytes_of(_TOML.encode(), random.Random(f"{seed}/{number}")))
-        yield f"{seed}/{number}", options
+def _options(path: Path) -> None:
+    """All options of ``train``, of which none is acted on."""
+    try:
+        _TRAIN.make_context("train", ["--mlm", "x", "-o", "y", "--base", "z", "--config", str(path)]).close()
+    except typer.TyperException as error:
+        raise SftkitError(error.format_message()) from None
+
+
+def _json(document: object) -> bytes:
+    return json.dumps(document).encode()
+
+
+def _targets() -> Iterator[tuple[str, Target]]:
+    yield "sft", Target("x.sft", (seeds.SFT,), _sft, seeds.sft_of)
+    yield "safetensors", Target("x.safetensors", (seeds.SAFETENSORS,), _every_tensor, seeds.safetensors_of)
+    for (config, _), weights in zip(seeds.CONFIGS, seeds.WEIGHTS, strict=True):
+        beside = {"model.safetensors": weights}
+        name = f"config.{config['model_type']}"
+        yield name, Target("config.json", (_json(config),), _model, seeds.text_of, beside)
+    beside = dict(zip(seeds.SHARDS, seeds.SHARD_BYTES, strict=True)) | {"config.json": _json(seeds.CONFIGS[0][0])}
+    yield "index", Target("model.safetensors.index.json", (_json(seeds.INDEX),), _model, seeds.text_of, beside)
+    yield "record", Target("sftkit.json", (_json(seeds.RECORD),), lambda path: Record.read(path.parent), seeds.text_of)
+    for name, text in seeds.DATA.items():
+        objective, ending = name.split(".")
+        change = seeds.text_of if ending == "json" else bytes_of
+        yield name, Target(f"x.{ending}", (text.encode(),), partial(_data, objective), change)
+    yield "toml", Target("x.toml", (seeds.TOML.encode(),), _options)
+
+
+TARGETS = dict(_targets())
