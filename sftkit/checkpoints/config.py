@@ -12,6 +12,7 @@ from typing import Any
 from sftkit.checkpoints.wrappers import check_no_adapter
 from sftkit.errors import CheckpointError
 from sftkit.storage.documents import read_object
+from sftkit.storage.nearby import no_such
 
 #: Field -> its types, and what they are in words. None stands for "not said" in all of them.
 _FIELDS: dict[str, tuple[tuple[type, ...], str]] = {
@@ -35,7 +36,7 @@ def read_config(path: Path) -> dict[str, Any]:
         CheckpointError: if there is none, it is malformed, or a field has another type than it is read as.
     """
     if not path.is_dir():
-        raise CheckpointError(f"{path}: no such model directory.")
+        raise CheckpointError(no_such(path, "model directory"))
     check_no_adapter(path)
     try:
         config = read_object(path / "config.json")

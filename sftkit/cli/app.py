@@ -17,6 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 from sftkit import __version__
 from sftkit.cli.options.arguments import expanded
 from sftkit.cli.options.completions import ASKED, complete_files, complete_quickly
+from sftkit.cli.run import usage
 from sftkit.cli.run.failures import line
 from sftkit.cli.run.signals import Terminated, ended_in_order
 from sftkit.cli.show import render
@@ -39,6 +40,7 @@ SUMMARIES = {
     "push": "Upload an SFT to the hub, with a model card made from what it says of itself.",
     "pull": "Download an SFT from the hub, and check it; one that was published as pytorch_diff.bin is converted.",
     "plot": "Draw the paper's figures from a sweep's results, or write its tables.",
+    "report": "Write one page about SFTs: what they are, where their entries sit, how they were learned and overlap.",
     "help": "Show the documentation's pages: getting started, the method, transfer, troubleshooting and the rest.",
 }
 #: Seconds by which one of a launcher's processes may be slower than another.
@@ -73,7 +75,7 @@ class _Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Options and arguments; a ~ in them is the home folder."""
-        ctx.obj = list(args)  # as typed, for a command that is suggested next
+        ctx.obj = list(args)  # as typed, for what is told of it and a command that is suggested next
         rest = super().parse_args(ctx, args)
         ctx.params.update({name: expanded(value) for name, value in ctx.params.items()})
         return rest
@@ -141,7 +143,7 @@ class _Group(TyperGroup):
             _let_the_first_say_it()
             if hasattr(error, "message"):
                 error.message = shown_on_a_line(str(error.message) + _nearest(error))  # names of files are in it
-            raise
+            raise typer.Exit(usage.tell(error)) from None
         except (Exception, KeyboardInterrupt) as error:
             if isinstance(error, Exception) and os.environ.get("SFTKIT_DEBUG") == "1":
                 raise

@@ -13,6 +13,9 @@ from sftkit.errors import MismatchError
 from sftkit.format.difference import Difference
 from sftkit.format.metadata import Base, ParameterSpec
 
+#: Letters of a fingerprint that are shown where the whole is not compared.
+_MARK = 10
+
 
 def check_shapes(
     parameters: Mapping[str, ParameterSpec], weighted: Sequence[Weighted], base: str, aside: Collection[str] = ()
@@ -62,15 +65,24 @@ def differing(
         elif own is None:
             if not is_pooler(name) and not _in_head(sft, name) and name != sft.metadata.output:
                 yield MismatchError(
-                    f"{path} was learned on a base with {name} {list(spec.shape)}; {base} has no such parameter.",
+                    f"{_whose(sft, path)}, which has {name} {list(spec.shape)}; {base} has no such parameter.",
                     path=path, tensor=name, expected=spec.shape,
                 )  # fmt: skip
         elif tuple(own.shape) != tuple(spec.shape):
             yield MismatchError(
-                f"{path} was learned on {name} of shape {list(spec.shape)}; "
-                f"in {base} it has shape {list(own.shape)}.",
+                f"{_whose(sft, path)}, and {base} is of other sizes: {name} has shape {list(spec.shape)} there and "
+                f"{list(own.shape)} in {base}.",
                 path=path, tensor=name, expected=spec.shape, found=own.shape,
             )  # fmt: skip
+
+
+def _whose(sft: Difference, path: str) -> str:
+    """Which base an SFT is of: "fo.sft was learned on mmt-small (fingerprint 3f2a91c07b…)"."""
+    base = sft.metadata.base
+    if base is None or not (base.name or base.fingerprint):
+        return f"{path} was learned on another base"
+    mark = f" (fingerprint {base.fingerprint[:_MARK]}…)" if base.fingerprint else ""
+    return f"{path} was learned on {base.name or 'another base'}{mark}"
 
 
 def _in_head(sft: Difference, name: str) -> bool:

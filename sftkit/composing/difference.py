@@ -238,6 +238,8 @@ def _written(
     if delta.left_out:
         notes.append(f"base + SFT is not the whole tuned model: {delta.left_out[0]} is left out.")
     written = SftFile(output).metadata
+    if not (written.k or delta.head or delta.left_out):
+        notes.append("nothing differs: the SFT has no entries.")
     exact = wanted is None and not delta.inexact and not delta.left_out
     return ArithmeticReport(
         str(output), (), written.k, 0, 0, None, tuple(notes), exact=exact,

@@ -79,7 +79,7 @@ class WorldSettings:
 
 
 @dataclass(frozen=True)
-class World:
+class InventedWorld:
     """A family with the parts that its languages play.
 
     Attributes:
@@ -115,12 +115,12 @@ class World:
         }
 
 
-def invent(settings: WorldSettings) -> World:
+def invent(settings: WorldSettings) -> InventedWorld:
     """The world of some settings; nothing is written."""
     tree = grow(settings.languages, settings.seed)
     rng = random.Random(f"{settings.languages} languages, {settings.seed}: seen")
     seen = tuple(rng.sample(list(tree.living()), settings.seen))
-    return World(settings, tree, seen[0], seen)
+    return InventedWorld(settings, tree, seen[0], seen)
 
 
 def check_world(path: Path, *, overwrite: bool) -> None:
@@ -132,7 +132,7 @@ def check_world(path: Path, *, overwrite: bool) -> None:
     check_output(path, overwrite=overwrite, directory=True, replaceable=_check_is_world)
 
 
-def write_world(path: Path, world: World, observer: Observer, *, overwrite: bool = False) -> dict[str, Any]:
+def write_world(path: Path, world: InventedWorld, observer: Observer, *, overwrite: bool = False) -> dict[str, Any]:
     """Write a world, whole or not at all.
 
     Args:
@@ -173,7 +173,7 @@ def _sizes(settings: WorldSettings) -> tuple[int, int, int]:
     return settings.train, settings.dev, settings.test
 
 
-def _pretrain(world: World, folder: Path, observer: Observer) -> None:
+def _pretrain(world: InventedWorld, folder: Path, observer: Observer) -> None:
     from sftkit.demo.pretrain import pretrain_base  # torch
     from sftkit.training.engine.callbacks import ProgressCallback
 

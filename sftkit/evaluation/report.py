@@ -109,13 +109,15 @@ def bars_of(found: Evaluation | Grid, metric: str) -> list[Bars]:
         name = ", ".join(Path(data).name for data in found.data)
         against = [Bars(AGAINST, {name: found.against.metrics[metric]}, {})] if found.against else []
         return [Bars("as given", {name: found.metrics[metric]}, _pick({name: found.intervals}, metric)), *against]
+    several = len(found.languages) > 1  # the average of one is that one
     return [
         Bars(
             name or "as given",
             {language: one.metrics[metric] for language, one in system.languages.items()}
-            | {AVERAGE: system.average[metric]},
+            | ({AVERAGE: system.average[metric]} if several else {}),
             _pick(
-                {language: one.intervals for language, one in system.languages.items()} | {AVERAGE: system.intervals},
+                {language: one.intervals for language, one in system.languages.items()}
+                | ({AVERAGE: system.intervals} if several else {}),
                 metric,
             ),
         )
@@ -127,15 +129,27 @@ def _pick(found: Mapping[str, Mapping[str, Interval]], metric: str) -> dict[str,
     return {name: intervals[metric] for name, intervals in found.items() if metric in intervals}
 
 
-def write_csv(path: Path, found: Evaluation | Grid, *, overwrite: bool = False) -> None:
+def write_csv(path: Path, found: Mapping[str, Evaluation | Grid], *, overwrite: bool = False) -> None:
     """A row a language and system (or the one evaluation): metrics, their intervals, and the comparison.
+
+    Args:
+        path: where.
+        found: by objective; of several, a column says which.
+        overwrite: replace an existing file.
 
     Raises:
         OutputExistsError: if ``path`` exists and ``overwrite`` is false.
     """
-    rows = list(_rows(found)) if isinstance(found, Grid) else [_row(" ".join(found.data), found, found.against)]
+    of_each: dict[str, list[Row]] = {
+        name: list(_rows(one)) if isinstance(one, Grid) else [_row(" ".join(one.data), one, one.against)]
+        for name, one in found.items()
+    }
+    rows: list[Row] = []
+    for name, each in of_each.items():
+        own: Row = {"task": name} if len(found) > 1 else {}
+        rows += [own | row for row in each]
     with atomic_file(path, overwrite=overwrite) as part, part.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer = csv.DictWriter(file, dict.fromkeys(name for row in rows for name in row), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 

@@ -28,6 +28,7 @@ from sftkit.tasks.readers.local import HUB
 from sftkit.tasks.readers.sources import Reading, nobody
 from sftkit.tasks.registry import objective_of
 from sftkit.tasks.sequences import SequenceLabels
+from sftkit.tasks.unknown import unknown_pieces
 
 #: Told how many of how many examples, or windows of them, were predicted.
 Watch = Callable[[int, int], None]
@@ -226,7 +227,9 @@ class Exam:
         key = objective.labels, length
         if key not in self._evaluators:
             objective.check_labels(self._rows, self._data)
-            self._evaluators[key] = objective.evaluator(self._rows, tokenizer, length, scoring.seed)
+            made = self._evaluators[key] = objective.evaluator(self._rows, tokenizer, length, scoring.seed)
+            if told := unknown_pieces(objective, self._rows, tokenizer):
+                made.notes = (*made.notes, told)
         return self._evaluators[key], length
 
 

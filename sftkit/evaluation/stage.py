@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from sftkit.algebra.arithmetic import Weighted, collapse
 from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.checkpoints.lm_heads import is_task_class
+from sftkit.composing.early import check_objective
 from sftkit.composing.heads import HeadChoice, architecture_of, choose_head, classifies_texts, problem_type, rows_of
 from sftkit.composing.layout import BaseView
 from sftkit.composing.record import Record
@@ -96,11 +97,7 @@ class Stage:
                 f"{whose}: its head is for {kind.replace('_', ' ')}, not for --{objective.name}. Use --classify."
             )
         if owner is not None and owner.sft.metadata.objective not in ("", objective.name):
-            if owner.sft.metadata.is_task:
-                raise MismatchError(
-                    f"{owner.path}: was trained with --{owner.sft.metadata.objective}, not --{objective.name}. "
-                    f"Score it with --{owner.sft.metadata.objective}, or leave it out."
-                )
+            check_objective(owner, objective.name)
             owner = owner if not objective.is_task else None  # a language's head is of no use to a task
         untied = choice.untie is not None and not objective.is_task
         if owner is None:

@@ -20,6 +20,7 @@ from sftkit.format.metadata import Metadata
 from sftkit.format.sft import SFT, check_rows, to_csr
 from sftkit.format.writing import DIFF, GAPS, HEAD, VALUES, file_digest, gaps_of, values_of
 from sftkit.storage.dtypes import CODES, FLOATS, VALUE_DTYPES
+from sftkit.storage.nearby import no_such
 from sftkit.storage.places import at_home
 from sftkit.storage.safefile import SafeReader
 
@@ -43,7 +44,7 @@ class SftFile:
         if self.path.is_dir():
             raise FormatError(f"{path}: a directory, not an SFT file.")
         if not self.path.exists():
-            raise FormatError(f"{path}: no such file.")
+            raise FormatError(no_such(path))
         if not self.path.is_file():
             raise FormatError(f"{path}: not a file but a pipe or a device.")  # opening one may wait forever
         self._reader = SafeReader(self.path)

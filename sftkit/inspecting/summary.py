@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 #: The quantiles of |φ| that are reported.
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-#: Bins of the histogram to a power of ten.
-_BINS = 8
+#: Bins of the histogram to a power of ten, and powers of ten below the largest entry. What is smaller moves nothing
+#: beside it in float32, and what did not move at all is held as the smallest number that there is.
+_BINS, _POWERS = 8, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,9 @@ class Histogram:
 
     Attributes:
         edges: of |φ|, float64 ``[bins + 1]``: eight bins to a power of ten, at the same places for every SFT, from the
-            smallest to the largest entry.
-        counts: entries in each, int64 ``[bins]``; a bin holds its lower edge and not its upper one.
+            smallest entry, or 10^-8 of the largest, on.
+        counts: entries in each, int64 ``[bins]``; a bin holds its lower edge and not its upper one, and the first one
+            what is smaller, too.
     """
 
     edges: NDArray[np.float64]
@@ -277,6 +279,6 @@ def _histogram(values: Values) -> Histogram | None:
     if not len(values):
         return None
     first, last = (math.floor(_BINS * math.log10(float(value))) for value in (values[0], values[-1]))
-    edges = 10.0 ** (np.arange(first, last + 2) / _BINS)
+    edges = 10.0 ** (np.arange(max(first, last - _BINS * _POWERS), last + 2) / _BINS)
     inner = np.searchsorted(values, edges[1:-1])  # whatever rounding does at the ends, no entry is left out
     return Histogram(edges, np.diff(inner, prepend=0, append=len(values)).astype(np.int64))

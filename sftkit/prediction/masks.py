@@ -37,6 +37,7 @@ class Masked(Unlabelled):
             texts = [line.replace(MASK, mask) for _, line in batch]
             masks += sum(text.count(mask) for text in texts)
             ids = labeller.tokenizer(texts, verbose=False)["input_ids"]
+            labeller.count(ids)
             for (number, _), each in zip(batch, ids, strict=True):
                 if len(each) > labeller.length:
                     raise DataError(

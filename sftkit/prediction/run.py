@@ -32,6 +32,7 @@ from sftkit.tasks.readers.sources import Reading, nobody
 from sftkit.tasks.readers.squad import FEATURES
 from sftkit.tasks.registry import objective_of
 from sftkit.tasks.sequences import SequenceLabels
+from sftkit.tasks.unknown import told_unknown
 
 _TOLD = 100  # examples
 
@@ -156,10 +157,13 @@ def _told(unlabelled: Unlabelled, labeller: Labeller, reading: Reading) -> Itera
     for count, each in enumerate(unlabelled.labelled(labeller)):
         if count and count % _TOLD == 0:
             reading("labelling", count, None)
+        unlabelled.examples = count + 1
         yield each
     cut, examples = labeller.counts["cut"], labeller.counts["examples"]
     if cut:
         unlabelled.notes.append(f"longer than the window and cut: {cut:,} of {examples:,} examples (--max-length).")
+    if told := told_unknown(labeller.counts["unknown"], labeller.counts["pieces"]):
+        unlabelled.notes.append(told)
 
 
 def _kept(stdin: IO[bytes]) -> str:

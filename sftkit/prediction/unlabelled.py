@@ -21,6 +21,8 @@ from sftkit.tasks.readers.local import local_file
 STANDARD_INPUT = "-"
 #: Examples that are read, sorted by length and labelled together.
 BATCH = 1024
+#: How many pieces, about, are looked at for unknown ones.
+ENOUGH = 200_000
 
 _T = TypeVar("_T")
 
@@ -35,7 +37,8 @@ class Labeller:
         tokenizer: fits the model.
         length: tokens a window.
         batch_size: windows a batch.
-        counts: ``examples`` that were labelled so far, and how many of them the window ``cut``.
+        counts: ``examples`` that were labelled so far, and how many of them the window ``cut``; ``pieces`` of the first
+            texts, and how many of those are ``unknown`` to the tokenizer.
     """
 
     objective: Objective
@@ -49,7 +52,21 @@ class Labeller:
         """What the model says of each row, and how sure it is."""
         evaluator = self.objective.evaluator(rows, self.tokenizer, self.length, 0)
         self.counts.update(cut=evaluator.cut, examples=len(rows))
+        if self.counts["pieces"] < ENOUGH:
+            self.count(self.tokenizer(self._texts(rows), add_special_tokens=False, verbose=False)["input_ids"])
         return evaluator.scored(self.model, self.batch_size)
+
+    def count(self, ids: Iterable[Sequence[int]]) -> None:
+        """Count texts' pieces, and those of them that are unknown."""
+        unknown = self.tokenizer.unk_token_id
+        for each in ids:
+            self.counts.update(pieces=len(each), unknown=each.count(unknown) if unknown is not None else 0)
+
+    def _texts(self, rows: Dataset) -> list[str]:
+        """What of each row is text, the last column of several."""
+        if "words" in rows.column_names:
+            return [" ".join(words) for words in rows["words"]]
+        return list(rows["context"]) if "context" in rows.column_names else [texts[-1] for texts in rows["texts"]]
 
 
 class Unlabelled(ABC):
@@ -57,7 +74,10 @@ class Unlabelled(ABC):
 
     Attributes:
         notes: what the user may want to know: of how it is read, and, once all is labelled, of what was cut.
+        examples: how many were labelled so far.
     """
+
+    examples = 0
 
     def __init__(self, notes: Iterable[str] = ()) -> None:
         self.notes = list(notes)

@@ -27,6 +27,7 @@ from sftkit.format.metadata import Metadata, ParameterSpec
 from sftkit.format.writing import write
 from sftkit.sharing.pytorch_diff import FILE_NAME, Components, Entries, read_components, write_components
 from sftkit.storage.atomic import check_output
+from sftkit.storage.nearby import no_such
 
 OBJECTIVES = ("mlm", "clm", "pos", "ner", "dep", "nli", "classify", "qa")
 
@@ -114,6 +115,8 @@ def to_sft(
     """
     file = source / FILE_NAME if source.is_dir() else source
     check_output(output, overwrite=overwrite, inputs=(file,))
+    if not source.exists():
+        raise FormatError(no_such(source, "file or directory"))
     if not file.exists():
         raise FormatError(f"{source}: holds no {FILE_NAME}.")
     components = read_components(file)

@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sftkit.errors import CheckpointError, FormatError, HubError, OutputExistsError, SftkitError
+from sftkit.sharing.naming import cached_model as cached_model
+from sftkit.sharing.naming import looks_like_hub_id as looks_like_hub_id
+from sftkit.sharing.naming import why_no_model
+from sftkit.storage.nearby import did_you_mean
 from sftkit.storage.places import at_home
 
 SCHEME = "hf://"
 #: The file in which the reference implementation publishes an SFT.
 PUBLISHED = "pytorch_diff.bin"
-_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
+#: The base where none is named: the paper's.
+DEFAULT_BASE = "bert-base-multilingual-cased"
 _WEIGHTS = (
     "model.safetensors", "model-*.safetensors", "model.safetensors.index.json", "*.json", "tokenizer*", "vocab*",
     "merges*", "*.model", "*.txt", "chat_template*",
@@ -27,6 +33,14 @@ _WEIGHTS = (
 _PICKLED = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
 
 _T = TypeVar("_T")
+#: Told a model's id and how many bytes of it are going to be downloaded.
+Told = Callable[[str, int], None]
+#: The error where the hub cannot be reached.
+_UNREACHABLE = "{}: no such directory, and the hub cannot be reached. Is the name spelt right, and is there a network?"
+
+
+def untold(repo: str, size: int) -> None:
+    """Tells nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +64,13 @@ def parse_address(text: str) -> HubAddress:
     return HubAddress(match[1], match[2], match[3])
 
 
-def looks_like_hub_id(name: str) -> bool:
-    """Whether a name could be a model's id on the hub: "name" or "owner/name"."""
-    return bool(_HUB_ID.match(name)) and not name.endswith((".sft", ".safetensors", ".bin", ".txt", ".json"))
-
-
-def resolve_model(name: str) -> Path:
+def resolve_model(name: str, *, told: Told = untold, unreachable: str = _UNREACHABLE) -> Path:
     """A model's directory: an existing one as it is, else the hub's, downloaded.
 
     Args:
         name: a directory, a hub id ("bert-base-multilingual-cased", "owner/name@revision") or ``hf://owner/name``.
+        told: told before a download how much it is.
+        unreachable: the error where the hub cannot be reached; "{}" in it is the model's id.
 
     Raises:
         CheckpointError: if it is neither a directory nor to be had from the hub.
@@ -74,34 +85,29 @@ def resolve_model(name: str) -> Path:
         repo, revision = address.repo, address.revision
     else:
         repo, _, revision = name.partition("@")
-    if not looks_like_hub_id(repo):
-        raise CheckpointError(f"{name}: no such directory, and not a hub id.")
-    return _download_model(repo, revision or None)
+        if problem := why_no_model(name):
+            raise CheckpointError(problem)
+    return _download_model(repo, revision or None, told, unreachable.format(repo))
 
 
-def cached_model(name: str) -> Path | None:
-    """The directory of a hub model that was downloaded before; None if there is none. Never touches the network."""
-    if not looks_like_hub_id(name.partition("@")[0]):
-        return None
+def _download_model(repo: str, revision: str | None, told: Told, unreachable: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    repo, _, revision = name.partition("@")
-    try:
-        return Path(snapshot_download(repo, revision=revision or None, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError):
-        return None
-
-
-def _download_model(repo: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import DryRunError
 
     def fetch(patterns: tuple[str, ...]) -> Path:
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=list(patterns)))
+        wanted: dict[str, Any] = {"revision": revision, "allow_patterns": list(patterns)}
+        if told is not untold and cached_model(f"{repo}@{revision or ''}") is None:
+            with suppress(DryRunError):  # what is wrong is told by the download itself
+                files: Any = snapshot_download(repo, **wanted, dry_run=True)
+                told(repo, sum(file.file_size for file in files if file.will_download))
+        return Path(snapshot_download(repo, **wanted))
 
-    folder = _ask(f"{repo}: no such directory, and", lambda: fetch(_WEIGHTS), CheckpointError)
+    try:
+        folder = _ask(f"{repo}: no such directory, and", lambda: fetch(_WEIGHTS), CheckpointError, unreachable)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}{did_you_mean(repo)}") from None
     if not any(folder.glob("model*.safetensors")):
-        folder = _ask(f"{repo}:", lambda: fetch(_WEIGHTS + _PICKLED), CheckpointError)
+        folder = _ask(f"{repo}:", lambda: fetch(_WEIGHTS + _PICKLED), CheckpointError, unreachable)
     return folder
 
 
@@ -224,8 +230,8 @@ def push_files(
 _LOG_IN = "Log in with: hf auth login, or set HF_TOKEN"
 
 
-def _ask(what: str, call: Callable[[], _T], kind: type[SftkitError]) -> _T:
-    """Call the hub; its errors become one line."""
+def _ask(what: str, call: Callable[[], _T], kind: type[SftkitError], unreachable: str = "") -> _T:
+    """Call the hub; its errors become one line, that where nobody answers can be another."""
     from huggingface_hub.errors import (
         HfHubHTTPError,
         HFValidationError,
@@ -235,7 +241,7 @@ def _ask(what: str, call: Callable[[], _T], kind: type[SftkitError]) -> _T:
         RepositoryNotFoundError,
     )  # fmt: skip
 
-    unreachable = f"{what} the hub cannot be reached. Is the name spelt right, and is there a network?"
+    unreachable = unreachable or f"{what} the hub cannot be reached. Is the name spelt right, and is there a network?"
     try:
         return call()
     except (LocalEntryNotFoundError, OfflineModeIsEnabled):

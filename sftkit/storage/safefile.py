@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from sftkit.errors import FormatError
+from sftkit.storage.cut import check_whole
 from sftkit.storage.dtypes import CODES, code_of
 
 #: Bytes after which a writer begins to flush: a disk that only starts at the end makes the user wait.
@@ -76,6 +77,7 @@ class SafeReader:
             with path.open("rb") as file:
                 if file.read(4) == b"GGUF":
                     raise FormatError(f"{path}: GGUF weights are not covered.") from None
+            check_whole(path)
             reason = str(error).removeprefix("Error while deserializing header: ")
             raise FormatError(f"{path}: not a safetensors file, as models and SFTs are ({reason}).") from error
         self._file, self._lock = path.open("rb", buffering=0), Lock()

@@ -154,7 +154,7 @@ _Example = tuple[tuple[str, ...], str]
 def _part(objective: Objective, sources: Sequence[str], tokenizer: PreTrainedTokenizerBase | None, window: int) -> Part:
     part = Part(tuple(sources), pieces=0 if tokenizer is not None else None)
     rows = objective.read(list(sources))
-    examples = _examples(objective, rows, part.labels)
+    examples = examples_of(objective, rows, part.labels)
     while batch := list(islice(examples, _BATCH)):
         for texts, right in batch:
             words = list(texts) if objective.takes_words else [word for text in texts for word in text.split()]
@@ -167,7 +167,7 @@ def _part(objective: Objective, sources: Sequence[str], tokenizer: PreTrainedTok
             if right and part.right.setdefault(place, _hash(right)) != _hash(right):
                 part.disputed.add(place)
         if tokenizer is not None and objective.is_task:
-            _count_pieces(part, objective, [texts for texts, _ in batch], tokenizer, window)
+            count_pieces(part, objective, [texts for texts, _ in batch], tokenizer, window)
     if tokenizer is not None and not objective.is_task:
         _count_windows(part, objective, rows, tokenizer, window)
     return part
@@ -177,13 +177,14 @@ def _hash(text: str) -> int:
     return xxhash.xxh3_64_intdigest(text.encode())
 
 
-def _count_pieces(
+def count_pieces(
     part: Part,
     objective: Objective,
     batch: Sequence[tuple[str, ...]],
     tokenizer: PreTrainedTokenizerBase,
     window: int,
 ) -> None:
+    """Add up the pieces of examples, the unknown ones, and examples that are longer than a window."""
     if objective.takes_words:
         found = tokenizer([list(words) for words in batch], is_split_into_words=True, add_special_tokens=False,
                           verbose=False)["input_ids"]  # fmt: skip
@@ -215,7 +216,7 @@ def _count_windows(
             part.unknown += int((page == tokenizer.unk_token_id).sum())
 
 
-def _examples(objective: Objective, rows: Any, labels: Counter[str]) -> Iterator[_Example]:
+def examples_of(objective: Objective, rows: Any, labels: Counter[str]) -> Iterator[_Example]:
     """What each example is; counts its labels on the way."""
     if not objective.is_task:
         for text in rows.parts:

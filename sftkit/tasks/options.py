@@ -74,7 +74,7 @@ def parse_columns(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class TaskOptions:
-    """How data is read and scored.
+    """How data is read and scored: a table of options, which say what they are; here stands what there is beside that.
 
     Attributes:
         map_label: (label in the data, what it is taken for), for both training and scoring. In named entity
@@ -84,15 +84,11 @@ class TaskOptions:
             the word's column and the tag's.
         where: (column, value): of a table only the rows that have this value there, and all others like it.
         scheme_in: the scheme of a file's tags, one of ``TAG_SCHEMES``; "": seen from the tags.
-        strict_answers: refuse answers that do not stand in their context where the data says, which else are not
-            trained on.
+        strict_answers: answers that do not stand in their context where the data says are else not trained on.
         language: by whose rules answers are compared, one of ``LANGUAGES``; "": SQuAD's.
-        subtypes: keep the language-specific part of relations ("nmod:poss").
-        decode: one of ``DECODERS``.
         paper_compat: score as the paper's code does: parsers without words that hang from the root, entities by
             "conlleval".
         scheme: one of ``SCHEMES``; None: "strict", or with ``paper_compat`` "conlleval".
-        stride: tokens that two windows of one passage share.
         max_lines: of each text only so many lines, from its beginning, blank ones not counted; None: all.
         pack: windows of text are full, and run on from line to line; otherwise each has tokens of one line only. It
             holds for the text that is learned from and for that which is scored.
@@ -159,9 +155,14 @@ class TaskOptions:
 NO_OPTIONS = TaskOptions()
 
 
+def names_about(objective: str) -> list[str]:
+    """The names of the options that are about an objective."""
+    return [each.name for each in fields(TaskOptions) if objective in _about(each)]
+
+
 def options_about(options: TaskOptions, objective: str) -> dict[str, Any]:
     """Those options that are about an objective, by name; not ``streaming``, which changes nothing that is learned."""
-    about = (each.name for each in fields(options) if objective in _about(each) and each.name != "streaming")
+    about = (name for name in names_about(objective) if name != "streaming")
     return {name: options.entities if name == "scheme" else getattr(options, name) for name in about}
 
 

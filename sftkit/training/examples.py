@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from sftkit.tasks.base import Objective
 from sftkit.tasks.evaluator import Evaluator
 from sftkit.tasks.readers.sources import FEW_HELD_OUT
+from sftkit.tasks.unknown import unknown_pieces
 from sftkit.training.engine.order import Order, shares
 from sftkit.training.engine.ranks import world
 from sftkit.training.length import Length
@@ -126,15 +127,23 @@ def featured(
     block = settings.batch_size if settings.sources and len(parts) > 1 else 1
     order = Order([len(part) for part in parts], settings.seed, settings.temperature, block)
     evaluators = [objective.evaluator(each, tokenizer, length, settings.seed) for each in rows.dev]
-    for text in _remarks(settings, rows, parts, evaluators):
+    for text in _remarks(settings, rows, parts, evaluators, tokenizer):
         observer.note(text)
     examples = sum(map(len, rows.train)) if objective.is_task else len(features)
     return TrainingData(objective, tokenizer, length, features, order, evaluators, examples)
 
 
-def _remarks(settings: Settings, rows: Examples, parts: list[Any], evaluators: list[Evaluator]) -> Iterator[str]:
+def _remarks(
+    settings: Settings,
+    rows: Examples,
+    parts: list[Any],
+    evaluators: list[Evaluator],
+    tokenizer: PreTrainedTokenizerBase,
+) -> Iterator[str]:
     for name, each, part in zip(rows.names, rows.train, parts, strict=True):
         for text in rows.objective.remarks(each, part):
+            yield f"{name}: {text}"
+        if text := unknown_pieces(rows.objective, each, tokenizer):
             yield f"{name}: {text}"
     for evaluator in evaluators:
         for text in evaluator.notes:

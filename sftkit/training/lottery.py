@@ -138,6 +138,8 @@ def planned(each: Sequence[Settings], run: Run, chooser: Chooser) -> list[int]:
     if rewind_to is not None and rewind_to > plan.steps1 > 0:
         raise SettingsError(f"--rewind-to {rewind_to}: phase 1 has {plan.steps1:,} steps.")
     run.observer.planned(plan)
+    for text in plan.notes:
+        run.observer.note(text)
     return sizes
 
 

@@ -31,6 +31,7 @@ class RunPlan:
         memory: phase -> what for -> bytes that a process should need beside activations, for the largest SFT.
         bf16_faster: whether the device computes in bfloat16, and --precision is f32.
         reduced: phase -> bytes that the processes sum over each other at an optimizer step; empty for one process.
+        notes: what is odd about it.
     """
 
     objective: str
@@ -57,6 +58,7 @@ class RunPlan:
     epochs2: float = 0.0
     eval_every: int = 1
     bf16_faster: bool = False
+    notes: tuple[str, ...] = ()
 
 
 class Observer:

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from sftkit.training import memory
 from sftkit.training.engine.ranks import world
 from sftkit.training.engine.together import has_bf16
-from sftkit.training.examples import per_step
+from sftkit.training.examples import TrainingData, per_step
 from sftkit.training.loading import Equipment
 from sftkit.training.methods.registry import TWO_PHASES
 from sftkit.training.observer import RunPlan
 from sftkit.training.settings import Settings
 from sftkit.training.tunable import DTYPES, Tunable
+
+#: Epochs of which more are told: the paper's languages have 100, or more where their text is small.
+_MANY_EPOCHS = 200
 
 
 def plan_of(settings: Settings, equipment: Equipment, sizes: Sequence[int]) -> RunPlan:
@@ -48,6 +51,20 @@ def plan_of(settings: Settings, equipment: Equipment, sizes: Sequence[int]) -> R
         processes=world(),
         memory=({"phase 1": memory.phase1(costs, settings)} if first else {}) | {"phase 2": memory.phase2(costs)},
         reduced=reduced if world() > 1 else {},
+        notes=_by_heart(settings, data, steps1, steps2),
+    )
+
+
+def _by_heart(settings: Settings, data: TrainingData, *steps: int) -> tuple[str, ...]:
+    """What to say of data so small that the steps of phase 1 or 2 go through it very often."""
+    most, asked = max(zip(steps, (settings.phase1.epochs or 0, settings.phase2.epochs or 0), strict=True))
+    epochs = most * per_step(settings) / len(data.order)
+    if epochs <= max(_MANY_EPOCHS, asked + 1):
+        return ()
+    what = "example" if data.objective.is_task else "window"
+    return (
+        f"so little to learn from ({data.examples:,} {what}{'s' if data.examples != 1 else ''}) that {most:,} steps "
+        f"go through it {epochs:,.0f} times, and it is learned by heart. --steps N makes them fewer.",
     )
 
 

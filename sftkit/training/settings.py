@@ -91,6 +91,8 @@ class SourceLanguage:
 class Settings:
     """One training run, everything in force. Make it with :func:`settings_for`, which fills in the recipe.
 
+    What most fields are is said by their options; here stands what there is to know beside that.
+
     Attributes:
         objective: "mlm", "clm", "pos", …: the name of its option.
         options: what the user said about the task's data.

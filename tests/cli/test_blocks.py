@@ -125,6 +125,13 @@ def test_bars_are_as_long_as_scores_are_high_and_fit(width: int, monkeypatch: py
     assert lengths[::2] == [lengths[0], *(round(lengths[0] / part) for part in (2, 4, 1))]
 
 
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), -0.5, 0.0])
+def test_a_score_that_is_no_length_has_no_bar(score: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = screen(monkeypatch, colours=False)
+    blocks.show_bars("accuracy", [Bars("x", {"aa": score, "bb": 0.5}, {"aa": (score, score)})])
+    assert [line.count("█") > 0 for line in written(stream).splitlines()[1:3]] == [False, True]
+
+
 def test_histograms_have_their_scale_in_common(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = screen(monkeypatch, colours=False)
     edges = 10.0 ** (np.arange(5) / 8)

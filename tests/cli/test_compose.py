@@ -160,11 +160,13 @@ assert not {"torch", "transformers", "scipy"} & set(sys.modules), sorted(sys.mod
         ("compose", "mt.sft", "pos.sft", "-o", "out.sft"),
         ("subtract", "mt.sft", "pos.sft", "-o", "out.sft"),
         ("subtract", "base", "mt.sft", "-o", "out"),
-        ("subtract", "base", "base", "-o", "out.sft", "--k", "3"),
+        ("subtract", "tuned", "base", "-o", "out.sft", "--k", "3"),
     ],
     ids=" ".join,
 )
 def test_neither_torch_nor_transformers_is_imported(work: Path, command: tuple[str, ...]) -> None:
+    if "tuned" in command:
+        save_base(work / "tuned", seed=1)
     root = str(Path(__file__).parents[2])
     subprocess.run([sys.executable, "-c", _CHECK, *command], check=True, env=os.environ | {"PYTHONPATH": root})
 

@@ -298,3 +298,50 @@ def test_the_scores_are_shown_as_bars_in_the_terminal(pico_base: Path) -> None:
     bars = done.stdout[done.stdout.index("accuracy, from 0 to") :]
     assert all(name in bars for name in (*LANGUAGES, "average", *SYSTEMS, "95 % bootstrap intervals"))
     assert sftkit("evaluate", pico_base, *GRID, "--plot", "-", "--json").status == 2
+
+
+def test_the_average_of_one_language_has_no_bar(tmp_path: Path, pico_base: Path) -> None:
+    path = tmp_path / "x.svg"
+    done = sftkit("evaluate", pico_base, "pos.sft", "lottery/aa-{seed}.sft", "--pos", "data/aa.conllu", "--plot", path)
+    assert done.status == 0, done.stderr
+    assert "<!-- average -->" not in path.read_text()
+
+
+@pytest.fixture(scope="module")
+def entities(folder: Path, pico_base: Path) -> Path:
+    """``ner.sft`` and ``data/{aa,bb}.txt``, beside what is there of words' classes."""
+    text = "ta B-PER\nmi I-PER\nlo O\n. O\n\nka O\nsu B-LOC\n\n"
+    (folder / "ner.txt").write_text(text * 20)
+    for language, times in (("aa", 5), ("bb", 7)):
+        (folder / f"data/{language}.txt").write_text(text * times)
+    quick = ("--base", pico_base, "--steps", 4, "--k", 300, "--lr", "1e-2", "--device", "cpu", "--quiet")
+    assert sftkit("train", "--ner", folder / "ner.txt", "-o", folder / "ner.sft", *quick).status == 0
+    return folder
+
+
+DATA = ("--pos", "data/{lang}.conllu", "--ner", "data/{lang}.txt")
+TASKS = ("{task}.sft", "--each", "{system}/{lang}-{seed}.sft", *DATA)
+
+
+def test_several_tasks_score_what_each_scores_alone(entities: Path, pico_base: Path) -> None:
+    both = found(pico_base, *TASKS, "--scheme", "conlleval", "--csv", "both.csv")
+    assert list(both["tasks"]) == ["pos", "ner"]
+    assert both["tasks"]["pos"] == found(pico_base, *GRID)
+    ner = ("ner.sft", "--each", "{system}/{lang}-{seed}.sft", "--ner", "data/{lang}.txt", "--scheme", "conlleval")
+    assert both["tasks"]["ner"] == found(pico_base, *ner)
+    with (entities / "both.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert Counter(row["task"] for row in rows) == {"pos": 6, "ner": 6}
+    assert all(bool(row["accuracy"]) == (row["task"] == "pos") for row in rows)
+
+
+def test_several_tasks_without_the_mark_of_a_task_are_wrong_usage(entities: Path, pico_base: Path) -> None:
+    done = sftkit("evaluate", pico_base, "pos.sft", *TASKS[1:])
+    assert done.status == 2
+    assert "One objective at a time" in done.stderr
+
+
+def test_a_picture_is_of_one_task(entities: Path, pico_base: Path) -> None:
+    done = sftkit("evaluate", pico_base, *TASKS, "--plot", "x.png")
+    assert done.status == 2
+    assert not Path("x.png").exists()

@@ -192,3 +192,12 @@ def test_what_is_no_sft_is_refused_in_one_line(what: str, tmp_path: Path) -> Non
     assert refused.stdout == ""
     assert len(refused.stderr.splitlines()) == 1
     assert "x.sft" in refused.stderr
+
+
+def test_files_of_one_name_are_runs_of_their_own(pico_base: Path, tmp_path: Path) -> None:
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+        save_sft(tmp_path / folder / "mt.sft", pico_base, training=TRAINING)
+    done = sftkit("inspect", *sorted(tmp_path.glob("*/mt.sft")), "--curves", tmp_path / "x.svg")
+    assert done.status == 0, done.stderr
+    assert all(f"<!-- {folder}/mt -->" in (tmp_path / "x.svg").read_text() for folder in ("first", "second"))

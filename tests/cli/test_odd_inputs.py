@@ -65,7 +65,7 @@ def test_an_empty_name_is_a_usage_error(pico_base: Path) -> None:
         (("train", "--mlm", "x.txt", "--dev", "none.txt"), "none.txt: no such file"),
         (("train", "--mlm", "x.txt", "--dev", "empty.txt"), "empty.txt: the file is empty"),
         (("train", "--objective", "pos", "--source", "a=l.sft:none.txt"), "none.txt: no such file"),
-        (("train", "--mlm", "x.txt", "--avoid", "none.sft"), "No such file or directory: none.sft"),
+        (("train", "--mlm", "x.txt", "--avoid", "none.sft"), "none.sft: no such file"),
         (("train", "--mlm", "x.txt", "--mask-from", "x.txt"), "x.txt: not a safetensors file"),
         (("evaluate", "base", "--pos", "none.txt"), "none.txt: no such file"),
     ],
@@ -108,9 +108,11 @@ def test_a_task_given_as_source_language_is_noted(tmp_path: Path, pico_base: Pat
 
 def test_a_logger_that_there_is_not_is_told_before_anything_is_read(tmp_path: Path, pico_base: Path) -> None:
     (tmp_path / "x").write_text("no treebank")
-    done = sftkit("train", "--pos", tmp_path / "x", "--base", pico_base, "--report-to", "nope", "-o", tmp_path / "y")
+    done = sftkit(
+        "train", "--pos", tmp_path / "x", "--base", pico_base, "--report-to", "nope", "-o", tmp_path / "y.sft"
+    )
     _is_told(done, "--report-to nope")
-    assert not (tmp_path / "y").exists()
+    assert not (tmp_path / "y.sft").exists()
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "swanlab"])
@@ -119,12 +121,12 @@ def test_a_logger_that_is_not_installed_is_told_with_what_installs_it(
 ) -> None:
     monkeypatch.setattr(integration_utils, f"is_{name}_available", lambda: False)
     (tmp_path / "x").write_text("no treebank")
-    data = ("--pos", tmp_path / "x", "--base", pico_base, "-o", tmp_path / "y")
+    data = ("--pos", tmp_path / "x", "--base", pico_base, "-o", tmp_path / "y.sft")
     done = sftkit("train", *data, "--report-to", name, "--run-dir", tmp_path / "run")
     _is_told(done, f"not installed here: pip install {name}\n")
 
 
 def test_logs_that_would_go_away_with_the_run_are_refused(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
-    done = sftkit("train", "--mlm", corpus, "--base", pico_base, "-o", tmp_path / "y", "--report-to", "tensorboard")
+    done = sftkit("train", "--mlm", corpus, "--base", pico_base, "-o", tmp_path / "y.sft", "--report-to", "tensorboard")
     assert done.status == 2
     assert "--run-dir" in done.stderr

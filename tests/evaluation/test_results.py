@@ -13,11 +13,11 @@ from sftkit.evaluation.results.figures import language_numbers
 from sftkit.evaluation.results.means import difference, mean
 from sftkit.evaluation.results.panels import panels
 from sftkit.evaluation.results.related import in_order, mantel
-from sftkit.evaluation.results.table import COLUMNS, Score, read_scores
+from sftkit.evaluation.results.table import COLUMNS, ScoreRow, read_scores
 from tests.helpers.scores import row, sweep, write
 
 
-def read(folder: Path, *rows: dict[str, str], where: tuple[tuple[str, str], ...] = ()) -> list[Score]:
+def read(folder: Path, *rows: dict[str, str], where: tuple[tuple[str, str], ...] = ()) -> list[ScoreRow]:
     return read_scores(write(folder / "r.csv", rows), where)
 
 
@@ -37,6 +37,12 @@ def test_further_columns_and_empty_cells_are_taken(tmp_path: Path) -> None:
 def test_a_cell_that_is_no_number_is_named_with_its_line(column: str, cell: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=rf"line 3: {column} is '{cell}'"):
         read(tmp_path, row(language="wo"), row(**{column: cell}))
+
+
+def test_a_share_in_per_cent_is_refused_and_a_loss_is_not(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line 2: accuracy is 71.1, and has to be a share"):
+        read(tmp_path, row(value=71.1))
+    assert read(tmp_path, row(value=71.1, metric="perplexity"))[0].value == 71.1
 
 
 def test_a_table_without_rows_says_so(tmp_path: Path) -> None:

@@ -82,6 +82,17 @@ def test_the_histogram_counts_every_entry_in_its_bin(sfts: list[SFT]) -> None:
     assert np.allclose(8 * np.log10(histogram.edges), np.round(8 * np.log10(histogram.edges)))
 
 
+def test_entries_that_are_next_to_nothing_do_not_stretch_the_histogram(pico_base: Path) -> None:
+    sft = make_sft(pico_base)
+    name = sft.names[0]
+    sft.parameters[name].data[:] = 1e-40
+    histogram = summarise_difference(sft).histogram
+    assert histogram is not None
+    assert histogram.counts.sum() == sft.k
+    assert histogram.counts[0] >= sft.parameters[name].nnz
+    assert len(histogram.counts) <= 8 * 8 + 1
+
+
 def test_an_sft_without_entries_has_no_histogram_and_a_map_of_zeros(pico_base: Path) -> None:
     summary = summarise_difference(make_sft(pico_base, k=0))
     assert summary.histogram is None

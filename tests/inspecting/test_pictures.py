@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -170,6 +171,8 @@ def test_a_picture_without_entries_is_drawn(pico_base: Path, tmp_path: Path) -> 
         plot_summaries([summarise_difference(empty)], tmp_path / "one.png")
         plot_summaries([summarise_difference(empty)] * 2, tmp_path / "two.png")
         plot_overlap(overlap([empty, empty, empty]), tmp_path / "overlap.png")
+        bare = SFT({}, replace(empty.metadata, parameters={}, tied_embeddings=None))
+        plot_summaries([summarise_difference(bare)], tmp_path / "bare.png")
 
 
 def test_steps_are_whole_and_the_start_is_point_0(tmp_path: Path) -> None:
@@ -204,3 +207,12 @@ def test_what_would_be_too_large_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="too much to be drawn"), style.picture(tmp_path / "x.png", 5000, 1):
         pass
     assert not (tmp_path / "x.png").exists()
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), -0.5, 0.0])
+def test_a_score_of_any_value_can_be_drawn(score: float, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        draw_scores("x", [Bars("one", {"aa": score}, {"aa": (score, score)})], tmp_path / "one.png")
+        draw_scores("x", [Bars("two", {"aa": score, "bb": 0.5}, {})], tmp_path / "two.svg")
+    assert ("−0.4" in texts(tmp_path / "two.svg")) == (score < 0)

@@ -10,13 +10,13 @@ import typer
 from sftkit.cli.options import shared
 from sftkit.cli.options.arguments import Opened, opened, size_of
 from sftkit.cli.options.declared import choice
+from sftkit.cli.run.bases import model_folder
 from sftkit.cli.show import render
 from sftkit.cli.show.bar import bytes_bar
 from sftkit.cli.show.render import Column
 from sftkit.cli.show.then import after_model, after_sft
 from sftkit.declared import BASE, ENTRIES, OUTPUT
 from sftkit.errors import SftkitError
-from sftkit.sharing.hub import resolve_model
 
 if TYPE_CHECKING:
     from sftkit.algebra.arithmetic import Method
@@ -139,7 +139,7 @@ def compose(
     if given.models:
         from sftkit.composing.compose import compose as to_model
 
-        base = resolve_model(given.models[0])
+        base = model_folder(given.models[0], quiet=quiet)
         with bytes_bar("composing", quiet=quiet) as watch:
             result = to_model(
                 base, given.sfts, output, name=given.models[0],
@@ -211,7 +211,9 @@ def _preview(given: Opened, method: Method, head: str, *, force: bool, json: boo
     from sftkit.composing.preview import preview_model, preview_sum
 
     if given.models:
-        result = preview_model(resolve_model(given.models[0]), given.sfts, method=method, head=head, force=force)
+        result = preview_model(
+            model_folder(given.models[0], quiet=quiet), given.sfts, method=method, head=head, force=force
+        )
     else:
         result = preview_sum(given.sfts, method=method)
     if json:

@@ -9,8 +9,11 @@ import typer
 
 from sftkit.cli.options import shared
 from sftkit.cli.options.declared import choice
+from sftkit.cli.run.bases import model_folder
 from sftkit.cli.show import render
-from sftkit.sharing.hub import SCHEME, parse_address, resolve_model, resolve_sft
+from sftkit.errors import FormatError
+from sftkit.sharing.hub import SCHEME, parse_address, resolve_sft
+from sftkit.storage.nearby import no_such
 from sftkit.storage.places import at_home
 from sftkit.tasks.options import FILES
 
@@ -62,7 +65,7 @@ def convert(
     if back == (output.suffix == ".sft"):
         wanted = "a directory, so its name does not end in .sft" if back else "an SFT, so its name ends in .sft"
         raise SettingsError(f"{output}: what comes out of {source} is {wanted}.")
-    folder = resolve_model(base) if base else None
+    folder = model_folder(base, quiet=quiet) if base else None
     if back:
         from sftkit.checkpoints.checkpoint import Checkpoint
 
@@ -103,4 +106,6 @@ def _resolve(source: str) -> tuple[Path, bool]:
         path = resolve_sft(source if address.file else f"{source}/pytorch_diff.bin")
         return path, (address.file or "").endswith(".sft")
     path = at_home(source)
+    if not path.exists():
+        raise FormatError(no_such(source, "file or directory"))
     return path, path.suffix == ".sft" and not path.is_dir()

@@ -75,17 +75,19 @@ def data(
     from sftkit.tasks.readers.local import check_local
 
     check_local([*sources, *(dev or ()), *(test or ())])
+    from sftkit.cli.run.bases import model_folder
+
+    base = base or os.environ.get("SFTKIT_BASE")
+    folder = model_folder(base, quiet=quiet) if base else None
     from sftkit.cli.show.bar import counting_bar
     from sftkit.modeling.load import load_tokenizer
-    from sftkit.sharing.hub import resolve_model
     from sftkit.tasks.look import look_at
     from sftkit.tasks.registry import OBJECTIVES
 
-    base = base or os.environ.get("SFTKIT_BASE")
     tokenizer = None
-    if base:
+    if folder is not None:
         words = OBJECTIVES[objective].takes_words
-        tokenizer = load_tokenizer(resolve_model(base), words=words, trust_remote_code="trust_remote_code" in given)
+        tokenizer = load_tokenizer(folder, words=words, trust_remote_code="trust_remote_code" in given)
     window = given.get("max_length", settings_for(objective).max_length)
     named = {"train": sources, "dev": tuple(dev or ()), "test": tuple(test or ())}
     with counting_bar(quiet=quiet) as bar:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,8 @@ import typer
 from sftkit.cli.options import shared
 from sftkit.cli.options.arguments import TERMINAL, check_plot
 from sftkit.cli.options.declared import Given, takes
-from sftkit.cli.run.request import Request
+from sftkit.cli.run.bases import with_base
+from sftkit.cli.run.request import TASK, Request, for_task
 from sftkit.cli.show import render
 from sftkit.cli.show.scores import show
 from sftkit.cli.show.then import after_scores, made
@@ -36,7 +38,7 @@ def evaluate(
             "--each",
             metavar="'lang/{}.sft'",
             help="An SFT more for each language; the data's name has {} in it, too. In the names of SFTs {seed} and "
-            "{system} stand for runs: their means and intervals are told.",
+            "{system} stand for runs: their means and intervals are told; {task} for pos, ner, …: data of several.",
             rich_help_panel=BASE,
         ),
     ] = None,
@@ -106,37 +108,71 @@ def evaluate(
           --each '{system}/{}.sft' --pos 'ud/{}.conllu' --plot x.pdf
       sftkit evaluate mmt-small/ mt.sft pos.sft --pos test.conllu \\
           --against mt-random.sft
+      sftkit evaluate mmt-small/ '{task}.sft' --each 'lang/{}.sft' \\
+          --pos 'ud/{}/test.conllu' --ner 'ner/{}.txt' --csv scores.csv
     """
-    objective, data = shared.one_objective(given)
-    options = shared.task_options(given.of(TaskOptions), objective, data)
-    request = Request(objective, data, model, sfts or [], each, against or [], predictions, csv, plot)
-    request.check(overwrite=overwrite)
+    patterns = [model, *(sfts or ()), each or "", *(against or ())]
+    asked = shared.objectives(given, several=any(TASK in text for text in patterns))
+    if len(asked) > 1 and plot is not None:
+        raise typer.BadParameter("--plot draws one task: name one kind of data, or --csv.")
+    requests = [
+        Request(objective, data, *_on_base(objective, model, sfts or [], quiet), *for_task(objective, each, against),
+                predictions, csv, plot)
+        for objective, data, _ in asked
+    ]  # fmt: skip
+    bases = [request.check(overwrite=overwrite, force=force, quiet=quiet) for request in requests]
     check_plot(plot, overwrite=overwrite, json=json)
-    from sftkit.evaluation.report import as_document, write_csv
-    from sftkit.evaluation.run import Evaluation, Scoring
+    from sftkit.evaluation.report import write_csv
+    from sftkit.evaluation.run import Scoring
 
-    computing = {"max_length": settings_for(objective).max_length} | given.of(Settings)
-    scoring = Scoring(objective, options, batch_size, seed=seed, force=force, resamples=resamples, **computing)
-    found, notes = request.run(scoring, overwrite=overwrite, quiet=quiet)
-    for text in () if quiet else notes:
-        render.note(text)
+    found: dict[str, Evaluation | Grid] = {}
+    for request, base, (objective, _, options) in zip(requests, bases, asked, strict=True):
+        computing = {"max_length": settings_for(objective).max_length} | given.of(Settings)
+        scoring = Scoring(objective, options, batch_size, seed=seed, force=force, resamples=resamples, **computing)
+        found[objective], notes = request.run(scoring, base, overwrite=overwrite, quiet=quiet)
+        for text in () if quiet else notes:
+            render.note(text)
     if csv is not None:
         write_csv(csv, found, overwrite=overwrite)
     if plot is not None and plot != TERMINAL:
         from sftkit.inspecting.pictures.bars import draw_scores
 
-        draw_scores(*_bars(found, objective), plot, overwrite=overwrite)
+        draw_scores(*_bars(found[objective], objective), plot, overwrite=overwrite)
+    _show(requests, found, ctx.obj, json=json, quiet=quiet)
+
+
+def _on_base(objective: str, model: str, sfts: list[str], quiet: bool) -> tuple[str, list[str]]:
+    names = [text.replace(TASK, objective) for text in (model, *sfts)]
+    return with_base("evaluate", names[0], names[1:], quiet=quiet)
+
+
+def _show(
+    requests: Sequence[Request],
+    found: Mapping[str, Evaluation | Grid],
+    typed: Sequence[str],
+    *,
+    json: bool,
+    quiet: bool,
+) -> None:
+    from sftkit.evaluation.report import as_document
+    from sftkit.evaluation.run import Evaluation
+
+    first = requests[0]
     if json:
-        render.as_json(as_document(objective, found))
-    else:
-        show([model, *(sfts or ()), *([each] if each else [])], found)
-    if plot == TERMINAL:
+        documents = {name: as_document(name, one) for name, one in found.items()}
+        render.as_json(documents[first.objective] if len(found) == 1 else {"tasks": documents})
+        return
+    for request in requests:
+        show([request.model, *request.sfts, *([request.each] if request.each else [])], found[request.objective])
+    if first.plot == TERMINAL:
         from sftkit.cli.show.blocks import show_bars
 
-        show_bars(*_bars(found, objective))
-    if not json and not quiet:
-        made(predictions, csv, plot if plot != TERMINAL else None)
-        after_scores(ctx.obj, objective, model, sfts or (), alone=isinstance(found, Evaluation) and not against)
+        show_bars(*_bars(found[first.objective], first.objective))
+    if not quiet:
+        made(first.predictions, first.csv, first.plot if first.plot != TERMINAL else None)
+        alone = isinstance(found[first.objective], Evaluation) and not first.against
+        if len(requests) == 1:
+            after_scores(typed, first.objective, first.model, first.sfts, alone=alone)
 
 
 def _bars(found: Evaluation | Grid, objective: str) -> tuple[str, list[Bars]]:

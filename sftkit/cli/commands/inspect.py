@@ -146,9 +146,10 @@ def _draw(summaries: Sequence[DiffSummary], plot: Path | None, curves: Path | No
         plot_summaries(summaries, plot, overwrite=overwrite)
     if curves:
         from sftkit.inspecting.pictures.curves import learning_curves
+        from sftkit.inspecting.pictures.data import short_names
 
-        records = {Path(summary.label).name: summary.metadata.training for summary in summaries}
-        learning_curves(records, curves, overwrite=overwrite)
+        records = [summary.metadata.training for summary in summaries]
+        learning_curves(dict(zip(short_names(summaries), records, strict=True)), curves, overwrite=overwrite)
 
 
 def _document(summary: DiffSummary, rows: Sequence[TokenRow] | None) -> dict[str, Any]:

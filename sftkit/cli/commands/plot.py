@@ -15,7 +15,7 @@ from sftkit.errors import SettingsError
 from sftkit.tasks.options import parse_where
 
 if TYPE_CHECKING:
-    from sftkit.evaluation.results.panels import Panel
+    from sftkit.evaluation.results.panels import ScorePanel as Panel
 
 
 #: What is drawn.

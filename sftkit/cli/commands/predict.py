@@ -11,7 +11,7 @@ import typer
 from sftkit.cli.options import shared
 from sftkit.cli.options.declared import Given, takes
 from sftkit.cli.show import render
-from sftkit.cli.show.then import after_predict, made
+from sftkit.cli.show.then import after_predict
 from sftkit.declared import MACHINE, OUTPUT, READING
 from sftkit.tasks.options import COLUMNS, TaskOptions, parse_columns
 from sftkit.training.settings import Settings, settings_for
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 STANDARD_INPUT = "-"
+#: What an example is called; else a sentence.
+_EXAMPLES = {"mlm": "line", "nli": "pair", "classify": "text", "qa": "question"}
 _SENTENCES = "text, a sentence a line; or a word a line (--words); or CoNLL-U with blanks."
 _FILES = {
     "mlm": "Text whose [MASK]s are filled, a line at a time.",
@@ -97,21 +99,26 @@ def predict(
     asked = {"columns": _with_label(objective, parse_columns(columns or ""))} | given.of(TaskOptions)
     options = shared.task_options(asked, objective, data)
     from sftkit.cli.options.arguments import parse_weighted, split_weight
-    from sftkit.sharing.hub import resolve_model
+    from sftkit.cli.run.bases import model_folder, with_base
+    from sftkit.composing.early import check_soon, check_task
     from sftkit.storage.atomic import atomic_file, check_output
     from sftkit.tasks.readers.local import check_local
 
     check_local(source for source in data if source != STANDARD_INPUT)
+    model, sfts = with_base("predict", model, sfts or [], quiet=quiet)
     if output is not None:
         inputs = [data[0], model, *(split_weight(text)[0] for text in sfts or ())]
         check_output(output, overwrite=overwrite, inputs=[Path(name) for name in inputs], directory=False)
+    added, base = [parse_weighted(text) for text in sfts], model_folder(model, quiet=quiet)
+    check_task(added, objective)
+    check_soon(base, added, force=force)
     from sftkit.cli.show.bar import counting_bar
     from sftkit.evaluation.run import Scoring
     from sftkit.prediction.run import Predictor
 
     computing = {"max_length": settings_for(objective).max_length} | given.of(Settings)
     scoring = Scoring(objective, options, batch_size, force=force, **computing)
-    predictor = Predictor(scoring, resolve_model(model), [parse_weighted(text) for text in sfts or ()])
+    predictor = Predictor(scoring, base, added)
     unlabelled = predictor.opened(data[0], sys.stdin.buffer if sys.stdin else None, words=words)
     before = [*predictor.notes, *unlabelled.notes]
     _tell(before, quiet=quiet)
@@ -124,7 +131,9 @@ def predict(
                 file.writelines(pieces)
     _tell([text for text in unlabelled.notes if text not in before], quiet=quiet)
     if not quiet and (output is not None or (render.stdout().is_terminal and data[0] != STANDARD_INPUT)):
-        made(output)
+        if output is not None:
+            what = render.counted(unlabelled.examples, _EXAMPLES.get(objective, "sentence"))
+            render.said(f"wrote {output}: {what}")
         after_predict(ctx.obj, output, objective, jsonl=jsonl)
 
 

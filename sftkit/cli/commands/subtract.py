@@ -10,11 +10,12 @@ import typer
 from sftkit.cli.commands.compose import Exclude, Only, ShardSize, show
 from sftkit.cli.options import shared
 from sftkit.cli.options.arguments import Opened, opened, size_of
+from sftkit.cli.run.bases import model_folder
 from sftkit.cli.show.bar import bytes_bar
 from sftkit.cli.show.then import after_model, after_sft
 from sftkit.declared import ENTRIES, OUTPUT
 from sftkit.errors import SftkitError
-from sftkit.sharing.hub import resolve_model
+from sftkit.storage.places import same
 
 
 def subtract(
@@ -66,7 +67,9 @@ def subtract(
     if len(given.models) == 2:
         from sftkit.composing.difference import difference
 
-        tuned, base = (resolve_model(name) for name in given.models)
+        tuned, base = (model_folder(name, quiet=quiet) for name in given.models)
+        if same(tuned, base):
+            raise SftkitError(f"{' and '.join(given.models)} are one and the same model: nothing differs.")
         result = difference(
             tuned, base, output, name=given.models[1], k=k, density=density, only=only, exclude=exclude,
             values=values, overwrite=overwrite,
@@ -74,7 +77,7 @@ def subtract(
     elif given.models:
         from sftkit.composing.subtract import subtract_from_model
 
-        model = resolve_model(given.models[0])
+        model = model_folder(given.models[0], quiet=quiet)
         with bytes_bar("subtracting", quiet=quiet) as watch:
             result = subtract_from_model(
                 model, given.sfts, output, shard_size=shards, force=force, overwrite=overwrite, watch=watch

@@ -14,12 +14,12 @@ from sftkit.cli.show import render
 from sftkit.cli.show.then import after_train
 from sftkit.cli.show.training import document, show_results
 from sftkit.declared import BASE, OUTPUT
+from sftkit.sharing.hub import DEFAULT_BASE
 from sftkit.tasks.options import FILES, TaskOptions
 from sftkit.training.engine.ranks import is_first
 from sftkit.training.length import Lengths
 from sftkit.training.settings import Settings
 
-DEFAULT_BASE = "bert-base-multilingual-cased"
 _Base = typer.Option(
     "--base", metavar="MODEL", envvar="SFTKIT_BASE", help=f"Directory or hub id.  Default: {DEFAULT_BASE}.",
     rich_help_panel=BASE,

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from sftkit.errors import FormatError
-from sftkit.sharing.hub import PUBLISHED, SCHEME, local_sft, looks_like_hub_id
+from sftkit.sharing.hub import PUBLISHED, SCHEME, local_sft
+from sftkit.sharing.naming import why_no_model
+from sftkit.storage.nearby import no_such
 from sftkit.storage.places import at_home
 
 if TYPE_CHECKING:
@@ -95,8 +97,10 @@ def parse_argument(text: str) -> Argument:
     published = (path / PUBLISHED).is_file() and not (path / "config.json").is_file()
     if name.startswith(SCHEME) or path.is_file() or name.endswith(".sft") or published:
         return Argument(name, 1.0 if weight is None else weight, is_model=False, only=only)
-    if not path.is_dir() and not looks_like_hub_id(name.partition("@")[0]):
-        raise FormatError(f"{name}: no such file or directory.")
+    if not path.is_dir():
+        problem = why_no_model(name) or (no_such(name) if weight is not None else "")
+        if problem:
+            raise FormatError(problem)
     if weight is not None:
         raise typer.BadParameter(f"{text}: only SFTs take a weight; {name} is a model.")
     return Argument(name, 1.0, is_model=True)

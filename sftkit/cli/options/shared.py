@@ -14,8 +14,9 @@ from sftkit.cli.options.declared import Given, choice
 from sftkit.declared import BASE, DATA, OUTPUT
 from sftkit.errors import SettingsError
 from sftkit.shown import brief, meant
+from sftkit.storage.nearby import did_you_mean
 from sftkit.storage.places import at_home
-from sftkit.tasks.options import FILES, TaskOptions, check_options, check_streams
+from sftkit.tasks.options import FILES, TaskOptions, check_options, check_streams, names_about
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -80,7 +81,7 @@ def _read_config(ctx: typer.Context, path: Path | None) -> Path | None:
             raise ValueError(f"more than {_MOST_BYTES:,} bytes, which no file of options has")
         values = tomllib.loads(text.decode())
     except OSError as error:
-        raise typer.BadParameter(f"{path}: {error.strerror}.") from None
+        raise typer.BadParameter(f"{path}: {error.strerror}.{did_you_mean(path)}") from None
     except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"{path}: no TOML that can be read ({brief(str(error), 200)}).") from None
     known = {option.removeprefix("--"): each for each in ctx.command.params for option in each.opts}
@@ -123,6 +124,26 @@ def task_options(given: Mapping[str, Any], objective: str, data: Sequence[str] =
     except SettingsError as error:
         raise typer.BadParameter(str(error)) from None
     return options
+
+
+def objectives(given: Given, *, several: bool) -> list[tuple[str, tuple[str, ...], TaskOptions]]:
+    """The objective, or objectives if there may be several; the data of each, and what was said that is about it.
+
+    Raises:
+        typer.BadParameter: as :func:`one_objective` and :func:`task_options`.
+    """
+    names, said = list(given.of(FILES)), given.of(TaskOptions)
+    if not several or len(names) < 2:
+        objective, data = one_objective(given)
+        return [(objective, data, task_options(said, objective, data))]
+    found = []
+    for name in names:
+        objective, data = one_objective(Given({name: given[name]}))
+        others = [other for other in names if other != name]
+        of_others = {each for other in others for each in names_about(other)}
+        mine = {each: value for each, value in said.items() if each in names_about(name) or each not in of_others}
+        found.append((objective, data, task_options(mine, objective, data)))
+    return found
 
 
 def one_objective(

@@ -13,6 +13,7 @@ import typer
 
 from sftkit.cli.options.arguments import split_weight
 from sftkit.cli.run import signals
+from sftkit.cli.run.bases import model_folder
 from sftkit.cli.run.failures import memory_told
 from sftkit.cli.show import render
 from sftkit.errors import SettingsError, SftkitError
@@ -112,10 +113,10 @@ class Job:
         from dataclasses import asdict, replace
 
         from sftkit.composing.record import check_names
-        from sftkit.sharing.hub import local_sft, resolve_model
+        from sftkit.sharing.hub import local_sft
         from sftkit.storage.atomic import check_output
         from sftkit.storage.safefile import SafeReader
-        from sftkit.tasks.readers.local import check_local
+        from sftkit.tasks.readers.local import check_local, local_file
         from sftkit.training.settings import RUN, SourceLanguage, check, settings_for
 
         with_, weight = split_weight(self.with_) if self.with_ else (None, None)
@@ -129,6 +130,10 @@ class Job:
             # what a run that is gone on with has written already is seen to once it is there again
             inputs = [*local, *files, Path(self.base)]
             check_output(output, overwrite=overwrite or begun, inputs=inputs, directory=False)
+            if output.suffix != ".sft":
+                raise SettingsError(
+                    f"What is learned is an SFT, and {output} is not named as one. Write -o {output}.sft"
+                )
         source = local_sft(with_) if with_ else None
         sources = tuple(SourceLanguage(name, local_sft(sft), data) for name, sft, data in self.sources)
         try:
@@ -153,8 +158,9 @@ class Job:
         check_names(_strings(asdict(settings)))
         check_local([*self.data, *settings.dev, *(source.data for source in sources)])
         for file in files:
-            SafeReader(file)
-        return replace(settings, base=resolve_model(self.base))
+            SafeReader(local_file(str(file)))
+        under = [sft for sft in (source, *(each.sft for each in sources)) if sft is not None]
+        return replace(settings, base=_base_under(self.base, under))
 
     def _left(self, written: list[Path], done: str) -> str:
         if self.run_dir is not None:
@@ -164,6 +170,18 @@ class Job:
         saved = f"{', '.join(map(str, written))} is there" if written else "nothing was saved"
         untouched = f", and {self.outputs[len(written)]} was not touched" if len(written) < len(self.outputs) else ""
         return f"{saved}{untouched}{lost}"
+
+
+def _base_under(name: str, sfts: Sequence[Path]) -> Path:
+    """A base's directory, to which these SFTs are applied while it learns."""
+    from sftkit.algebra.arithmetic import Weighted
+    from sftkit.composing.early import check_soon
+    from sftkit.format.files import SftFile
+
+    opened = [Weighted(SftFile(path), 1.0, str(path)) for path in sfts]
+    base = model_folder(name)
+    check_soon(base, opened)
+    return base
 
 
 def _quiet_torch() -> None:

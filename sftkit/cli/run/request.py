@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from sftkit.cli.options.arguments import check_apart, parse_weighted, split_pattern, split_weight
+from sftkit.cli.run.bases import model_folder
 from sftkit.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -16,6 +18,15 @@ if TYPE_CHECKING:
     from sftkit.evaluation.grid import Case, Grid
     from sftkit.evaluation.patterns import Cell
     from sftkit.evaluation.run import Evaluation, Scoring
+
+
+#: Stands in the names of SFTs for the objective that their data is of.
+TASK = "{task}"
+
+
+def for_task(objective: str, each: str | None, against: Sequence[str] | None) -> tuple[str | None, list[str]]:
+    """The SFT of each language, and those to compare with, for one task."""
+    return each and each.replace(TASK, objective), [text.replace(TASK, objective) for text in against or ()]
 
 
 @dataclass(frozen=True)
@@ -43,19 +54,26 @@ class Request:
 
         return self.each is not None or has_named_marks([*self.sfts, *self.against, *self.data])
 
-    def check(self, *, overwrite: bool) -> None:
-        """See to what is cheap to see to.
+    def check(self, *, overwrite: bool, force: bool = False, quiet: bool = False) -> Path:
+        """See to what is cheap to see to; returns the model's directory.
 
         Raises:
-            SettingsError, OutputExistsError, typer.BadParameter: if it cannot be done.
+            SftkitError, typer.BadParameter: if it cannot be done.
         """
         self._check_outputs(overwrite=overwrite)
         if self._many:
             self._check_marks()
-            return
+            return model_folder(self.model, quiet=quiet)
         from sftkit.tasks.readers.local import check_local
 
         check_local(self.data)
+        from sftkit.composing.early import check_soon, check_task
+
+        added, others = _opened(self.sfts), _opened(self.against)
+        base = model_folder(self.model, quiet=quiet)
+        check_task(added, self.objective)
+        check_soon(base, [*added, *others], force=force)
+        return base
 
     def _check_outputs(self, *, overwrite: bool) -> None:
         from sftkit.storage.atomic import check_output
@@ -96,26 +114,25 @@ class Request:
         found = [matching(name) if self._many and marks(name) else [name] for name in names]
         return [Path(self.model), *(Path(name) for several in found for name in several)]
 
-    def run(self, scoring: Scoring, *, overwrite: bool, quiet: bool) -> tuple[Evaluation | Grid, tuple[str, ...]]:
-        """Score; returns what was found, and notes."""
+    def run(
+        self, scoring: Scoring, base: Path, *, overwrite: bool, quiet: bool
+    ) -> tuple[Evaluation | Grid, tuple[str, ...]]:
+        """Score on a base; returns what was found, and notes."""
         from sftkit.cli.show.bar import counting_bar
         from sftkit.evaluation.grid import evaluate_each
         from sftkit.evaluation.run import evaluate
-        from sftkit.sharing.hub import resolve_model
 
         if not self._many:
             added, others = _opened(self.sfts), _opened(self.against)
             with counting_bar(quiet=quiet) as bar:
                 found = evaluate(
-                    scoring, self.data, resolve_model(self.model), added, against=others,
+                    scoring, self.data, base, added, against=others,
                     predictions=self.predictions, overwrite=overwrite, watch=bar.watch, reading=bar.reading,
                 )  # fmt: skip
             return found, found.notes
         cases, notes = self._cases()
         with counting_bar(quiet=quiet) as bar:
-            grid = evaluate_each(
-                scoring, resolve_model(self.model), cases, begin=bar.begin, watch=bar.watch, reading=bar.reading
-            )
+            grid = evaluate_each(scoring, base, cases, begin=bar.begin, watch=bar.watch, reading=bar.reading)
         return grid, (*notes, *grid.notes)
 
     def _cases(self) -> tuple[dict[str, Case], list[str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from sftkit.cli.show import render
 from sftkit.cli.show.plan import duration
 from sftkit.demo.descent import relatedness
-from sftkit.demo.world import World, WorldSettings, check_world, invent, write_world
+from sftkit.demo.world import InventedWorld, WorldSettings, check_world, invent, write_world
 
 
 def make_world(
@@ -55,7 +55,7 @@ def _plan(path: Path, settings: WorldSettings) -> str:
     )
 
 
-def _show(path: Path, world: World) -> None:
+def _show(path: Path, world: InventedWorld) -> None:
     related, source = relatedness(world.tree), world.source.name
     seen = [language.name for language in world.seen]
     render.table(

@@ -58,20 +58,21 @@ class CountingBar:
     def __init__(self, progress: Progress | None, *, quiet: bool = False) -> None:
         self._progress, self._quiet = progress, quiet
         self._name, self._spoke = "", time.monotonic()
-        self._task = progress.add_task("scoring", total=None) if progress is not None else None
+        self._task = progress.add_task("scoring", total=None, visible=False, count="") if progress is not None else None
 
     def begin(self, name: str) -> None:
         """The turn of a language."""
         self._name = f" {name}"
         if self._progress is not None and self._task is not None:
-            self._progress.reset(self._task, description=escape(f"scoring {name}"), total=None)
+            self._progress.reset(self._task, description=escape(f"scoring {name}"), total=None, visible=True)
 
     def reading(self, what: str, lines: int, share: float | None) -> None:
         """So many lines of a long text were read."""
         signals.check()
-        told = f"{what}  {lines:,} lines{'' if share is None else f', {share:.0%}'}"
+        parts = [*([f"{lines:,} lines"] if lines else []), *([] if share is None else [f"{share:.0%}"])]
+        told = f"{what}  {', '.join(parts)}"
         if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, description=escape(told))
+            self._progress.update(self._task, description=escape(told), count="", visible=True)
         else:
             self._line(told)
 
@@ -80,7 +81,8 @@ class CountingBar:
         signals.check()
         if self._progress is not None and self._task is not None:
             told = escape(f"scoring{self._name}")
-            self._progress.update(self._task, description=told, completed=done, total=total)
+            count = f"{done:,}/{total:,}"
+            self._progress.update(self._task, description=told, completed=done, total=total, count=count, visible=True)
         else:
             self._line(f"scoring{self._name}  {done:,} of {total:,}")
 
@@ -96,10 +98,10 @@ def counting_bar(*, quiet: bool) -> Iterator[CountingBar]:
     if not watched(quiet=quiet):
         yield CountingBar(None, quiet=quiet)
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
     from sftkit.cli.show.live import Bar
 
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"), TimeRemainingColumn()
     with Bar(*columns) as progress:
         yield CountingBar(progress)

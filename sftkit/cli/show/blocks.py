@@ -5,6 +5,7 @@ As much is shown as there is room for: values with what was expected, values alo
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -182,7 +183,9 @@ def show_histograms(names: Sequence[str], histograms: Sequence[Histogram | None]
     bins = round(8 * np.log10(last / first))
     heights = _HEIGHTS if screen.fancy else _PLAIN_HEIGHTS
     most = max(int(each.counts.max()) for each in found)
-    screen.line(Text(f"entries by |φ|, from {first:.2g} to {last:.2g}, eight letters to a power of ten", "italic"))
+    screen.line(
+        Text(f"entries by |φ|, from {first:.2g} or less to {last:.2g}, eight letters to a power of ten", "italic")
+    )
     for name, each in zip(_padded([shown_on_a_line(name) for name in names], _NAME), histograms, strict=True):
         counts = np.zeros(bins, np.int64)
         if each is not None:
@@ -223,14 +226,15 @@ def show_bars(metric: str, systems: Sequence[Bars]) -> None:
 
 def _ends(system: Bars, language: str) -> tuple[float, float]:
     value = system.values[language]
-    return system.intervals.get(language, (value, value))
+    low, high = system.intervals.get(language, (value, value))
+    return (low, high) if math.isfinite(low) and math.isfinite(high) else (0.0, 0.0)
 
 
 def _bar(system: Bars, language: str, scale: float, screen: _Screen) -> str:
     """Up to the interval's lower end, from there to the score, and from the score to its upper end."""
     (low, high), value = _ends(system, language), system.values[language]
     full, below, above = list(_PARTS if screen.fancy else _PLAIN_PARTS)
-    ends = [round(max(0.0, end) * scale) for end in (low, value, high)]
+    ends = [round(max(0.0, end) * scale) for end in (low, value if math.isfinite(value) else low, high)]
     return full * ends[0] + below * (ends[1] - ends[0]) + above * (ends[2] - ends[1])
 
 

@@ -94,14 +94,14 @@ def short_path(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Block:
+class TablePart:
     """Some of a table's columns, and how wide each is."""
 
     columns: tuple[int, ...]
     widths: tuple[int, ...]
 
 
-def blocks(columns: Sequence[Sequence[str]], width: int, apart: int) -> list[Block]:
+def blocks(columns: Sequence[Sequence[str]], width: int, apart: int) -> list[TablePart]:
     """Columns side by side, in one table if they go into the width and else in several, each with the first column.
 
     Args:
@@ -109,11 +109,11 @@ def blocks(columns: Sequence[Sequence[str]], width: int, apart: int) -> list[Blo
         width: of the terminal.
         apart: what lies between two columns.
     """
-    found: list[Block] = []
+    found: list[TablePart] = []
     for floor in (_word, _part):
         least = [max((floor(cell) for cell in column), default=0) for column in columns]
         groups = _groups(least, width, apart)
-        found = [Block(group, _widths(columns, group, least, width, apart)) for group in groups]
+        found = [TablePart(group, _widths(columns, group, least, width, apart)) for group in groups]
         if len(found) == 1:
             break
     return found

@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from sftkit.cli.show.layout import Block, blocks, broken, natural
+from sftkit.cli.show.layout import TablePart, blocks, broken, natural
 from sftkit.shown import shown
 
 #: What a box takes between two columns, and outside of them; and without one.
@@ -50,7 +50,7 @@ def _boxed(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> Table:
     return _filled(made, cells)
 
 
-def _light(columns: Sequence[Column], cells: Sequence[Sequence[str]], block: Block) -> Table:
+def _light(columns: Sequence[Column], cells: Sequence[Sequence[str]], block: TablePart) -> Table:
     """Nothing but a line below the heading, which leaves more room."""
     chosen = [columns[number] for number in block.columns]
     lines = [

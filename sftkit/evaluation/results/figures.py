@@ -15,7 +15,7 @@ import numpy as np
 from sftkit.errors import SettingsError
 from sftkit.evaluation.results import look
 from sftkit.evaluation.results.means import Mean, mean
-from sftkit.evaluation.results.panels import Panel, Point, language_mean
+from sftkit.evaluation.results.panels import Point, ScorePanel, language_mean
 from sftkit.evaluation.results.table import LANGUAGE_DENSITY
 from sftkit.inspecting.pictures.style import SMALL, TEXT, TINY, label, picture
 
@@ -27,7 +27,7 @@ AVERAGE = "average"
 _ABREAST, _WIDE, _HIGH = 3, 3.6, 2.9
 
 
-def draw_sweep(panels: Sequence[Panel], path: Path, *, overwrite: bool = False) -> list[dict[str, Any]]:
+def draw_sweep(panels: Sequence[ScorePanel], path: Path, *, overwrite: bool = False) -> list[dict[str, Any]]:
     """Score against the number of tuned entries, a line a method, with 95 % intervals.
 
     Raises:
@@ -54,7 +54,7 @@ def draw_sweep(panels: Sequence[Panel], path: Path, *, overwrite: bool = False) 
     return drawn
 
 
-def _sweep_numbers(panel: Panel, by_k: bool) -> dict[str, Any]:
+def _sweep_numbers(panel: ScorePanel, by_k: bool) -> dict[str, Any]:
     units = panel.common(panel.points)
     series = []
     for method in panel.methods:
@@ -68,7 +68,7 @@ def _sweep_numbers(panel: Panel, by_k: bool) -> dict[str, Any]:
     return {"task": panel.task, "metric": panel.metric, "units": len(units), "series": series}
 
 
-def _one_language_density(panel: Panel, method: str, points: Sequence[Point]) -> None:
+def _one_language_density(panel: ScorePanel, method: str, points: Sequence[Point]) -> None:
     densities = sorted({point.setting.language_density for point in points} - {None}, key=float)  # type: ignore[arg-type]
     if len(densities) > 1:
         raise SettingsError(
@@ -90,7 +90,7 @@ def _curve(axes: Axes, points: Sequence[dict[str, Any]], scale: float, by_k: boo
     axes.vlines(places, ends[:, 0], ends[:, 1], color=look.line(number)["color"], linewidth=1.1, alpha=0.8)
 
 
-def draw_languages(panels: Sequence[Panel], path: Path, *, overwrite: bool = False) -> list[dict[str, Any]]:
+def draw_languages(panels: Sequence[ScorePanel], path: Path, *, overwrite: bool = False) -> list[dict[str, Any]]:
     """A bar for each language and method with its 95 % interval, and the average; methods at their best density."""
     drawn = [language_numbers(panel) for panel in panels]
     names = [*dict.fromkeys(language for panel in panels for language in panel.languages), AVERAGE]
@@ -113,7 +113,7 @@ def draw_languages(panels: Sequence[Panel], path: Path, *, overwrite: bool = Fal
     return drawn
 
 
-def language_numbers(panel: Panel) -> dict[str, Any]:
+def language_numbers(panel: ScorePanel) -> dict[str, Any]:
     """Per language and on average, each method at its best setting; the average over what all methods have."""
     best = panel.best()
     units = panel.common(best)
@@ -140,7 +140,7 @@ def _bars(axes: Axes, each: dict[str, Any], names: Sequence[str], scale: float, 
             axes.hlines(at, low, high, color=colour, linewidth=width, zorder=3)
 
 
-def draw_contour(panels: Sequence[Panel], path: Path, *, overwrite: bool = False) -> list[dict[str, Any]]:
+def draw_contour(panels: Sequence[ScorePanel], path: Path, *, overwrite: bool = False) -> list[dict[str, Any]]:
     """Score by the density of the language's SFT and of the task's, a panel a task, metric and method.
 
     Raises:
@@ -162,7 +162,7 @@ def draw_contour(panels: Sequence[Panel], path: Path, *, overwrite: bool = False
     return drawn
 
 
-def _contour_numbers(panel: Panel, method: str) -> dict[str, Any] | None:
+def _contour_numbers(panel: ScorePanel, method: str) -> dict[str, Any] | None:
     points = [
         point for point in panel.of(method) if None not in (point.setting.density, point.setting.language_density)
     ]

@@ -11,12 +11,10 @@ from functools import cached_property
 
 from sftkit.errors import SettingsError
 from sftkit.evaluation.results.means import Mean, mean
-from sftkit.evaluation.results.table import Score, Setting
+from sftkit.evaluation.results.table import UNBOUNDED, ScoreRow, Setting
 
-#: Metrics that are worse the larger they are, and are no shares.
-FALLING = ("loss", "perplexity")
 #: Correlations and these are no percentages.
-_PLAIN = (*FALLING, "spearman", "pearson")
+_PLAIN = (*UNBOUNDED, "spearman", "pearson")
 #: What a task is told by if nobody asks: the first of these that it has, all of its group.
 _MAIN = (("uas", "las"), ("exact_match", "f1"), ("f1",), ("accuracy",), ("macro_f1",), ("spearman",), ("perplexity",))
 
@@ -48,7 +46,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Panel:
+class ScorePanel:
     """A task and a metric of it.
 
     Attributes:
@@ -116,11 +114,11 @@ class Panel:
         return tuple(self._best_of(self.of(method)) for method in self.methods)
 
     def _best_of(self, points: Sequence[Point]) -> Point:
-        units, sign = self.common(points), -1 if self.metric in FALLING else 1
+        units, sign = self.common(points), -1 if self.metric in UNBOUNDED else 1
         return max(points, key=lambda point: sign * mean(point.values, units).value)
 
 
-def panels(scores: Sequence[Score], task: str | None, metric: str | None) -> list[Panel]:
+def panels(scores: Sequence[ScoreRow], task: str | None, metric: str | None) -> list[ScorePanel]:
     """The panels of a table: of each task its main metric, or those asked for.
 
     Raises:
@@ -137,16 +135,16 @@ def panels(scores: Sequence[Score], task: str | None, metric: str | None) -> lis
     return made
 
 
-def _of_task(scores: Sequence[Score], metric: str | None) -> Iterator[Panel]:
+def _of_task(scores: Sequence[ScoreRow], metric: str | None) -> Iterator[ScorePanel]:
     there = dict.fromkeys(score.metric for score in scores)
     main = next((group for group in _MAIN if all(name in there for name in group)), tuple(there)[:1])
     for name in main if metric is None else (metric,):
         if name in there:
-            yield Panel(scores[0].task, name, tuple(_points(score for score in scores if score.metric == name)))
+            yield ScorePanel(scores[0].task, name, tuple(_points(score for score in scores if score.metric == name)))
 
 
-def _points(scores: Iterable[Score]) -> Iterator[Point]:
-    groups: dict[tuple[str, Setting], list[Score]] = {}
+def _points(scores: Iterable[ScoreRow]) -> Iterator[Point]:
+    groups: dict[tuple[str, Setting], list[ScoreRow]] = {}
     for score in scores:
         groups.setdefault((score.method, score.setting), []).append(score)
     for (method, setting), group in groups.items():

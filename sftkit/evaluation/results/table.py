@@ -20,6 +20,8 @@ from sftkit.shown import brief
 COLUMNS = ("language", "task", "method", "density", "seed", "metric", "value", "low", "high", "seconds", "k")
 #: What more may set a point apart: the density of the language's SFT, and a variant of a method.
 LANGUAGE_DENSITY, VARIANT = "language_density", "variant"
+#: Metrics that are worse the larger they are, and are no shares.
+UNBOUNDED = ("loss", "perplexity")
 _MAY_BE_EMPTY = ("density", "low", "high", "seconds", "k")
 
 
@@ -32,7 +34,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Score:
+class ScoreRow:
     """A row.
 
     Attributes:
@@ -55,7 +57,7 @@ class Score:
     k: float | None
 
 
-def read_scores(path: Path, where: Sequence[tuple[str, str]] = ()) -> list[Score]:
+def read_scores(path: Path, where: Sequence[tuple[str, str]] = ()) -> list[ScoreRow]:
     """The scores of a table, in its order.
 
     Args:
@@ -68,7 +70,7 @@ def read_scores(path: Path, where: Sequence[tuple[str, str]] = ()) -> list[Score
         SettingsError: if a column of ``where`` is not there, or no row is left.
     """
     rows = _chosen(path, _rows(path), where)
-    scores: dict[tuple[object, ...], tuple[Score, dict[str, str]]] = {}
+    scores: dict[tuple[object, ...], tuple[ScoreRow, dict[str, str]]] = {}
     for line, row in rows:
         score = _score(path, line, row)
         key = (score.language, score.task, score.method, score.setting, score.seed, score.metric)
@@ -128,7 +130,7 @@ def _alike(cell: str, value: str) -> bool:
         return cell == value
 
 
-def _score(path: Path, line: int, row: dict[str, str]) -> Score:
+def _score(path: Path, line: int, row: dict[str, str]) -> ScoreRow:
     def number(name: str) -> float | None:
         text = row.get(name, "").strip()
         if not text and (name in _MAY_BE_EMPTY or name == LANGUAGE_DENSITY):
@@ -144,7 +146,11 @@ def _score(path: Path, line: int, row: dict[str, str]) -> Score:
     low, high, variant = number("low"), number("high"), row.get(VARIANT, "").strip()
     value = number("value")
     assert value is not None
-    return Score(
+    if abs(value) > 1 and row["metric"] not in UNBOUNDED:
+        raise DataError(
+            f"{path}, line {line}: {brief(row['metric'], 40)} is {value:g}, and has to be a share from 0 to 1."
+        )
+    return ScoreRow(
         row["language"], row["task"], f"{row['method']} ({variant})" if variant else row["method"],
         Setting(number("density"), number(LANGUAGE_DENSITY)), row["seed"], row["metric"], value,
         None if low is None or high is None else (low, high), number("k"),

@@ -16,7 +16,8 @@ from typing import Any
 from sftkit.errors import SettingsError
 from sftkit.evaluation.results.figures import AVERAGE, language_numbers
 from sftkit.evaluation.results.means import difference
-from sftkit.evaluation.results.panels import FALLING, Panel
+from sftkit.evaluation.results.panels import ScorePanel
+from sftkit.evaluation.results.table import UNBOUNDED
 from sftkit.shown import shown_on_a_line
 from sftkit.storage.atomic import atomic_file, check_output
 
@@ -48,7 +49,7 @@ def check_tables(path: Path, *, overwrite: bool) -> None:
     check_output(path, overwrite=overwrite, directory=False)
 
 
-def write_tables(panels: Sequence[Panel], path: Path, *, overwrite: bool = False) -> list[dict[str, Any]]:
+def write_tables(panels: Sequence[ScorePanel], path: Path, *, overwrite: bool = False) -> list[dict[str, Any]]:
     """Write the tables of some panels in the format that the name's ending says.
 
     Returns:
@@ -63,7 +64,7 @@ def write_tables(panels: Sequence[Panel], path: Path, *, overwrite: bool = False
     return written
 
 
-def _comparisons(panel: Panel) -> list[dict[str, Any]]:
+def _comparisons(panel: ScorePanel) -> list[dict[str, Any]]:
     """Every two methods at their best settings."""
     best = panel.best()
     units = panel.common(best)
@@ -77,7 +78,7 @@ def _comparisons(panel: Panel) -> list[dict[str, Any]]:
     return made
 
 
-def _summary(panels: Sequence[Panel], written: Sequence[dict[str, Any]]) -> _Table:
+def _summary(panels: Sequence[ScorePanel], written: Sequence[dict[str, Any]]) -> _Table:
     methods = list(dict.fromkeys(method for panel in panels for method in panel.methods))
     rows, best = [("", *(panel.title for panel in panels))], set()
     found = [{each["method"]: each for each in numbers["methods"]} for numbers in written]
@@ -93,7 +94,7 @@ def _summary(panels: Sequence[Panel], written: Sequence[dict[str, Any]]) -> _Tab
     return _Table("Averages", tuple(rows), frozenset(best), (below, chosen))
 
 
-def _average(panel: Panel, each: dict[str, Any] | None) -> str:
+def _average(panel: ScorePanel, each: dict[str, Any] | None) -> str:
     if each is None:
         return "–"
     text = _number(each["mean"], panel)
@@ -102,7 +103,7 @@ def _average(panel: Panel, each: dict[str, Any] | None) -> str:
     return text if each["density"] is None else f"{text} ({100 * each['density']:.3g} %)"
 
 
-def _by_language(panel: Panel, numbers: dict[str, Any]) -> _Table:
+def _by_language(panel: ScorePanel, numbers: dict[str, Any]) -> _Table:
     methods = numbers["methods"]
     rows, best = [("", *(each["method"] for each in methods))], set()
     for language in (*panel.languages, AVERAGE):
@@ -113,16 +114,16 @@ def _by_language(panel: Panel, numbers: dict[str, Any]) -> _Table:
     return _Table(panel.title, tuple(rows), frozenset(best), _told(panel, numbers))
 
 
-def _best(values: dict[str, float], panel: Panel) -> list[str]:
+def _best(values: dict[str, float], panel: ScorePanel) -> list[str]:
     """The names of the best values as they are shown; of one alone there is no best."""
     if len(values) < 2:
         return []
     shown = {name: float(_number(value, panel)) for name, value in values.items()}
-    top = min(shown.values()) if panel.metric in FALLING else max(shown.values())
+    top = min(shown.values()) if panel.metric in UNBOUNDED else max(shown.values())
     return [name for name, value in shown.items() if value == top]
 
 
-def _told(panel: Panel, numbers: dict[str, Any]) -> tuple[str, ...]:
+def _told(panel: ScorePanel, numbers: dict[str, Any]) -> tuple[str, ...]:
     """A line a pair, and the notes."""
     lines = []
     for each in numbers["comparisons"]:
@@ -135,11 +136,11 @@ def _told(panel: Panel, numbers: dict[str, Any]) -> tuple[str, ...]:
     return (*lines, *panel.notes)
 
 
-def _number(value: float, panel: Panel) -> str:
+def _number(value: float, panel: ScorePanel) -> str:
     return f"{panel.scale * value:.1f}" if panel.scale == 100 else f"{value:.3f}"
 
 
-def _signed(value: float, panel: Panel) -> str:
+def _signed(value: float, panel: ScorePanel) -> str:
     return f"{panel.scale * value:+.1f}" if panel.scale == 100 else f"{value:+.3f}"
 
 

@@ -43,12 +43,10 @@ def draw_scores(metric: str, systems: Sequence[Bars], path: Path, *, overwrite: 
     told = "; lines: 95 % bootstrap intervals" if any(system.intervals for system in systems) else ""
     with picture(path, 7.0, _REST + 0.2 * rows + inches * bars * len(names), overwrite=overwrite) as figure:
         axes = figure.subplots()
-        drawn: list[Any] = [
-            _draw_bars(axes, system, number, len(systems), 1 / bars) for number, system in enumerate(systems)
-        ]
+        drawn = [_draw_bars(axes, system, at, len(systems), 1 / bars) for at, system in enumerate(systems)]
         small = inches * bars < 0.2
         axes.set_yticks(range(len(names)), labels(names), fontsize=SMALL if small else TEXT)
-        _set_axes(axes, names)
+        _set_axes(axes, names, negative=any(value < 0 for each in systems for value in each.values.values()))
         axes.set_xlabel(label(metric.replace("_", " ")) + told)
         if len(systems) > 1:
             called = labels([system.name for system in systems], 28)
@@ -58,20 +56,27 @@ def draw_scores(metric: str, systems: Sequence[Bars], path: Path, *, overwrite: 
 def _draw_bars(axes: Axes, system: Bars, number: int, systems: int, thick: float) -> Any:
     """One system's: hatched in white, which is seen on every colour, with a line for each interval."""
     places = np.arange(len(system.values)) + (number - (systems - 1) / 2) * thick
-    values, look = np.array(list(system.values.values())), series(number)
+    values, look = _finite(list(system.values.values())), series(number)
     made = axes.barh(places, values, 0.92 * thick, color=look.colour, hatch=look.hatch, edgecolor="white", linewidth=0)
     there = [i for i, name in enumerate(system.values) if name in system.intervals]
     if there:
-        ends = np.array([system.intervals[name] for name in system.values if name in system.intervals])
+        ends = _finite([system.intervals[name] for name in system.values if name in system.intervals])
         # a white line below the black one: seen on dark bars, too
         for colour, width in (("white", 2.6), ("black", 1.1)):
             axes.hlines(places[there], ends[:, 0], ends[:, 1], color=colour, linewidth=width, zorder=3)
     return made
 
 
-def _set_axes(axes: Axes, names: Sequence[str]) -> None:
+def _finite(values: Sequence[Any]) -> Any:
+    """As an array; what is no number of this world is no number."""
+    made = np.array(values, np.float64)
+    return np.where(np.isfinite(made), made, np.nan)
+
+
+def _set_axes(axes: Axes, names: Sequence[str], *, negative: bool) -> None:
     axes.set_ylim(len(names) - 0.5, -0.5)  # the first language above
-    axes.set_xlim(left=0)
+    if not negative:
+        axes.set_xlim(left=0)
     if AVERAGE in names and len(names) > 1:
         axes.axhline(len(names) - 1.5, color="0.4", linewidth=0.8)
     axes.tick_params(axis="y", length=0)

@@ -87,7 +87,7 @@ def draw_heat(
             heat.values, cmap=colour_map(heat.scale), vmin=heat.low, vmax=heat.high,
             edgecolors="white", linewidth=0.4,
         )  # fmt: skip
-        ax.set(xlim=(0, len(heat.columns)), ylim=(len(heat.rows), 0))
+        ax.set(xlim=(0, max(1, len(heat.columns))), ylim=(max(1, len(heat.rows)), 0))
         below, beside = at + across >= len(heats), names and at % across == 0
         ax.set_xticks(_middles(heat.columns), labels(heat.columns) if below else [], rotation=90, fontsize=small)
         ax.set_yticks(_middles(heat.rows), labels(heat.rows) if beside else [], fontsize=small)

@@ -114,7 +114,8 @@ def histogram_html(histogram: Histogram | None) -> str:
         f'height:{max(1, round(48 * count / most)) if count else 0}px;background:#2171b5;margin-right:1px"></span>'
         for low, high, count in zip(histogram.edges, histogram.edges[1:], histogram.counts.tolist(), strict=False)
     )
-    told = f"entries by |φ|, from {histogram.edges[0]:.2g} to {histogram.edges[-1]:.2g}, eight bars to a power of ten"
+    first, last = histogram.edges[0], histogram.edges[-1]
+    told = f"entries by |φ|, from {first:.2g} or less to {last:.2g}, eight bars to a power of ten"
     return f'{_caption(told)}<div style="white-space:nowrap;line-height:0;overflow-x:auto">{bars}</div>'
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sftkit.errors import DataError
 from sftkit.shown import QUOTED, shown_on_a_line
+from sftkit.storage.nearby import no_such
 
 #: What the names of data sets begin with that are not on this machine.
 HUB = "hf://"
@@ -22,7 +23,7 @@ def local_file(source: str) -> Path:
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        raise DataError(f"{source}: no such file.") from None
+        raise DataError(no_such(source)) from None
     except (OSError, ValueError) as error:  # a name that is too long, a link to itself, a folder that is closed
         raise DataError(f"{shown_on_a_line(source, QUOTED)}: {getattr(error, 'strerror', None) or error}.") from None
     if path.is_dir():
