@@ -7,21 +7,26 @@ from pathlib import Path
 import pytest
 
 from tests.cli.run import sftkit
-from tests.fuzz import readers
+from tests.fuzz import found
+from tests.fuzz.readers import TARGETS
 from tests.fuzz.trial import Tally
 
-SHARES = {"sft": (readers.sfts, 400), "safetensors": (readers.safetensors, 200), "data": (readers.data, 200)}
 
-
-@pytest.mark.parametrize("target", SHARES)
+@pytest.mark.parametrize("target", TARGETS)
 def test_inputs_changed_at_random_are_read_or_refused_in_a_line(target: str, tmp_path: Path) -> None:
-    inputs, count = SHARES[target]
-    tally = Tally()
-    for name, call in inputs(count, 3, tmp_path):
-        tally.attempt(name, call)
+    tally = Tally(longest=5)
+    path = TARGETS[target].prepare(tmp_path)
+    for name, data in TARGETS[target].mutants(300 if target == "sft" else 60, 3):
+        TARGETS[target].attempt(tally, path, name, data)
     assert tally.failed == []
     assert set(tally.kinds) == {"read", "refused"}
-    assert tally.slowest[0] < 5
+
+
+@pytest.mark.parametrize(("target", "kept"), found.kept(), ids=lambda value: getattr(value, "name", value))
+def test_what_a_fuzzer_once_found_is_read_or_refused_in_a_line(target: str, kept: Path, tmp_path: Path) -> None:
+    tally = Tally(longest=5)
+    TARGETS[target].attempt(tally, TARGETS[target].prepare(tmp_path), kept.name, kept.read_bytes())
+    assert tally.failed == []
 
 
 WRONG = (

@@ -10,6 +10,7 @@ number, so what is found can be made again. With ``--coverage``, they are those 
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,10 +30,19 @@ def main() -> int:
     if asked.coverage and find_spec("atheris") is None:
         parser.error("--coverage needs atheris: python -m pip install atheris. Without it, inputs are drawn at random.")
     if asked.coverage:
+        return _guided(asked.target, asked.count, asked.seed)
+    return _models(asked.count, asked.seed) if asked.target == "models" else _readers(parser, asked)
+
+
+def _guided(target: str, count: int, seed: int) -> int:
+    if target != "all":
         from tests.fuzz import guided
 
-        return guided.run(asked.target, asked.count, asked.seed)
-    return _models(asked.count, asked.seed) if asked.target == "models" else _readers(parser, asked)
+        return guided.run(target, count, seed)
+    from tests.fuzz.readers import TARGETS
+
+    command = (sys.executable, "-m", "tests.fuzz", "--coverage")  # libFuzzer ends the process that it runs in
+    return max(subprocess.run([*command, name, str(count), str(seed)]).returncode for name in TARGETS)
 
 
 def _readers(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> int:
