@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sftkit.algebra.arithmetic import Merger, Method, Weighted, paths
+from sftkit.algebra.arithmetic import Merger, Method, Weighted, collapse, paths
 from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.checkpoints.fingerprint import fingerprint
 from sftkit.composing.compose import compose, plan_composition, record_of, report
@@ -57,7 +57,7 @@ def subtract_from_model(
     record = Record.read(model)
     why = "the model has no sftkit.json" if record is None else _changed(model, record)
     if record is not None and not why:
-        remaining = summed((*record.sfts, *describe(taken)))
+        remaining = summed((*record.sfts, *describe(collapse(taken))))  # weights added up as compose did
         base, why = _base_at_hand(record, model)
         if base is not None:
             restored, why = _restore(base, record, remaining, weighted, output, shard_size, force, overwrite, watch)
