@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+import transformers
+
 from sftkit.algebra.arithmetic import Weighted
 from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.composing.bases import check_belongs
@@ -14,6 +16,7 @@ from sftkit.modeling.load import check_checkpointing, device_of, load_tokenizer,
 from sftkit.tasks.registry import objective_of
 from sftkit.training.engine.callbacks import check_loggers
 from sftkit.training.engine.ranks import world
+from sftkit.training.engine.trainer import PhaseTrainer
 from sftkit.training.examples import TrainingData, featured, read_examples
 from sftkit.training.observer import Observer
 from sftkit.training.settings import Settings
@@ -47,6 +50,8 @@ def check_processes(settings: Settings) -> None:
         raise SettingsError("--selection streaming runs in one process: start it without torchrun.")
     if settings.fsdp and world() == 1:
         raise SettingsError("--fsdp shares a model out over processes: start it with torchrun --nproc-per-node N.")
+    if settings.fsdp and not hasattr(PhaseTrainer.__base__, "_defer_fsdp_gradient_reduction"):
+        raise SettingsError(f"--fsdp needs transformers 5.18 or later; this is {transformers.__version__}.")
     if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() in ("true", "1"):
         raise SettingsError(
             "accelerate is set to use its own FSDP. Start with torchrun, or accelerate launch --multi_gpu, "

@@ -48,9 +48,10 @@ CONFIGS: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
 )  # fmt: skip
 WEIGHTS = tuple(file_bytes(arrays, strings={"format": "pt"}) for _, arrays in CONFIGS)
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
-INDEX = {"metadata": {"total_size": 416}, "weight_map": {name: SHARDS[at % 2] for at, name in enumerate(_BERT)}}
+_SHARD_OF = {name: SHARDS[at % 2] for at, name in enumerate(_BERT)}
+INDEX = {"metadata": {"total_size": 416}, "weight_map": _SHARD_OF}
 SHARD_BYTES = tuple(
-    file_bytes({name: _BERT[name] for name, at in INDEX["weight_map"].items() if at == shard}, strings={"format": "pt"})
+    file_bytes({name: _BERT[name] for name, at in _SHARD_OF.items() if at == shard}, strings={"format": "pt"})
     for shard in SHARDS
 )
 RECORD = {
