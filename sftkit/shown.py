@@ -45,8 +45,8 @@ def quoted(value: Any, most: int = QUOTED) -> str:
 
 
 def brief(text: str, most: int = 30) -> str:
-    """A name as a message lists it among others: cut where it is long."""
-    return text if len(text) <= most else f"{text[:most]}…"
+    """A name as a message lists it among others: on one line, and cut where it is long."""
+    return (text if len(text) <= most else f"{text[:most]}…").translate(_ON_A_LINE)
 
 
 def meant(name: str, known: Iterable[str]) -> str:

@@ -41,5 +41,5 @@ def _data(header: bytes) -> int:
     try:
         infos = [info for name, info in json.loads(header).items() if name != "__metadata__"]
         return max((int(info["data_offsets"][1]) for info in infos), default=0)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+    except (ValueError, OverflowError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         return 0

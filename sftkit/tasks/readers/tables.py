@@ -80,7 +80,7 @@ def find_columns(table: Table, wanted: Mapping[str, Sequence[str]]) -> list[Colu
     Raises:
         DataError: if one is not there.
     """
-    if table.header:
+    if table.header or table.kind == "jsonl":  # an object may have no names
         return [_find(table, names, ",".join(wanted)) for names in wanted.values()]
     width = len(table.rows[0][1])
     for (number,) in wanted.values():
@@ -212,7 +212,7 @@ def _find(table: Table, choices: Sequence[str], wanted: str) -> Column:
             f"{table.source}: was read as {table.kind.upper()} and has one column, but seems to have several, parted "
             f"by {other!r}. Write it with tabs and name it .tsv, or with commas and quotes .csv."
         )
-    have = ", ".join(map(brief, table.header[:12]))
+    have = ", ".join(map(brief, table.header[:12])) or "objects without names"
     raise DataError(
         f"{table.source}: has no column {' or '.join(choices[:3])}, only {have}. Name the columns of {wanted} with "
         "--columns A,B,…; of a file without a header give their numbers."
