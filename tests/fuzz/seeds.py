@@ -28,7 +28,7 @@ SFT = file_bytes(_ARRAYS, _DOCUMENT)
 SAFETENSORS = file_bytes(_ARRAYS, "{}")
 
 _ROWS, _SQUARE = np.ones((6, 4), np.float32), np.ones((4, 4), np.float32)
-_BERT = {
+_BERT: dict[str, np.ndarray[Any, Any]] = {
     "bert.embeddings.word_embeddings.weight": _ROWS, "bert.encoder.layer.0.attention.self.query.weight": _SQUARE,
     "bert.embeddings.position_ids": np.zeros((1, 4), np.int64), "cls.predictions.decoder.weight": _ROWS,
     "cls.predictions.bias": _ROWS[:, 0].copy(), "cls.predictions.transform.dense.weight": _SQUARE,
