@@ -66,6 +66,15 @@ def test_options_come_from_a_file_and_the_command_line_wins(tmp_path: Path, pico
     assert (metadata.k, metadata.method, metadata.training["lr"]) == (60, "random", 1e-3)
 
 
+def test_an_option_that_may_be_repeated_takes_a_single_value_from_a_file(
+    tmp_path: Path, pico_base: Path, corpus: Path
+) -> None:
+    (tmp_path / "run.toml").write_text(f'mlm = "{corpus}"\nbase = "{pico_base}"\nfreeze = "embeddings"\n')
+    done = sftkit("train", "--config", tmp_path / "run.toml", "-o", tmp_path / "x.sft", "--steps", "2", "--k", "9")
+    assert done.status == 0, done.stderr
+    assert SftFile(tmp_path / "x.sft").metadata.training["freeze"] == ["embeddings"]
+
+
 @pytest.mark.parametrize("text", ["nonsense = 1\n", "k = \n"])
 def test_a_file_of_options_that_is_wrong_is_a_usage_error(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -94,7 +94,9 @@ def _read_config(ctx: typer.Context, path: Path | None) -> Path | None:
 
 
 def _as_typed(option: Any, value: Any) -> Any:
-    """A value as one would type it: a list for an option that is given once has commas."""
+    """A value as one would type it: a list for an option that is given once has commas, one of several is a list."""
+    if option.multiple and not isinstance(value, list):
+        return [value]
     return ",".join(map(str, value)) if isinstance(value, list) and not option.multiple else value
 
 
