@@ -125,7 +125,7 @@ class _Planner:
                 self._want(learned, density)
                 for language in names.languages(task):
                     own = (self._language(names, language, base, options), shared) if method.language_sft else None
-                    self._score(names, method, task, (learned, density), own, language)
+                    self._score(names, method, task, (learned, density), own, language, shared)
 
     def _language(self, names: Names, language: str, base: str, options: Mapping[str, Any]) -> Training:
         corpora = self.sweep.corpora
@@ -171,12 +171,13 @@ class _Planner:
         learned: tuple[Training, float | None],
         own: tuple[Training, float | None] | None,
         language: str,
+        shared: float | None,
     ) -> None:
         if own is not None:
             self._want(*own)
         row = {
             "base": learned[0].base, "language": language, "task": task.name, "method": method.name,
-            "language_density": own[1] if own else None, "density": learned[1], "seed": names.seed,
+            "language_density": shared, "density": learned[1], "seed": names.seed,
         }  # fmt: skip
         self.scorings.append(_Scoring(row, learned, own, method, task, names))
 

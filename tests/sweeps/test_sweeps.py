@@ -223,3 +223,11 @@ def test_the_example_of_the_page_is_a_sweep(place: Path) -> None:
     assert found.notes
     with pytest.raises(SettingsError):
         planned(place, text=more + methods.replace("trim", "trimm"))
+
+
+def test_no_two_rows_say_the_same_of_different_scores(place: Path) -> None:
+    """The task alone is learned under the source language's SFT of each density, so its rows have that density."""
+    found = planned(place, 'methods = ["lottery", "task-only"]', change=("density = 0.05", "density = [0.05, 0.1]"))
+    named = [tuple(row.labels.items()) for row in found.rows]
+    assert {dict(labels)["language_density"] for labels in named} == {0.05, 0.1}
+    assert len(set(named)) == len(found.rows)

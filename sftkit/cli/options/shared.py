@@ -167,7 +167,8 @@ def one_objective(
         options = " or ".join(f"--{name} FILE" for name in known)
         raise typer.BadParameter(f"Say what for: {options}.")
     if len(named) > 1:
-        raise typer.BadParameter(f"One objective at a time: {' and '.join(f'--{name}' for name in named)} were given.")
+        told = " and ".join(f"--{name}" for name in named)
+        raise typer.BadParameter(f"One objective at a time: {told} were given (evaluate takes several with {{task}}).")
     found, files = next(iter(named.items()))
     if "" in files:
         raise typer.BadParameter(f"--{found}: the name of the file is empty.")
