@@ -22,6 +22,12 @@ VERSION = "1"
 MOST_CHARACTERS = 1 << 25
 
 
+#: What SFTs are learned for: a language, whose model keeps its output, or a task, which has a head of its own.
+LANGUAGE_OBJECTIVES = ("mlm", "clm")
+TASK_OBJECTIVES = ("pos", "ner", "dep", "nli", "classify", "qa")
+OBJECTIVE_NAMES = (*LANGUAGE_OBJECTIVES, *TASK_OBJECTIVES)
+
+
 @dataclass(frozen=True, slots=True)
 class ParameterSpec:
     """Shape and dtype ("float32") of one parameter of the backbone that the SFT was learned on."""
@@ -95,7 +101,7 @@ class Metadata:
     @property
     def is_task(self) -> bool:
         """Whether the head, if there is one, is a task's and not a language model's."""
-        return self.objective not in ("", "mlm", "clm")
+        return self.objective not in ("", *LANGUAGE_OBJECTIVES)
 
     def document(self) -> dict[str, Any]:
         """The ``sft`` document, as plain dictionaries and lists."""

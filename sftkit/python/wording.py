@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 from sftkit.errors import SftkitError
+from sftkit.format.metadata import OBJECTIVE_NAMES
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,7 +22,6 @@ _FLAGS = {
     )},
     "no-pack": "pack=False",
 }  # fmt: skip
-_OBJECTIVES = ("mlm", "clm", "pos", "ner", "dep", "nli", "classify", "qa")
 
 
 def in_python(function: Callable[P, R]) -> Callable[P, R]:
@@ -57,7 +57,7 @@ def as_arguments(text: str) -> str:
 
 
 def _word(option: str) -> str:
-    if option in _OBJECTIVES:
+    if option in OBJECTIVE_NAMES:
         return f'objective="{option}"'
     return _FLAGS.get(option, _named(option))
 

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sftkit.format.metadata import TASK_OBJECTIVES
 from sftkit.inspecting.facts import facts, share
 from sftkit.inspecting.training_facts import training_facts
 from sftkit.sharing.hub import looks_like_hub_id
@@ -124,7 +125,7 @@ def _usage(summary: DiffSummary, repo: str, file: str, revision: str | None, bas
 
 def _labelling(objective: str, what: str) -> str:
     """How to label text with a task's SFT."""
-    if objective not in ("pos", "ner", "dep", "nli", "classify", "qa"):
+    if objective not in TASK_OBJECTIVES:
         return ""
     file = {"nli": "pairs.tsv", "qa": "questions.json"}.get(objective, "text.txt")
     text = f"Labels for text that has none:\n\n```bash\nsftkit predict {what} --{objective} {file}\n```\n\n"

@@ -23,13 +23,11 @@ from sftkit.errors import FormatError, MismatchError, SettingsError
 from sftkit.format.difference import density
 from sftkit.format.encoding import Positions, Values
 from sftkit.format.files import SftFile
-from sftkit.format.metadata import Metadata, ParameterSpec
+from sftkit.format.metadata import LANGUAGE_OBJECTIVES, Metadata, ParameterSpec
 from sftkit.format.writing import write
 from sftkit.sharing.pytorch_diff import FILE_NAME, Components, Entries, read_components, write_components
 from sftkit.storage.atomic import check_output
 from sftkit.storage.nearby import no_such
-
-OBJECTIVES = ("mlm", "clm", "pos", "ner", "dep", "nli", "classify", "qa")
 
 # The prefixes under which models keep their backbone.
 _PREFIXES = ("bert", "roberta", "distilbert", "deberta", "electra", "albert", "xlm", "mpnet", "transformer", "model")
@@ -140,7 +138,7 @@ def to_sft(
         raise SettingsError(
             f"--labels names {len(labels)} labels, and no tensor of the head in {file} has as many rows"
         )
-    if components.head and objective not in ("", "mlm", "clm") and not labels:
+    if components.head and objective not in ("", *LANGUAGE_OBJECTIVES) and not labels:
         notes.append("The file does not say the task's labels; without --labels A,B,… no command can score with it.")
     recorded = identify(checkpoint, base_name or str(base))() if checkpoint else None
     metadata = Metadata(specs, k, density(k, specs.values()), recorded, objective, labels=tuple(labels))

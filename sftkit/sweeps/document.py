@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sftkit.errors import SettingsError
+from sftkit.format.metadata import LANGUAGE_OBJECTIVES, TASK_OBJECTIVES
 from sftkit.shown import brief
 from sftkit.sweeps.costs import Costs, costs_in
 from sftkit.sweeps.methods import SweepMethod, methods_in
@@ -24,8 +25,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-#: Objectives of languages, and of tasks.
-LANGUAGE, TASK = ("mlm", "clm"), ("pos", "ner", "dep", "nli", "classify", "qa")
 #: What a world's languages may be called together.
 GROUPS = ("unseen", "seen", "all")
 _MOST_BYTES = 1 << 20
@@ -53,7 +52,7 @@ class Task:
 
     Attributes:
         name: in the results.
-        objective: one of ``TASK``.
+        objective: one of ``TASK_OBJECTIVES``.
         base, source: model, and language of the labelled data to learn from.
         languages: to be scored; None: the sweep's.
         train, dev, test: names of files; dev may be "".
@@ -186,7 +185,7 @@ def _languages(top: Section, world: WorldTable | None) -> tuple[str, ...] | str:
 
 
 def _corpora(table: Section, world: WorldTable | None, commands: Commands) -> Corpora:
-    named = [(each, text) for each in LANGUAGE if (text := table.text(each))]
+    named = [(each, text) for each in LANGUAGE_OBJECTIVES if (text := table.text(each))]
     if not named and world is not None:
         named = [("mlm", "{world}/mlm/{}.txt")]
     if len(named) != 1:
@@ -202,8 +201,8 @@ def _task(
     where = f"[tasks.{name}]"
     table = Section(where, values)
     objective = table.text("objective") or name
-    if objective not in TASK:
-        raise SettingsError(f"{where}: objective is one of {', '.join(TASK)}.")
+    if objective not in TASK_OBJECTIVES:
+        raise SettingsError(f"{where}: objective is one of {', '.join(TASK_OBJECTIVES)}.")
     base, source = table.text("base") or default[0], table.text("source") or default[1]
     train, test = table.text("train"), table.text("test")
     for key, value in (("base", base), ("source", source), ("train", train), ("test", test)):

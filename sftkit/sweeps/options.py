@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from sftkit.errors import SettingsError
+from sftkit.format.metadata import OBJECTIVE_NAMES
 from sftkit.sweeps.tables import known
 
 #: What the sweep itself says to the commands of its cells.
 _OWN = frozenset(
-    ("mlm", "clm", "pos", "ner", "dep", "nli", "classify", "qa", "chat", "objective", "source", "base", "output", "dev",
-     "with", "run-dir", "resume", "config", "dry-run", "json", "quiet", "overwrite", "help", "seed", "device", "each",
-     "against", "predictions", "csv", "plot", "head", "no-head", "shard-size")
+    (*OBJECTIVE_NAMES, "objective", "source", "base", "output", "dev", "with", "run-dir", "resume", "config", "dry-run",
+     "json", "quiet", "overwrite", "help", "seed", "device", "each", "against", "predictions", "csv", "plot", "head",
+     "no-head", "shard-size")
 )  # fmt: skip
 #: Options of training that are about the data of a task: scoring has to read it in the same way.
 ABOUT_DATA = (

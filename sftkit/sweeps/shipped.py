@@ -6,6 +6,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from sftkit.errors import SettingsError
+from sftkit.shown import meant
+from sftkit.storage.nearby import did_you_mean
 from sftkit.storage.places import at_home
 
 
@@ -33,4 +35,5 @@ def path_of(name: str) -> Path:
         return Path(str(files("sftkit").joinpath(f"sweeps/{name}.toml")))
     if given.is_dir():
         raise SettingsError(f"{name} is a folder. Name a sweep's file, such as {name.rstrip('/')}/sweep.toml.")
-    raise SettingsError(f"{name}: no such file, and no sweep that comes with sftkit ({', '.join(shipped())}).")
+    near = did_you_mean(name) or meant(name, shipped())
+    raise SettingsError(f"{name}: no such file, and no sweep that comes with sftkit ({', '.join(shipped())}).{near}")

@@ -28,7 +28,11 @@ def sweep(
         str | None, typer.Option("--profile", metavar="NAME", help="A Snakemake profile: for Slurm, Kubernetes, ….")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show cells, what exists already, and what is expected; do nothing.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Show cells, what exists already, and what is expected, by a few measured steps; write nothing.",
+        ),
     ] = False,
     listing: Annotated[bool, typer.Option("--list", help="Show the sweeps that come with sftkit.")] = False,
     quiet: shared.Quiet = False,

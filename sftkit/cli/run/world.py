@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 from sftkit.cli.show import render
 from sftkit.cli.show.plan import duration
 from sftkit.demo.descent import relatedness
 from sftkit.demo.world import InventedWorld, WorldSettings, check_world, invent, write_world
+
+#: What suits the small base, as the demonstration has it.
+_RATES = "--lr 3e-3 --batch-size 32 --max-length 32 --density 0.1"
 
 
 def make_world(
@@ -67,8 +71,10 @@ def _show(path: Path, world: InventedWorld) -> None:
         ],
         caption=f"{source} is the source: the language of the labelled data to learn tasks from",
     )
+    base, ud = f"--base {quote(f'{path}/base')}", f"{path}/ud/{source}"
     unseen = next(language.name for language in world.languages if language.name not in seen)
     render.data(
-        f"\n  sftkit train --mlm {path}/mlm/{unseen}.txt --base {path}/base\n"
-        f"  sftkit train --pos {path}/ud/{source}/train.conllu --dev {path}/ud/{source}/dev.conllu --base {path}/base"
+        f"\n  sftkit train --mlm {quote(f'{path}/mlm/{unseen}.txt')} {base} --steps 250 --eval-every 50 {_RATES}\n"
+        f"  sftkit train --pos {quote(f'{ud}/train.conllu')} --dev {quote(f'{ud}/dev.conllu')} {base} --steps 60 "
+        f"--eval-every 20 {_RATES}"
     )

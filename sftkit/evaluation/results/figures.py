@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 AVERAGE = "average"
 #: Panels side by side at most; inches of one.
 _ABREAST, _WIDE, _HIGH = 3, 3.6, 2.9
+#: Sizes on an axis that are named one by one at most.
+_NAMED = 6
 
 
 def draw_sweep(panels: Sequence[ScorePanel], path: Path, *, overwrite: bool = False) -> list[dict[str, Any]]:
@@ -43,7 +45,8 @@ def draw_sweep(panels: Sequence[ScorePanel], path: Path, *, overwrite: bool = Fa
             look.frame(axes, panel.title)
             for series in numbers["series"]:
                 _curve(axes, series["points"], panel.scale, by_k, methods.index(series["method"]))
-            axes.set_xscale("log")
+            points = [point for each in numbers["series"] for point in each["points"]]
+            _size_axis(axes, [point["k"] if by_k else 100 * point["density"] for point in points], by_k=by_k)
             axes.set_xlabel("K, entries of the task SFT" if by_k else "density of the task SFT, %", fontsize=TEXT)
         for axes in list(grid):
             axes.set_visible(False)
@@ -52,6 +55,17 @@ def draw_sweep(panels: Sequence[ScorePanel], path: Path, *, overwrite: bool = Fa
         handles = [figure.axes[0].plot([], [], **look.line(at))[0] for at in range(len(methods))]
         look.legend(figure, handles, methods)
     return drawn
+
+
+def _size_axis(axes: Axes, sizes: Sequence[float], *, by_k: bool) -> None:
+    """Logarithmic; few sizes are named as they are, for matplotlib crowds a short range with powers of ten."""
+    axes.set_xscale("log")
+    named = list[float]()
+    for size in sorted(sizes):  # of those that stand too close for their names the first
+        named += [size] if not named or size > 1.15 * named[-1] else []
+    if len(named) <= _NAMED:
+        axes.set_xticks(named, [f"{size:,.0f}" if by_k else f"{size:.3g}" for size in named])
+        axes.minorticks_off()
 
 
 def _sweep_numbers(panel: ScorePanel, by_k: bool) -> dict[str, Any]:
@@ -69,7 +83,7 @@ def _sweep_numbers(panel: ScorePanel, by_k: bool) -> dict[str, Any]:
 
 
 def _one_language_density(panel: ScorePanel, method: str, points: Sequence[Point]) -> None:
-    densities = sorted({point.setting.language_density for point in points} - {None}, key=float)  # type: ignore[arg-type]
+    densities = sorted({each for point in points if (each := point.setting.language_density) is not None})
     if len(densities) > 1:
         raise SettingsError(
             f"{panel.title}: {method} has {len(densities)} densities of languages. Choose one with "

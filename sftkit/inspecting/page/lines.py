@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from sftkit.inspecting.pictures.colours import SERIES
 from sftkit.inspecting.pictures.data import Line, Panel
@@ -10,6 +11,8 @@ from sftkit.inspecting.pictures.html import escaped
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 680, 240, 64, 12, 10, 34
 _TICKS = 4
+#: Step and value -> where on the drawing.
+_Place = Callable[[float, float], tuple[float, float]]
 #: Lines after which colours come again, with dashes.
 _DASHES = ("", "6 3", "2 3", "9 3 2 3")
 
@@ -49,12 +52,11 @@ def panel_svg(panel: Panel) -> str:
     )
 
 
-def _grid(place: object, left: int, right: int, low: float, high: float) -> list[str]:
-    assert callable(place)
+def _grid(place: _Place, left: int, right: int, low: float, high: float) -> list[str]:
     made = []
     for tick in range(_TICKS + 1):
         value = low + (high - low) * tick / _TICKS
-        x, y = place(left, value)
+        _, y = place(left, value)
         made.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         made.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.4g}</text>')
     for step in range(left, right + 1, max(1, math.ceil((right - left) / _TICKS))):
@@ -64,8 +66,7 @@ def _grid(place: object, left: int, right: int, low: float, high: float) -> list
     return made
 
 
-def _line(line: Line, place: object) -> str:
-    assert callable(place)
+def _line(line: Line, place: _Place) -> str:
     points = [(x, y) for x, y in sorted(line.points.items()) if math.isfinite(y)]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in points))
     width = 1.2 if line.phase == "phase1" else 2.5
