@@ -6,12 +6,10 @@ entries for each, whatever the model's size. Sums are rounded once, from float64
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -26,13 +24,12 @@ from sftkit.checkpoints.checkpoint import SAFETENSORS_INDEX, Checkpoint
 from sftkit.checkpoints.fingerprint import Fingerprint, digest
 from sftkit.composing.layout import Layout, OutputTensor
 from sftkit.composing.shards import as_the_base, file_names, split, write_index
+from sftkit.composing.turns import in_turns
 from sftkit.format.metadata import ParameterSpec
 from sftkit.storage.dtypes import widened
 from sftkit.storage.memory import keep_freed
 from sftkit.storage.safefile import SafeWriter, canonical_order
 
-#: Tensors on their way at a time: numpy lets go of the interpreter for most of the work, but not for all.
-THREADS = min(4, os.cpu_count() or 1)
 #: Takes a tensor's name in the file, a place in it in bytes, and the bytes from there on.
 Put = Callable[[str, int, NDArray[np.uint8]], None]
 #: Told how many bytes of how many are done, from any thread, one call at a time.
@@ -109,30 +106,17 @@ class _Run:
         self._totals = _Totals()
         self.before, self.after = Fingerprint(), Fingerprint()
 
-    def files(self, files: Iterable[_File]) -> None:
-        """Make the tensors of each file and give their bytes away, several at a time, the largest of a file first.
-
-        The next file is begun before the end of the one before is waited for, so that no thread waits for the disk.
-        """
+    def files(self, files: Sequence[_File]) -> None:
+        """Make the tensors of each file and give their bytes away, several at a time, the largest of a file first."""
         keep_freed()
-        with ThreadPoolExecutor(THREADS) as pool:
-            try:
-                begun = deque[tuple[_File, list[Future[_Totals]]]]()
-                for file in files:
-                    by_size = sorted(file.tensors, key=lambda tensor: (-tensor.plan.nbytes, tensor.plan.name))
-                    begun.append((file, [pool.submit(self._tensor, tensor, file.put) for tensor in by_size]))
-                    if len(begun) > 1:
-                        self._await(*begun.popleft())
-                for file, parts in begun:
-                    self._await(file, parts)
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
-
-    def _await(self, file: _File, parts: Sequence[Future[_Totals]]) -> None:
-        for part in parts:
-            self._totals.add(part.result())
-        file.close()
+        by_size = [sorted(file.tensors, key=lambda each: (-each.plan.nbytes, each.plan.name)) for file in files]
+        parts = in_turns(
+            by_size,
+            lambda number, tensor: self._tensor(tensor, files[number].put),
+            lambda number: files[number].close(),
+        )
+        for part in chain.from_iterable(parts):  # in one order, for sums of floats depend on it
+            self._totals.add(part)
 
     def finish(self, written: Sequence[OutputTensor]) -> Streamed:
         """Hash what is part of the base's fingerprint but not of the result, and sum up."""
@@ -228,13 +212,12 @@ def write_model(
     names = file_names(len(shards))
     with ExitStack() as writers:
 
-        def files() -> Iterator[_File]:
-            for name, shard in zip(names, shards, strict=True):
-                plans = canonical_order(tensor.plan for tensor in shard)
-                writer = writers.enter_context(SafeWriter(folder / name, plans, {"format": "pt"}))
-                yield _File(shard, written.to(writer), writer.close)
+        def file(name: str, shard: Sequence[OutputTensor]) -> _File:
+            plans = canonical_order(tensor.plan for tensor in shard)
+            writer = _Late(lambda: writers.enter_context(SafeWriter(folder / name, plans, {"format": "pt"})))
+            return _File(shard, written.to(writer), lambda: writer().close())
 
-        run.files(files())
+        run.files([file(name, shard) for name, shard in zip(names, shards, strict=True)])
     if len(shards) > 1:
         write_index(folder / SAFETENSORS_INDEX, names, shards)
     return run.finish(layout.tensors)
@@ -246,16 +229,31 @@ class _Written:
     def __init__(self, total: int, watch: Watch) -> None:
         self._done, self._total, self._watch, self._lock = 0, total, watch, Lock()
 
-    def to(self, writer: SafeWriter) -> Put:
+    def to(self, writer: _Late) -> Put:
         """A way into one file."""
 
         def put(name: str, start: int, data: NDArray[np.uint8]) -> None:
-            writer.put(name, start, data)
+            writer().put(name, start, data)
             with self._lock:
                 self._done += data.nbytes
                 self._watch(self._done, self._total)
 
         return put
+
+
+class _Late:
+    """A file that is begun when the first of its bytes are there: a model may have more files than may be open."""
+
+    def __init__(self, begin: Callable[[], SafeWriter]) -> None:
+        self._begin, self._lock = begin, Lock()
+        self._writer: SafeWriter | None = None
+
+    def __call__(self) -> SafeWriter:
+        """The file's writer."""
+        with self._lock:
+            if self._writer is None:
+                self._writer = self._begin()
+            return self._writer
 
 
 def measure(base: Checkpoint, layout: Layout, merger: Merger) -> Streamed:

@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 from sftkit.algebra.arithmetic import Merger, Weighted, added
 from sftkit.checkpoints.checkpoint import numpy_to_tensor, tensor_to_numpy
 from sftkit.checkpoints.names import is_pooler
-from sftkit.composing.writing import THREADS
+from sftkit.composing.turns import THREADS
 from sftkit.errors import MismatchError
 from sftkit.format.difference import Difference
 from sftkit.modeling.backbone import backbone_parameters, flat, stored_buffers

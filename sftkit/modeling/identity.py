@@ -24,7 +24,7 @@ from sftkit.checkpoints.classes import type_facts
 from sftkit.checkpoints.fingerprint import Fingerprint
 from sftkit.composing.belong import check_fingerprint
 from sftkit.composing.record import Record
-from sftkit.composing.writing import THREADS
+from sftkit.composing.turns import THREADS
 from sftkit.errors import SftkitError
 from sftkit.format.metadata import ParameterSpec
 from sftkit.modeling.backbone import backbone_parameters, prefix_of, stored_buffers

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sftkit.algebra.arithmetic import Merger, Weighted, added
 from sftkit.algebra.window import Merged
 from sftkit.checkpoints.checkpoint import tensor_to_numpy
-from sftkit.composing.writing import THREADS
+from sftkit.composing.turns import THREADS
 from sftkit.modeling.apply import memory_of
 from sftkit.modeling.backbone import flat
 

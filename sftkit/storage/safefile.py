@@ -272,10 +272,10 @@ class SafeWriter:
             view, at = view[done:], at + done
 
     def _write_some(self, view: memoryview, at: int) -> int:
-        if hasattr(os, "pwrite"):
-            return os.pwrite(self._file.fileno(), view, at)
-        with self._lock:  # Windows
-            self._file.seek(at)
+        with self._lock:  # the system takes one write at a time, and would let the other threads spin until then
+            if hasattr(os, "pwrite"):
+                return os.pwrite(self._file.fileno(), view, at)
+            self._file.seek(at)  # Windows
             return self._file.write(view)
 
     def __enter__(self) -> SafeWriter:

@@ -18,6 +18,7 @@ from sftkit.checkpoints.fingerprint import fingerprint
 from sftkit.composing import writing
 from sftkit.composing.compose import compose
 from sftkit.composing.report import ArithmeticReport
+from sftkit.composing.turns import THREADS
 from sftkit.errors import CheckpointError, MismatchError, OutputExistsError
 from sftkit.format.sft import SFT
 from sftkit.storage.safefile import SafeWriter
@@ -133,7 +134,7 @@ def test_shards_are_cut_as_transformers_cuts_them_and_hold_the_same_tensors(tmp_
     assert index["metadata"]["total_size"] == sum(one.read(key).nbytes for key in one.keys)
 
 
-def test_however_many_shards_there_are_two_are_open_at_a_time(
+def test_however_many_shards_there_are_no_more_are_open_than_threads_write(
     tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened, most = list[SafeWriter](), 0
@@ -147,8 +148,8 @@ def test_however_many_shards_there_are_two_are_open_at_a_time(
 
     monkeypatch.setattr(writing, "SafeWriter", Counted)
     add(base, tmp_path / "cut", make_sft(base), shard_size=10_000)
-    assert len(opened) > 2
-    assert most == 2
+    assert len(opened) > THREADS + 1
+    assert most <= THREADS + 1
     assert all(writer._file.closed for writer in opened)
 
 
