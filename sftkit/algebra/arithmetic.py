@@ -29,6 +29,8 @@ from sftkit.storage.dtypes import narrowed, widened
 
 #: Elements of a parameter that are summed at a time: the scratch arrays then stay in the processor's cache.
 WINDOW = 1 << 18
+#: A weight beyond this is told of: those of papers are between -1 and 2, a slip (:100 for 1.00, :50 for 50 %) is not.
+HEAVY = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,10 +244,18 @@ def collapse(weighted: Sequence[Weighted]) -> list[Weighted]:
     return [item for item in totals if item.weight]
 
 
-def repeats(weighted: Sequence[Weighted]) -> tuple[str, ...]:
-    """A note for each SFT that is given more than once."""
-    found = ((item, "twice" if item.times == 2 else f"{item.times} times") for item in collapse(weighted))
-    return tuple(f"{i.path} is given {often}: {i.weight:g} φ of it are added." for i, often in found if i.times > 1)
+def odd_weights(weighted: Sequence[Weighted]) -> tuple[str, ...]:
+    """A note for each SFT that is given more than once, or with a weight that is hardly meant."""
+    items = collapse(weighted)
+    often = ((item, "twice" if item.times == 2 else f"{item.times} times") for item in items)
+    return (
+        *(f"{i.path} is given {times}: {i.weight:g} φ of it are added." for i, times in often if i.times > 1),
+        *(
+            f"{i.path} has a weight of {i.weight:g}, and 1 is what was learned. Is {i.weight:g} meant?"
+            for i in items
+            if abs(i.weight) > HEAVY
+        ),
+    )
 
 
 def _total(weights: Sequence[float]) -> float:

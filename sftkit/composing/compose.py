@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sftkit.algebra.arithmetic import SUM, Merger, Method, Weighted, collapse, paths, repeats
+from sftkit.algebra.arithmetic import SUM, Merger, Method, Weighted, collapse, paths, odd_weights
 from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.composing.bases import check_origin, set_aside
 from sftkit.composing.belong import check_shapes
@@ -125,7 +125,7 @@ def compose(
         else:  # everything cancels: what remains is the base itself
             streamed, notes = Streamed(0, 0, 0, "", ""), ("the weights cancel: the output is the base, to the byte.",)
             copy_model(base, folder)
-    notes = (*repeats(weighted), *plan.notes, *notes)
+    notes = (*odd_weights(weighted), *plan.notes, *notes)
     return report(str(output), weighted, streamed, plan.head, notes)
 
 

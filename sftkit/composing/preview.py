@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sftkit.algebra.arithmetic import SUM, Merger, Method, Weighted, collapse, repeats
+from sftkit.algebra.arithmetic import SUM, Merger, Method, Weighted, collapse, odd_weights
 from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.composing.bases import set_aside
 from sftkit.composing.belong import problems
@@ -79,7 +79,7 @@ def preview_sum(weighted: Sequence[Weighted], *, method: Method = SUM) -> Previe
         return _failed(weighted, [str(error)], "float32")
     made = ArithmeticReport(
         None, uses(weighted), entries, total.overlap, total.sign_conflicts,
-        dict(head_document(total.choice)), (*repeats(weighted), *total.choice.notes), total.lost, total.exact,
+        dict(head_document(total.choice)), (*odd_weights(weighted), *total.choice.notes), total.lost, total.exact,
     )  # fmt: skip
     return Preview(made, (), "float32", 0.0)
 
@@ -87,7 +87,7 @@ def preview_sum(weighted: Sequence[Weighted], *, method: Method = SUM) -> Previe
 def _done(weighted: Sequence[Weighted], plan: Plan, streamed: Streamed, notes: Sequence[str]) -> Preview:
     made = ArithmeticReport(
         None, uses(weighted), streamed.entries, streamed.overlap, streamed.sign_conflicts,
-        dict(head_document(plan.head)), (*repeats(weighted), *plan.notes, *notes), streamed.lost, streamed.exact,
+        dict(head_document(plan.head)), (*odd_weights(weighted), *plan.notes, *notes), streamed.lost, streamed.exact,
     )  # fmt: skip
     return Preview(made, (), plan.base.dtype, streamed.rounding)
 

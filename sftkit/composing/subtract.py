@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sftkit.algebra.arithmetic import Merger, Method, Weighted, collapse, paths
+from sftkit.algebra.arithmetic import Merger, Method, Weighted, collapse, odd_weights, paths
 from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.checkpoints.fingerprint import fingerprint
 from sftkit.composing.compose import compose, plan_composition, record_of, report
@@ -157,7 +157,7 @@ def _from_weights(
 ) -> ArithmeticReport:
     plan = plan_composition(model, taken)
     listed = {sft["digest"] for sft in plan.record.sfts} if plan.record is not None else None
-    notes = [f"subtracted within one rounding of each weight, because {why}."]
+    notes = [*odd_weights(weighted), f"subtracted within one rounding of each weight, because {why}."]
     if listed is None:
         notes.append("whether the SFTs are part of this model could not be checked.")
     else:

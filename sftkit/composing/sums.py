@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sftkit.algebra.arithmetic import SUM, Merger, Method, Weighted, paths, repeats
+from sftkit.algebra.arithmetic import SUM, Merger, Method, Weighted, paths, odd_weights
 from sftkit.algebra.window import Merged
 from sftkit.checkpoints.names import is_pooler
 from sftkit.composing.belong import same_base
@@ -103,7 +103,7 @@ def add(
     check_names(Path(item.path).name for item in weighted)
     total = Sum(weighted, method, values)
     write(output, total, values=values, overwrite=overwrite)
-    notes = [*repeats(weighted), *total.choice.notes]
+    notes = [*odd_weights(weighted), *total.choice.notes]
     if total.skipped:
         notes.append(f"{total.skipped[0]} is left out: the head's architecture has no such parameter.")
     entries = SftFile(output).metadata.k

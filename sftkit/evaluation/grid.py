@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sftkit.algebra.arithmetic import Weighted, repeats
+from sftkit.algebra.arithmetic import Weighted, odd_weights
 from sftkit.composing.bases import check_belongs
 from sftkit.errors import SettingsError
 from sftkit.evaluation.bootstrap import Draws, Interval, intervals, over_seeds
@@ -131,7 +131,7 @@ def evaluate_each(
         objective.watch = reading
         exam = scorer.exam(objective, objective.read(case.data), case.data)
         found[name] = _Found(case.data, dict.fromkeys(objective.reading_notes()))
-        found[name].notes.update(dict.fromkeys(note for sfts in sets for note in repeats(sfts)))
+        found[name].notes.update(dict.fromkeys(note for sfts in sets for note in odd_weights(sfts)))
         _score(exam, name, case, found[name], begin, watch)
     systems = {name: _system(name, found, scoring) for name in runs[0]}
     told = [f"{name}: {note}" if name else note for name, one in found.items() for note in one.notes]

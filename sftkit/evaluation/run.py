@@ -13,7 +13,7 @@ from typing import Any
 from datasets import Dataset
 from transformers import PreTrainedModel
 
-from sftkit.algebra.arithmetic import Weighted, paths, repeats
+from sftkit.algebra.arithmetic import Weighted, paths, odd_weights
 from sftkit.composing.bases import check_belongs
 from sftkit.composing.heads import brings_task_head
 from sftkit.errors import MismatchError, SettingsError
@@ -146,7 +146,7 @@ def evaluate(
     objective.watch = reading
     rows = objective.read(data)
     belonging = check_belongs(base, [*sfts, *against], force=scoring.force)
-    notes = dict.fromkeys((*repeats(sfts), *repeats(against), *belonging, *objective.reading_notes()))
+    notes = dict.fromkeys((*odd_weights(sfts), *odd_weights(against), *belonging, *objective.reading_notes()))
     exam = scorer.exam(objective, rows, data)
     scored, predicted = exam.score(sfts, watch)
     if predictions is not None:

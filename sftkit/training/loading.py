@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import transformers
 
-from sftkit.algebra.arithmetic import Weighted
+from sftkit.algebra.arithmetic import Weighted, odd_weights
 from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.composing.bases import check_belongs
 from sftkit.errors import SettingsError
@@ -78,6 +78,8 @@ def load(settings: Settings, observer: Observer) -> Equipment:
     under = None
     if not settings.sources and sfts[0] is not None:
         under = Weighted(sfts[0], settings.source_weight, str(settings.source_sft))
+        for text in odd_weights([under]):
+            observer.note(text)
     tunable = Tunable(settings, rows.objective, tokenizer, under, observer)
     data = featured(settings, rows, tokenizer, longest(tunable.model, tokenizer), observer)
     return Equipment(checkpoint, data, tunable, sfts)
