@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sftkit.algebra.arithmetic import SUM, Merger, Method, Weighted, collapse, paths, odd_weights
+from sftkit.algebra.arithmetic import SUM, Merger, Method, Weighted, collapse, odd_weights, paths
 from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.composing.bases import check_origin, set_aside
 from sftkit.composing.belong import check_shapes

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sftkit.algebra.arithmetic import SUM, Merger, Method, Weighted, paths, odd_weights
+from sftkit.algebra.arithmetic import SUM, Merger, Method, Weighted, odd_weights, paths
 from sftkit.algebra.window import Merged
 from sftkit.checkpoints.names import is_pooler
 from sftkit.composing.belong import same_base

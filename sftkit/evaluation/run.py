@@ -13,7 +13,7 @@ from typing import Any
 from datasets import Dataset
 from transformers import PreTrainedModel
 
-from sftkit.algebra.arithmetic import Weighted, paths, odd_weights
+from sftkit.algebra.arithmetic import Weighted, odd_weights, paths
 from sftkit.composing.bases import check_belongs
 from sftkit.composing.heads import brings_task_head
 from sftkit.errors import MismatchError, SettingsError
