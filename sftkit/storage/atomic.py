@@ -20,7 +20,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from sftkit.errors import OutputExistsError
-from sftkit.storage.parts import part_of, prefix_of, spare_of, unheard_signals
+from sftkit.storage.parts import folder_of, part_of, prefix_of, spare_of, unheard_signals
 from sftkit.storage.places import at_home, check_inputs, check_name, check_parent, check_replaceable
 from sftkit.storage.renames import put_new, put_over
 
@@ -89,6 +89,8 @@ def _taken(path: Path) -> OutputExistsError:
 def atomic_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success it becomes ``path``, on any failure it is removed.
 
+    Folders above it that are missing are made; on a failure they go again.
+
     A file that is replaced leaves its permissions to the new one.
 
     Raises:
@@ -98,8 +100,7 @@ def atomic_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     check_output(path, overwrite=overwrite, directory=False)
     final = _final(path)
     with named(path, final):
-        final.parent.mkdir(parents=True, exist_ok=True)
-        with part_of(final) as part:
+        with folder_of(final), part_of(final) as part:
             mode = _mode(final) if overwrite else None
             os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else 0o600))
             yield part
@@ -124,8 +125,7 @@ def atomic_directory(path: Path, *, overwrite: bool = False, replaceable: Replac
     check_output(path, overwrite=overwrite, directory=True, replaceable=replaceable)
     final = _final(path)
     with named(path, final):
-        final.parent.mkdir(parents=True, exist_ok=True)
-        with part_of(final) as part:  # which may give an old output its name back
+        with folder_of(final), part_of(final) as part:  # which may give an old output its name back
             check_output(path, overwrite=overwrite, directory=True, replaceable=replaceable)
             mode = _mode(final) if overwrite else None
             part.mkdir(0o777 if mode is None else 0o700)

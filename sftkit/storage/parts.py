@@ -53,6 +53,20 @@ def part_of(final: Path) -> Iterator[Path]:
             _give_back(lock, left=os.path.lexists(part))
 
 
+@contextmanager
+def folder_of(final: Path) -> Iterator[None]:
+    """Make the folders above an output that are not there yet; they go again if it does not come to be."""
+    missing = [each for each in (final.parent, *final.parent.parents) if not each.exists()]
+    final.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # somebody else put something into them
+            for each in missing:
+                each.rmdir()
+        raise
+
+
 def clear(final: Path) -> None:
     """Remove what killed writers of an output left; give an old output that one of them put aside its name back."""
     own = re.compile(re.escape(prefix_of(final)) + r"[0-9a-z_]+\.(part|old|lock)")

@@ -8,6 +8,7 @@ import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -265,3 +266,21 @@ def test_what_the_system_says_of_a_part_is_said_of_the_output(tmp_path: Path) ->
     assert missing.value.filename == str(tmp_path / "none")
     shutil.rmtree(base)
     assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("output", [atomic_file, atomic_directory])
+def test_folders_above_an_output_are_made_and_go_again_if_it_does_not_come_to_be(output: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no"), output(tmp_path / "new" / "er" / "x"):
+        assert (tmp_path / "new" / "er").is_dir()
+        raise ValueError("no")
+    assert not (tmp_path / "new").exists()
+    with output(tmp_path / "new" / "er" / "x"):
+        pass
+    assert (tmp_path / "new" / "er" / "x").exists()
+
+
+def test_a_folder_into_which_somebody_put_something_meanwhile_stays(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no"), atomic_file(tmp_path / "new" / "er" / "x"):
+        (tmp_path / "new" / "other").write_text("theirs")
+        raise ValueError("no")
+    assert [each.name for each in (tmp_path / "new").iterdir()] == ["other"]
