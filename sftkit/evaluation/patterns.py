@@ -1,7 +1,6 @@
-"""File names with ``{lang}``, ``{system}`` and ``{seed}`` in them: which there are, and the files of each.
+"""File names with marks in them: which languages, systems and seeds there are, and the files of each.
 
-``{}`` is short for ``{lang}``. A seed is a whole number; the other names hold no slash. Hub addresses cannot be listed
-and have no names.
+A seed is a whole number; the other names hold no slash. Hub addresses cannot be listed and have no names.
 """
 
 from __future__ import annotations
@@ -9,12 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import product
-from pathlib import Path
 from typing import NamedTuple
 
 from sftkit.errors import DataError
-
-_MARK = re.compile(r"\{(lang|system|seed|)\}")
+from sftkit.evaluation.marks import MARK, marks, matching
+from sftkit.evaluation.misspelt import near_pattern
 
 
 class Cell(NamedTuple):
@@ -25,26 +23,9 @@ class Cell(NamedTuple):
     seed: str = ""
 
 
-def marks(*patterns: str) -> set[str]:
-    """The marks in some names: of "system", "lang" and "seed"."""
-    return {mark or "lang" for pattern in patterns for mark in _MARK.findall(pattern)}
-
-
-def has_named_marks(patterns: Iterable[str]) -> bool:
-    """Whether one of the marks stands there by its name; ``{}`` alone may be part of a file's name."""
-    return any(mark for pattern in patterns for mark in _MARK.findall(pattern))
-
-
 def filled(pattern: str, cell: Cell) -> str:
     """The file of a cell."""
-    return _MARK.sub(lambda match: str(getattr(cell, match[1] or "lang")), pattern)
-
-
-def matching(pattern: str) -> list[str]:
-    """The files that exist whose names a pattern may stand for."""
-    glob = "*".join(re.sub(r"([*?[])", r"[\1]", part) for part in _MARK.sub("\0", pattern).split("\0"))
-    root = Path("/") if pattern.startswith("/") else Path()
-    return [f"{'./' if pattern.startswith('./') else ''}{path}" for path in root.glob(glob.removeprefix("/"))]
+    return MARK.sub(lambda match: str(getattr(cell, match[1] or "lang")), pattern)
 
 
 def cells_in(pattern: str, languages: Collection[str] = ()) -> set[Cell]:
@@ -72,7 +53,7 @@ def _read(pattern: str, text: str, languages: Collection[str], lazy: str) -> Cel
     known = sorted(languages, key=len, reverse=not lazy)
     shapes = {"lang": "|".join(map(re.escape, known)) or any_name, "system": any_name, "seed": "[0-9]+"}
     parts, seen = [], set[str]()
-    for i, part in enumerate(_MARK.split(pattern)):
+    for i, part in enumerate(MARK.split(pattern)):
         name = part or "lang"
         again = i % 2 and name in seen
         parts.append(re.escape(part) if i % 2 == 0 else f"(?P={name})" if again else f"(?P<{name}>{shapes[name]})")
@@ -105,7 +86,9 @@ def cells_of(patterns: Sequence[str]) -> tuple[list[Cell], list[str]]:
     whole = {cell for each in product(*names) if _has_all(cell := Cell(*each), found)}
     if not whole:
         listed = "; ".join(f"{pattern}: {_listed(cells)}" for pattern, cells in found.items())
-        raise DataError(f"No name has all the files that the patterns ask for ({listed}).")
+        near = next((text for pattern, cells in found.items() if not cells and (text := near_pattern(pattern))), "")
+        meant = f" Did you mean {near}?" if near else ""
+        raise DataError(f"No name has all the files that the patterns ask for ({listed}).{meant}")
     kept, more = _rectangle(whole)
     return _sorted(kept), [*notes, *more]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sftkit.errors import SettingsError
+from sftkit.evaluation.misspelt import check_marks
 from sftkit.format.metadata import LANGUAGE_OBJECTIVES, TASK_OBJECTIVES
 from sftkit.shown import brief
 from sftkit.sweeps.costs import Costs, costs_in
@@ -251,5 +252,7 @@ def _check_marked(where: str, name: str) -> None:
 def _check_seeds(made: Sweep) -> None:
     """Names of files speak of a world only if there is one."""
     named = [made.corpora.data, *(text for task in made.tasks for text in (task.base, task.train, task.test))]
+    devs = [made.corpora.dev, *(task.dev for task in made.tasks)]
+    check_marks([*named, *devs], ("{}", "{seed}", "{world}"))
     if made.world is None and any("{world}" in text for text in named):
         raise SettingsError("{world} in a file's name: the sweep has no [world].")

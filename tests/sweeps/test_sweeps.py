@@ -231,3 +231,19 @@ def test_no_two_rows_say_the_same_of_different_scores(place: Path) -> None:
     named = [tuple(row.labels.items()) for row in found.rows]
     assert {dict(labels)["language_density"] for labels in named} == {0.05, 0.1}
     assert len(set(named)) == len(found.rows)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            ('mlm = "{}.txt"', 'mlm = "{wrld}/{}.txt"'),
+            "{wrld}/{}.txt: nothing stands for {wrld}. Did you mean {world}?",
+        ),
+        (('train = "{}.train"', 'train = "{}-{sed}.train"'), "{}-{sed}.train: nothing stands for {sed}. Did you mean"),
+    ],
+)
+def test_a_misspelt_mark_is_told_with_those_that_there_are(change: tuple[str, str], told: str, place: Path) -> None:
+    with pytest.raises(SettingsError) as error:
+        planned(place, change=change)
+    assert told in str(error.value)

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from sftkit.evaluation.run import Evaluation
     from sftkit.inspecting.pictures.data import Bars
 
+#: What may stand in names, and is something else in each file.
+_MARKS = ("{}", "{lang}", "{system}", "{seed}", TASK)
+
 
 @takes(FILES, TaskOptions, (Settings, "max_length", "device", "trust_remote_code"))
 def evaluate(
@@ -112,6 +115,9 @@ def evaluate(
           --pos 'ud/{}/test.conllu' --ner 'ner/{}.txt' --csv scores.csv
     """
     patterns = [model, *(sfts or ()), each or "", *(against or ())]
+    from sftkit.evaluation.misspelt import check_marks
+
+    check_marks([*patterns, *(file for files in given.of(FILES).values() for file in files)], _MARKS)
     asked = shared.objectives(given, several=any(TASK in text for text in patterns))
     if len(asked) > 1 and plot is not None:
         raise typer.BadParameter("--plot draws one task: name one kind of data, or --csv.")

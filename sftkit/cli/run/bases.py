@@ -50,7 +50,7 @@ def with_base(command: str, model: str, sfts: list[str], *, quiet: bool = False)
         MismatchError: if the SFTs do not name their base, or it is not at hand.
         typer.BadParameter: if the base does not come first.
     """
-    from sftkit.evaluation.patterns import marks
+    from sftkit.evaluation.marks import marks
 
     texts = [model, *sfts]
     models = [text for text in texts if not marks(text) and _is_model(text)]

@@ -50,7 +50,7 @@ class Request:
     @property
     def _many(self) -> bool:
         """Whether names stand for several files."""
-        from sftkit.evaluation.patterns import has_named_marks
+        from sftkit.evaluation.marks import has_named_marks
 
         return self.each is not None or has_named_marks([*self.sfts, *self.against, *self.data])
 
@@ -88,7 +88,7 @@ class Request:
 
     def _check_marks(self) -> None:
         """See that the marks are where they say something."""
-        from sftkit.evaluation.patterns import has_named_marks, marks
+        from sftkit.evaluation.marks import has_named_marks, marks
 
         if self.predictions is not None:
             raise SettingsError("--predictions is for one set of data at a time: leave --each out, and {…} in names.")
@@ -112,7 +112,7 @@ class Request:
 
     def _inputs(self) -> list[Path]:
         """The files, on this machine or not, from which scores are made."""
-        from sftkit.evaluation.patterns import marks, matching
+        from sftkit.evaluation.marks import marks, matching
 
         names = [*self.data, *map(_file, [*self._added, *self.against])]
         found = [matching(name) if self._many and marks(name) else [name] for name in names]
