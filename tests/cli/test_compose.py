@@ -103,7 +103,6 @@ def test_the_plain_dry_run_names_the_head_that_wins(work: Path) -> None:
     ("arguments", "says"),
     [
         (("base", "base", "mt.sft", "-o", "x"), "both models"),
-        (("base", "-o", "x"), "alone is no sum"),
         (("mt.sft", "-o", "x"), "Write -o x.sft"),
         (("base", "mt.sft", "-o", "x.sft"), "Write -o x/"),
         (("base", "no.sft", "-o", "x"), "no.sft: no such file"),

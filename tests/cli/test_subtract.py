@@ -55,7 +55,6 @@ def test_weights_count_in_a_difference_of_sfts(work: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("mt.sft", "-o", "x.sft"), "takes two"),
         (("mt.sft", "base", "-o", "x.sft"), "The other way round"),
         (("model", "base", "mt.sft", "-o", "x.sft"), "one other model"),
         (("model", "mt.sft", "-o", "x.sft"), "Write -o x/"),

@@ -196,7 +196,9 @@ def _check_meaning(given: Opened, output: Path | None) -> None:
             f"what sets the two apart is an SFT: sftkit subtract {models[0]} {models[1]} -o d.sft"
         )
     if not given.sfts:
-        raise SftkitError(f"{models[0]} alone is no sum. Name what to add: sftkit compose {models[0]} x.sft -o model/")
+        raise typer.BadParameter(
+            f"{models[0]} alone is no sum. Name what to add: sftkit compose {models[0]} x.sft -o model/"
+        )
     if models and to_sft:
         raise SftkitError(
             f"A model and SFTs make a model, and {output} is named as an SFT. Write -o {output and output.stem}/, "

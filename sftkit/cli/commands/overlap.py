@@ -58,6 +58,8 @@ def overlap(
       sftkit overlap lang/*.sft --plot overlap.pdf --csv overlap.csv
       sftkit overlap lang/*.sft --metric sign --per-layer
     """
+    if len(files) < 2:
+        raise typer.BadParameter(f"{files[0]} alone overlaps nothing: name two SFTs or more.")
     from sftkit.inspecting import overlap as operation
     from sftkit.storage.atomic import check_output
 

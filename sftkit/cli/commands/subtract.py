@@ -99,7 +99,7 @@ def _check_meaning(given: Opened, output: Path, *, chosen: bool) -> None:
     """One line on what would have a meaning where this has none."""
     models, sfts = given.models, given.sfts
     if len(models) + len(sfts) < 2:
-        raise SftkitError("Subtracting takes two: sftkit subtract FROM WHAT -o OUT")
+        raise typer.BadParameter("Subtracting takes two: sftkit subtract FROM WHAT -o OUT")
     if models and sfts and not given.first_is_model:
         raise SftkitError(
             f"A model cannot be taken from an SFT. The other way round: sftkit subtract {models[0]} {sfts[0].path}"
