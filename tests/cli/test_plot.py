@@ -138,6 +138,11 @@ def test_one_language_and_many_are_drawn(size: int, tmp_path: Path) -> None:
         (("--figure", "sweep", "-o", "x.png", "--relatedness", "w.json"), "--relatedness is for"),
         (("results.csv", "-o", "x.png"), "too many"),
         (("-o", "x.png", "--task", "qa"), "there is pos, dep"),
+        (("-o", "x.png", "--task", "depp"), "Did you mean dep?"),
+        (("-o", "x.png", "--metric", "acuracy"), "Did you mean accuracy?"),
+        (("-o", "x.png", "--where", "methd=random"), "has no such column, but language, task, method"),
+        (("-o", "x.png", "--where", "methd=random"), "Did you mean method?"),
+        (("-o", "x.png", "--where", "method=randm"), "there is lottery, random, task-only. Did you mean random?"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_in_a_line(
@@ -164,3 +169,76 @@ def test_text_of_the_table_is_shown_and_never_obeyed(tmp_path: Path) -> None:
         done = sftkit("plot", table, "-o", tmp_path / name)
         assert done.status == 0, done.stderr
         assert b"\x1b" not in (tmp_path / name).read_bytes() or name == "x.png"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "",
+            "the file is empty. Scores are read from what sftkit sweep writes, results.csv, or sftkit evaluate --csv.",
+        ),
+        ("\n\n", "the file is empty."),
+        ("a,b\n1,2\n", "no table of scores, by its first line. Scores are read from what sftkit sweep writes"),
+        ("data,examples,accuracy\n", "holds no scores yet"),
+        ("data,examples,accuracy\nmt,3,x\n", "line 2: value is 'x', and has to be a number"),
+    ],
+)
+def test_a_file_that_is_no_table_of_scores_is_told_as_what_it_is(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text(text)
+    done = sftkit("plot", tmp_path / "r.csv", "-o", tmp_path / "x.png")
+    assert (done.status, done.stderr.count("\n")) == (1, 1)
+    assert said in done.stderr
+
+
+def test_a_misspelt_name_of_results_is_answered_with_the_nearest(results: Path) -> None:
+    done = sftkit("plot", results.with_name("result.csv"), "-o", results.with_name("x.png"))
+    assert f"Did you mean {results}?" in done.stderr
+
+
+def test_a_column_that_older_results_lack_is_told_with_how_to_get_it(tmp_path: Path) -> None:
+    old = [{name: cell for name, cell in each.items() if name != "language_density"} for each in sweep()]
+    table = write(tmp_path / "r.csv", old)
+    done = sftkit("plot", table, "-o", tmp_path / "x.png", "--where", "language_density=0.1")
+    assert "of an older one, the same sweep again; what is done stays" in done.stderr
+
+
+SEVERAL = """system,data,examples,seeds,accuracy,accuracy_low,accuracy_high,accuracy_sd
+lottery,mt,40,2,0.6,0.5,0.7,0.01
+lottery,wo,40,2,0.8,0.7,0.9,0.01
+lottery,average,80,2,0.7,0.6,0.8,0.01
+random,mt,40,2,0.5,0.4,0.6,0.01
+random,wo,40,2,0.7,0.6,0.8,0.01
+random,average,80,2,0.6,0.5,0.7,0.01
+"""
+COMPARED = """task,data,examples,uas,uas_low,uas_high,uas_against,uas_p,las,las_low,las_high,las_against,las_p,f1
+dep,mt,40,0.6,0.5,0.7,0.3,0.01,0.4,0.3,0.5,0.2,0.01,
+ner,mt,40,,,,,,,,,,,0.9
+"""
+
+
+def test_what_evaluate_writes_is_drawn_and_averaged_anew(tmp_path: Path) -> None:
+    (tmp_path / "scores.csv").write_text(SEVERAL)
+    done = sftkit("plot", tmp_path / "scores.csv", "-o", tmp_path / "x.png", "--json")
+    (panel,) = json.loads(done.stdout)["panels"]
+    assert (panel["task"], panel["metric"]) == ("scores", "accuracy")
+    found = {each["method"]: (each["mean"], each["languages"]) for each in panel["methods"]}
+    assert {name: mean for name, (mean, _) in found.items()} == pytest.approx({"lottery": 0.7, "random": 0.6})
+    assert {name: (one["mean"], one["low"], one["high"]) for name, one in found["lottery"][1].items()} == {
+        "mt": (0.6, 0.5, 0.7), "wo": (0.8, 0.7, 0.9),
+    }  # fmt: skip
+
+
+def test_of_what_evaluate_compares_both_are_drawn_a_panel_a_task(tmp_path: Path) -> None:
+    (tmp_path / "scores.csv").write_text(COMPARED)
+    done = sftkit("plot", tmp_path / "scores.csv", "-o", tmp_path / "x.png", "--json")
+    panels = json.loads(done.stdout)["panels"]
+    assert [(panel["task"], panel["metric"]) for panel in panels] == [("dep", "uas"), ("dep", "las"), ("ner", "f1")]
+    assert [(each["method"], each["mean"]) for each in panels[0]["methods"]] == [("as given", 0.6), ("against", 0.3)]
+
+
+def test_an_axis_of_shares_ends_with_them_however_far_intervals_reach(tmp_path: Path) -> None:
+    from sftkit.evaluation.results.figures import _of_shares
+
+    assert _of_shares((-160.0, 320.0)) == (0.0, 102.0)
+    assert _of_shares((40.0, 70.0)) == (40.0, 70.0)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sftkit.errors import SettingsError
+from sftkit.storage.nearby import did_you_mean
 
 if TYPE_CHECKING:
     from sftkit.training.observer import RunPlan
@@ -48,6 +49,8 @@ def line(error: Exception, command: str = "") -> str:
         hint = _HINTS.get(error.errno or 0, "")
         if hint and Path(tempfile.gettempdir()) in Path(str(error.filename or "")).parents:
             hint = " Make room there, or set TMPDIR to another folder."
+        if isinstance(error, FileNotFoundError) and isinstance(error.filename, str):
+            hint = did_you_mean(error.filename)
         return f"{where}{error.strerror or error}.{hint}"
     if isinstance(error, ImportError) and (package := _missing(error)):
         return f"{package} is needed for this, and not installed here: pip install {package}"

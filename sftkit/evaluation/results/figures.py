@@ -47,6 +47,8 @@ def draw_sweep(panels: Sequence[ScorePanel], path: Path, *, overwrite: bool = Fa
                 _curve(axes, series["points"], panel.scale, by_k, methods.index(series["method"]))
             points = [point for each in numbers["series"] for point in each["points"]]
             _size_axis(axes, [point["k"] if by_k else 100 * point["density"] for point in points], by_k=by_k)
+            if panel.scale == 100:
+                axes.set_ylim(*_of_shares(axes.get_ylim()))
             axes.set_xlabel("K, entries of the task SFT" if by_k else "density of the task SFT, %", fontsize=TEXT)
         for axes in list(grid):
             axes.set_visible(False)
@@ -55,6 +57,14 @@ def draw_sweep(panels: Sequence[ScorePanel], path: Path, *, overwrite: bool = Fa
         handles = [figure.axes[0].plot([], [], **look.line(at))[0] for at in range(len(methods))]
         look.legend(figure, handles, methods)
     return drawn
+
+
+def _of_shares(ends: tuple[float, float]) -> tuple[float, float]:
+    """The ends of an axis of per cent: intervals of few languages reach far beyond what there is, and would flatten it.
+
+    A little more than 100, for a mark to stand there whole.
+    """
+    return max(ends[0], 0.0), min(ends[1], 102.0)
 
 
 def _size_axis(axes: Axes, sizes: Sequence[float], *, by_k: bool) -> None:
@@ -119,6 +129,8 @@ def draw_languages(panels: Sequence[ScorePanel], path: Path, *, overwrite: bool 
             for each in numbers["methods"]:
                 _bars(axes, each, names, panel.scale, methods.index(each["method"]), len(methods))
             axes.axhline(len(names) - 1.5, color="0.4", linewidth=0.8)
+            if panel.scale == 100:
+                axes.set_xlim(*_of_shares(axes.get_xlim()))
             axes.tick_params(axis="y", length=0)
         grid[0].set_yticks(range(len(names)), [label(name) for name in names], fontsize=SMALL)
         grid[0].set_ylim(len(names) - 0.5, -0.5)  # the first language above

@@ -12,6 +12,7 @@ from functools import cached_property
 from sftkit.errors import SettingsError
 from sftkit.evaluation.results.means import Mean, mean
 from sftkit.evaluation.results.table import UNBOUNDED, ScoreRow, Setting
+from sftkit.shown import meant
 
 #: Correlations and these are no percentages.
 _PLAIN = (*UNBOUNDED, "spearman", "pearson")
@@ -126,12 +127,12 @@ def panels(scores: Sequence[ScoreRow], task: str | None, metric: str | None) -> 
     """
     tasks = tuple(dict.fromkeys(score.task for score in scores))
     if task is not None and task not in tasks:
-        raise SettingsError(f"--task {task}: there is {', '.join(tasks)}.")
+        raise SettingsError(f"--task {task}: there is {', '.join(tasks)}.{meant(task, tasks)}")
     chosen = [each for each in tasks if task in (None, each)]
     made = [panel for each in chosen for panel in _of_task([score for score in scores if score.task == each], metric)]
     if not made:
         there = sorted({score.metric for score in scores if score.task in chosen})
-        raise SettingsError(f"--metric {metric}: there is {', '.join(there)}.")
+        raise SettingsError(f"--metric {metric}: there is {', '.join(there)}.{meant(metric or '', there)}")
     return made
 
 

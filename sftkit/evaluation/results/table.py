@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sftkit.errors import DataError, SettingsError
-from sftkit.shown import brief
+from sftkit.evaluation.results.wide import is_wide, metrics_of, scores_in
+from sftkit.shown import brief, meant
 
 #: What every table of scores has. density, k and seconds are the task's SFT's; a cell of them may be empty.
 COLUMNS = ("language", "task", "method", "density", "seed", "metric", "value", "low", "high", "seconds", "k")
@@ -23,6 +24,11 @@ LANGUAGE_DENSITY, VARIANT = "language_density", "variant"
 #: Metrics that are worse the larger they are, and are no shares.
 UNBOUNDED = ("loss", "perplexity")
 _MAY_BE_EMPTY = ("density", "low", "high", "seconds", "k")
+_EXPECTED = "Scores are read from what sftkit sweep writes, results.csv, or sftkit evaluate --csv."
+#: Columns that tables of older sweeps lack, and what to do for them; values of a column that are listed.
+_LATER = ("base", "language_k", "language_seconds", "examples")
+_LATELY = " What sftkit sweep writes has it: of an older one, the same sweep again; what is done stays."
+_LISTED = 12
 
 
 @dataclass(frozen=True)
@@ -86,11 +92,7 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restkey="", restval="", strict=True)
             names = reader.fieldnames or []
-            if missing := [name for name in COLUMNS if name not in names]:
-                raise DataError(
-                    f"{path}: no column {', '.join(missing)}. It is to be a table of scores as sftkit sweep writes it: "
-                    f"{', '.join(COLUMNS)}."
-                )
+            _check_columns(path, names)
             if twice := [name for name, count in Counter(names).items() if count > 1]:
                 raise DataError(f"{path}: the column {brief(twice[0], 40)} is there twice.")
             rows = [(reader.line_num, row) for row in reader]
@@ -101,9 +103,24 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     for line, row in rows:
         if row.get(""):
             raise DataError(f"{path}, line {line}: more cells than columns.")
+    if is_wide(names):
+        metrics = metrics_of(names)
+        rows = [(line, score) for line, row in rows for score in scores_in(row, metrics, COLUMNS, path.stem)]
     if not rows:
         raise DataError(f"{path} holds no scores yet.")
     return rows
+
+
+def _check_columns(path: Path, names: Sequence[str]) -> None:
+    """See that it is a table of scores, by its first line."""
+    missing = [name for name in COLUMNS if name not in names]
+    if not missing or is_wide(names):
+        return
+    if not names:
+        raise DataError(f"{path}: the file is empty. {_EXPECTED}")
+    if len(missing) > len(COLUMNS) // 2:
+        raise DataError(f"{path}: no table of scores, by its first line. {_EXPECTED}")
+    raise DataError(f"{path}: no column {', '.join(missing)}. {_EXPECTED}")
 
 
 def _chosen(
@@ -112,13 +129,17 @@ def _chosen(
     wanted: dict[str, list[str]] = {}
     for column, value in where:
         if column not in rows[0][1]:
-            raise SettingsError(f"--where {column}={value}: {path} has no such column, but {', '.join(rows[0][1])}.")
+            names = list(rows[0][1])
+            told = _LATELY if column in (LANGUAGE_DENSITY, *_LATER) else meant(column, names)
+            raise SettingsError(f"--where {column}={value}: {path} has no such column, but {', '.join(names)}.{told}")
         wanted.setdefault(column, []).append(value)
     for column, values in wanted.items():
         left = [(line, row) for line, row in rows if any(_alike(row[column], value) for value in values)]
         if not left:
             there = sorted({brief(row[column], 40) for _, row in rows})
-            raise SettingsError(f"{path}: no {column} is {' or '.join(values)}; there is {', '.join(there[:12])}.")
+            told = "".join(meant(value, there) for value in values[:1])
+            listed = ", ".join(there[:_LISTED]) + (", …" if len(there) > _LISTED else "")
+            raise SettingsError(f"{path}: no {column} is {' or '.join(values)}; there is {listed}.{told}")
         rows = left
     return rows
 
