@@ -116,7 +116,11 @@ def related() -> None:
             close[("", seed)], far[("", seed)] = float(np.mean(near)), float(np.mean(distant))
         if np.ptp([kin for kin, _ in of]) > 0:
             correlation[("", seed)] = float(np.corrcoef(np.array(of).T)[0, 1])
-    print(f"{len(rows)} pairs in {len(worlds)} worlds; overlap by chance {100 * float(rows[0]['density']):.0f} %")
+    chance = 100 * float(np.mean([float(row["by_module"]) for row in rows]))
+    print(f"{len(rows)} pairs in {len(worlds)} worlds; by chance 10 %, within each parameter {chance:.1f} %")
+    for kin in sorted({float(row["relatedness"]) for row in rows}):
+        shares = [float(row["share"]) for row in rows if float(row["relatedness"]) == kin]
+        print(f"relatedness {kin:<5} {len(shares):>3} pairs  {100 * np.mean(shares):.1f}")
     print(f"related (> 0)   {told(mean(close, close))}")
     print(f"unrelated (0)   {told(mean(far, far))}")
     print(f"difference      {less(close, far)}")
