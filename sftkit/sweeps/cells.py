@@ -12,11 +12,15 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 #: What stands for ``sftkit`` in a cell's shell command: the workflow says how it is called.
 SFTKIT = "{SFTKIT}"
+#: How the log of a cell begins; the time follows, as ``date`` writes it.
+BEGAN = "began "
+_TIME = "%Y-%m-%dT%H:%M:%S%z"
 
 
 @dataclass(frozen=True)
@@ -109,22 +113,44 @@ def cell(
         resume: a folder to be removed once all went well.
         rehearsal: as :class:`Cell`'s.
     """
-    record, part = shlex.quote(outputs[-1]), shlex.quote(f"{outputs[-1]}.part")
-    log_file = shlex.quote(log)
-    lines, plain = [], []
+    record, part, log_file = (_in_shell(name) for name in (outputs[-1], f"{outputs[-1]}.part", log))
+    lines, plain = [f"date '+{BEGAN}{_TIME}' > {log_file}"], []
     for number, command in enumerate(commands):
         text = command if isinstance(command, str) else shlex.join(command)
         plain.append(text if isinstance(command, str) else f"sftkit {text}")
-        quoted = text.replace("{", "{{").replace("}", "}}")
+        quoted = _doubled(text)
         words = quoted if isinstance(command, str) else f"{SFTKIT} {quoted}"
         to = part if number == len(commands) - 1 else "/dev/null"
-        lines.append(f"{words} > {to} 2{'>>' if number else '>'} {log_file}")
-    lines.append(f"mv {part} {record}".replace("{", "{{").replace("}", "}}"))
-    lines += [f"rm -rf {shlex.quote(resume)}"] if resume else []
+        lines.append(f"{words} > {to} 2>> {log_file}")
+    lines.append(f"mv {part} {record}")
+    lines += [f"rm -rf {_in_shell(resume)}"] if resume else []
     return SweepCell(
         title, tuple(dict.fromkeys(inputs)), tuple(outputs), " && ".join(lines), log, work, resume,
         " && ".join(plain), None if rehearsal is None else tuple(rehearsal),
     )  # fmt: skip
+
+
+def _doubled(text: str) -> str:
+    """As Snakemake takes it: what stands in single braces it would fill in."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _in_shell(name: str) -> str:
+    return _doubled(shlex.quote(name))
+
+
+def elapsed(cell: SweepCell) -> float | None:
+    """Seconds from the cell's begin, which its log tells, to its record; None where that is not known.
+
+    They are whole, and all of it: starting Python, loading the model, scoring the base.
+    """
+    try:
+        with Path(cell.log).open(encoding="utf-8", errors="replace") as log:
+            began = datetime.strptime(log.readline().strip(), BEGAN + _TIME)
+        found = Path(cell.record).stat().st_mtime - began.timestamp()
+    except (OSError, ValueError):
+        return None
+    return found if found >= 0 else None  # begun once more since
 
 
 def stamp(files: Iterable[str]) -> str:

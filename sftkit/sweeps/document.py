@@ -73,11 +73,19 @@ class Task:
 
 @dataclass(frozen=True)
 class WorldTable:
-    """An invented world for each seed, or one: ``[world]``."""
+    """An invented world for each seed, or one: ``[world]``.
+
+    Attributes:
+        languages: how many it has.
+        seed: of the world; None: the sweep's seeds, a world each.
+        quick: of ``sftkit demo``.
+        scored: at most so many languages of the group that the sweep names; None: all of them.
+    """
 
     languages: int
     seed: int | None
     quick: bool
+    scored: int | None = None
 
 
 @dataclass(frozen=True)
@@ -168,10 +176,13 @@ def _sweep(name: str, values: dict[str, Any], commands: Commands) -> Sweep:
 
 
 def _world(table: Section) -> WorldTable:
-    made = WorldTable(table.whole("languages", 8) or 0, table.whole("seed"), table.flag("quick", False))
+    counts = table.whole("languages", 8) or 0, table.whole("seed")
+    made = WorldTable(*counts, table.flag("quick", False), table.whole("scored"))
     table.done()
     if made.languages < 2:
         raise SettingsError("[world] languages: a world has at least 2.")
+    if made.scored is not None and made.scored < 1:
+        raise SettingsError("[world] scored: at least one language.")
     return made
 
 

@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from sftkit.errors import SettingsError
-from sftkit.sweeps.cells import SweepCell
+from sftkit.sweeps.cells import BEGAN, SweepCell
 from sftkit.sweeps.document import Resources
 from sftkit.sweeps.states import DONE, states
 
@@ -208,6 +208,7 @@ def last_line(path: Path) -> str:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 20_000))
             lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
+        lines = [line for line in lines if not line.startswith(BEGAN)]
     except OSError:
         return ""
     told = [line for line in lines if line.startswith("error:")]

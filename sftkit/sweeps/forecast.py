@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
-from sftkit.sweeps.cells import SweepCell, Work
+from sftkit.sweeps.cells import SweepCell, Work, elapsed
 from sftkit.sweeps.costs import BaseSize, Costs, DeclaredCosts, learned
 from sftkit.sweeps.results import record
 from sftkit.training.recipes import LANGUAGE_DENSITY, TASK_DENSITY
 
-#: Seconds to begin a cell: Python, torch, the model.
-START = 5.0
+#: Seconds to begin a cell and to end it, where none was measured: Python, torch, the model, the base's score.
+START = 6.0
 #: Bytes of an entry of φ, in f32.
 _ENTRY = 5.0
 #: Rehearses a cell: the document of ``train --dry-run --json``, or None if that cannot be.
@@ -28,14 +29,14 @@ class Measured:
     steps1: int | None
     steps2: int | None
 
-    def seconds(self, work: Work) -> float | None:
-        """Of a cell."""
+    def seconds(self, work: Work, start: float) -> float | None:
+        """Of a cell that takes some seconds besides its steps."""
         steps1 = (work.steps[0] if work.steps[0] is not None else self.steps1) if work.phase1 else 0
         steps2 = work.steps[1] if work.steps[1] is not None else self.steps2
         step1, step2 = self.step1 or self.step2, self.step2 or self.step1
         if steps1 is None or steps2 is None or step1 is None or step2 is None:
             return None
-        return START + steps1 * step1 + work.phases * steps2 * step2
+        return start + steps1 * step1 + work.phases * steps2 * step2
 
 
 class SweepForecast:
@@ -54,16 +55,14 @@ class SweepForecast:
         for cell in cells.values():
             if cell.work.phases and cell.work.alike not in self._known and (found := _measured(cell)):
                 self._known[cell.work.alike] = found
+        self._beside = _besides(cells.values())
 
     def seconds(self, cell: SweepCell) -> float | None:
         """Expected seconds of a cell; None where nothing is known of it."""
         work = cell.work
-        if work.seconds is not None:
-            return work.seconds
-        if work.kind == "score":
-            return self._costs.score if self._costs.score is not None else START
+        beside = self._beside.get((work.kind, work.alike))
         if not work.phases:
-            return START if work.kind == "sum" else None
+            return beside if beside is not None else self._unlearned(work)
         base = self._costs.bases.get(work.base, BaseSize())
         declared = self._costs.kinds.get(work.kind)
         if work.alike not in self._known and declared is not None:
@@ -71,7 +70,15 @@ class SweepForecast:
         if work.alike not in self._known and self._rehearse is not None:
             self._known[work.alike] = _of_rehearsal(self._rehearse(cell))
         measured = self._known.get(work.alike)
-        return measured.seconds(work) if measured is not None else None
+        return measured.seconds(work, START if beside is None else beside) if measured is not None else None
+
+    def _unlearned(self, work: Work) -> float | None:
+        """Of a cell that learns nothing and is the first of its kind."""
+        if work.kind == "score" and self._costs.score is not None:
+            return self._costs.score
+        if work.seconds is not None:
+            return START + work.seconds
+        return START if work.kind in ("score", "sum") else None
 
     def bytes(self, cell: SweepCell) -> float | None:
         """Expected bytes of what a cell leaves; None where the base's size was not declared."""
@@ -94,6 +101,26 @@ def _measured(cell: SweepCell) -> Measured | None:
         )  # fmt: skip
     except (LookupError, TypeError, ValueError, ZeroDivisionError):
         return None
+
+
+def _besides(cells: Iterable[SweepCell]) -> dict[tuple[str, str], float]:
+    """(kind, alike) -> median seconds of the cells that are done, without those of steps."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for cell in cells:
+        seconds = elapsed(cell)
+        if seconds is not None:
+            steps = _stepping(cell) if cell.work.phases else 0.0
+            found.setdefault((cell.work.kind, cell.work.alike), []).append(max(0.0, seconds - steps))
+    return {key: median(each) for key, each in found.items()}
+
+
+def _stepping(cell: SweepCell) -> float:
+    """Seconds of all steps and the evaluations among them, as the record has them."""
+    try:
+        _, first, _, second = learned(record(cell.record))
+    except (LookupError, TypeError, ValueError):
+        return 0.0
+    return first + second
 
 
 def _of_declared(declared: DeclaredCosts, slower: float) -> Measured:

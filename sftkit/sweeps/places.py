@@ -48,7 +48,9 @@ def _world(table: WorldTable, seed: int, place: Path) -> World:
         work=Work("world", seconds=settings.seconds),
     )  # fmt: skip
     groups = {"all": facts["languages"], "seen": facts["seen"], "unseen": facts["unseen"]}
-    others = {key: tuple(each for each in names if each != facts["source"]) for key, names in groups.items()}
+    others = {
+        key: tuple(name for name in names if name != facts["source"])[: table.scored] for key, names in groups.items()
+    }
     return World(made, folder, facts["source"], others)
 
 

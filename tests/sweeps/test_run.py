@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import random
 import re
 import signal
@@ -64,16 +63,26 @@ def test_a_cell_that_fails_stops_only_those_that_need_it_and_is_told_with_its_lo
 
 @pytest.mark.long
 def test_a_sweep_that_is_ended_five_times_has_the_same_results(folder: Path) -> None:
+    """Ended in the midst, each time after some more cells, by a signal drawn at random; SIGKILL at least twice."""
     subprocess.run(SWEEP, check=True)
-    for number in range(5):
+    signals = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, *random.choices(list(ENDS), k=2)]
+    random.shuffle(signals)
+    for number, sign in enumerate(signals):
         process = subprocess.Popen([*SWEEP, "-o", "ended"], start_new_session=True)
-        time.sleep(random.uniform(4, 25))
-        if number % 2:
-            process.send_signal(signal.SIGINT)
-            assert process.wait() in (130, 0)
-        else:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        while process.poll() is None and records("ended") < 2 * number + 1:
+            time.sleep(0.1)
+        time.sleep(random.uniform(0, 4))
+        process.send_signal(sign)
+        assert process.wait() == ENDS[sign], signals
     subprocess.run([*SWEEP, "-o", "ended"], check=True)
     differing = [(one, other) for one, other in zip(results("transfer"), results("ended"), strict=True) if one != other]
-    assert differing == []
+    assert differing == [], signals
+
+
+#: Signal -> status of a sweep that it ended.
+ENDS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
+
+
+def records(place: str) -> int:
+    """How many cells are done."""
+    return len([*Path(place).glob("sft/*/*.json"), *Path(place).glob("scores/*.json")])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +14,11 @@ import pytest
 import sftkit
 from sftkit.cli.run.grid import commands
 from sftkit.errors import SettingsError
+from sftkit.sweeps.costs import Costs
 from sftkit.sweeps.document import read_sweep
 from sftkit.sweeps.forecast import SweepForecast
 from sftkit.sweeps.plan import SweepPlan, plan
-from sftkit.sweeps.shipped import path_of
+from sftkit.sweeps.shipped import path_of, shipped
 from sftkit.sweeps.snakefile import workflow
 from sftkit.sweeps.states import DONE, MISSING, OLD, states
 from tests.cli.run import sftkit as run
@@ -203,6 +207,65 @@ def test_the_papers_sweep_compiles_and_has_a_price(tmp_path: Path, monkeypatch: 
     assert text.count("\nrule ") + text.startswith("rule ") == len(found.cells) + 1
     forecast = SweepForecast(found.cells, sweep.costs)
     assert all(forecast.seconds(each) is not None and forecast.bytes(each) is not None for each in found.cells.values())
+
+
+LABORATORY = [name for name in shipped() if name.startswith("laboratory")]
+
+
+@pytest.mark.parametrize("name", LABORATORY)
+def test_the_laboratory_compiles_has_a_price_and_ten_seeds(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sweep = read_sweep(path_of(name), COMMANDS)
+    assert len(sweep.seeds) == 10
+    found = plan(sweep, Path("laboratory"), COMMANDS)
+    assert found.rows
+    assert not found.missing
+    forecast = SweepForecast(found.cells, sweep.costs)
+    assert all(forecast.seconds(each) is not None for each in found.cells.values())
+
+
+def test_the_laboratorys_files_share_what_they_learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that another file asks for of the lottery at the density of Table 2 is a cell of Table 2's."""
+    monkeypatch.chdir(tmp_path)
+    whole, methods = (
+        plan(read_sweep(path_of(name), COMMANDS), Path("laboratory"), COMMANDS).cells
+        for name in ("laboratory", "laboratory-methods")
+    )
+    lottery = {record for record, each in methods.items() if each.work.phases and "--method lottery" in each.plain}
+    assert lottery
+    assert lottery <= whole.keys()
+
+
+def test_as_many_languages_of_a_world_are_scored_as_the_file_says(place: Path) -> None:
+    text = SWEEP.replace('base = "base"\nsource = "en"\nlanguages = ["mt", "wo"]\n', 'languages = "unseen"\n[WORLD]\n')
+    text = text.replace("METHODS\n", "").replace('"{}.t', '"{world}/{}.t')
+    every, one = (
+        {str(row.labels["language"]) for row in planned(place, text=text.replace("[WORLD]", f"[world]{more}")).rows}
+        for more in ("\nlanguages = 6", "\nlanguages = 6\nscored = 1")
+    )
+    assert len(every) == 3
+    assert len(one) == 1
+    with pytest.raises(SettingsError, match="at least one"):
+        planned(place, text=text.replace("[WORLD]", "[world]\nscored = 0"))
+
+
+def test_a_cell_is_expected_to_take_what_those_like_it_took_beside_their_steps(place: Path) -> None:
+    found = planned(place)
+    trainings = [each for each in found.cells.values() if each.work.kind == "language"]
+    scores = [each for each in found.cells.values() if each.work.kind == "score"]
+    seconds = {"phase1": 10.0, "select": 0.0, "phase2": 10.0}
+    document = {"steps": {"phase1": 4, "phase2": 4}, "seconds": seconds}
+    for cell, text, took in ((trainings[0], json.dumps(document), 33), (scores[0], "{}", 7)):
+        for name, content in ((cell.log, "began 2026-01-01T00:00:00+0100\nphase 1\n"), (cell.record, text)):
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            Path(name).write_text(content)
+        ended = datetime(2025, 12, 31, 23, tzinfo=timezone.utc).timestamp() + took
+        os.utime(cell.record, (ended, ended))
+    forecast = SweepForecast(found.cells, Costs(score=100.0))
+    assert forecast.seconds(trainings[1]) == pytest.approx(33)
+    assert forecast.seconds(scores[1]) == pytest.approx(7)
 
 
 def test_every_sweep_that_comes_along_is_listed_and_can_be_read() -> None:

@@ -14,7 +14,7 @@ from sftkit.shown import meant
 #: The pages in the order in which one would read them; each is ``sftkit/docs/<name>.md``.
 PAGES = (
     "start", "method", "transfer", "training", "machines", "scores", "sweeps", "algebra", "python", "world", "options",
-    "json", "recipes", "models", "format", "results", "coming-from", "troubleshooting", "trust", "glossary",
+    "json", "recipes", "models", "format", "results", "paper", "coming-from", "troubleshooting", "trust", "glossary",
     "contributing",
 )  # fmt: skip
 
