@@ -30,34 +30,41 @@ def here(tmp_path: Path, pico_base: Path, corpus: Path, monkeypatch: pytest.Monk
     return tmp_path
 
 
-def on_the_loopback_hub(home: Path, models: dict[str, Path], *arguments: str) -> Outcome:
-    """A command in a process of its own, as huggingface_hub reads where the hub is once."""
+_COMMANDS = """
+import dataclasses, json, sys
+from tests.cli.run import sftkit
+print(json.dumps([dataclasses.astuple(sftkit(*command)) for command in json.loads(sys.argv[1])]))
+"""
+
+
+def on_the_loopback_hub(home: Path, models: dict[str, Path], *commands: tuple[str, ...]) -> list[Outcome]:
+    """Commands in a process of their own, as huggingface_hub reads where the hub is once."""
     with hub_of(models) as address:
         root = {"PYTHONPATH": str(Path(__file__).parents[2])}
         there = {"HF_ENDPOINT": address, "HF_HOME": str(home), "HF_HUB_OFFLINE": "0"}
-        command = [sys.executable, "-m", "sftkit", *arguments]
+        command = [sys.executable, "-c", _COMMANDS, json.dumps(commands)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | root | there)
-    return Outcome(done.returncode, done.stdout, done.stderr)
+    assert done.returncode == 0, done.stderr
+    return [Outcome(*each) for each in json.loads(done.stdout)]
 
 
 def test_the_default_base_is_told_with_its_size_before_it_is_downloaded_and_once(here: Path, pico_base: Path) -> None:
-    models = {BERT: pico_base}
-    quick = ("--steps", "1", "--k", "20", "--device", "cpu", "--max-length", "32", "--overwrite", "-o", "x.sft")
-    first, second = (
-        on_the_loopback_hub(here / "home", models, "train", "--mlm", "corpus.txt", *quick) for _ in range(2)
-    )
+    train = ("train", "--mlm", "corpus.txt", "--steps", "1", "--k", "20", "--device", "cpu", "--max-length", "32",
+             "--overwrite", "-o", "x.sft")  # fmt: skip
+    score = ("evaluate", "x.sft", "--mlm", "corpus.txt", "--json")
+    first, second, alone = on_the_loopback_hub(here / "home", {BERT: pico_base}, train, train, score)
     assert (first.status, second.status) == (0, 0), first.stderr + second.stderr
     assert f"note: {BERT} is not here yet: 37.8 kB are downloaded from the hub, once." in first.stderr
     assert first.stderr.index("note: bert") < first.stderr.index("Fetching")
     assert "downloaded" not in second.stderr
     assert "Fetching" not in second.stderr
-    alone = on_the_loopback_hub(here / "home", models, "evaluate", "x.sft", "--mlm", "corpus.txt", "--json")
     assert alone.status == 0, alone.stderr
     assert f"on {BERT}, the base that x.sft names" in alone.stderr
 
 
 def test_a_hub_that_does_not_have_it_says_so_in_a_line(here: Path, pico_base: Path) -> None:
-    done = on_the_loopback_hub(here / "home", {BERT: pico_base}, "evaluate", "me/mine", "--mlm", "corpus.txt")
+    score = ("evaluate", "me/mine", "--mlm", "corpus.txt")
+    (done,) = on_the_loopback_hub(here / "home", {BERT: pico_base}, score)
     assert (done.status, done.stderr.count("\n")) == (1, 1)
     assert "me/mine: no such directory, and the hub has no such repo" in done.stderr
 

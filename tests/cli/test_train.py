@@ -272,7 +272,9 @@ def test_a_rewinding_past_phase_1_is_refused_before_anything_is_read(tmp_path: P
     assert "no such file" in sftkit(*arguments, "--rewind-to", 11, "--phase1-steps", 11).stderr
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
+)
 def test_a_signal_ends_it_with_its_own_status_and_leaves_nothing(
     tmp_path: Path, pico_base: Path, corpus: Path, number: signal.Signals, status: int
 ) -> None:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -19,9 +19,11 @@ import pytest
 
 import sftkit
 from sftkit.python import api
+from tests.cli.run import sftkit as sftkit_run
 from tests.conftest import treebank_text
 from tests.helpers import pico
 from tests.helpers.build import save_sft
+from tests.training.forks import Forks
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gloo and fork as on Linux and macOS")
 
@@ -33,108 +35,152 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return pico.save_base(folder, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 
 
-def command_of(folder: Path, base: Path, corpus: Path, name: str, launcher: list[str], *options: str) -> list[str]:
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    forks = Forks()
+    yield forks
+    forks.close()
+
+
+def arguments_of(folder: Path, base: Path, corpus: Path, name: str, *options: str) -> list[str]:
     return [
-        sys.executable, *launcher, "-m", "sftkit", "train", "--mlm", str(corpus), "--base", str(base), "--steps", "18",
-        "--eval-every", "9", "--lr", "1e-2", "--device", "cpu", "-o", str(folder / name), *options,
-        *(() if "--density" in options else ("--k", "200")),
+        "train", "--mlm", str(corpus), "--base", str(base), "--steps", "18", "--eval-every", "9", "--lr", "1e-2",
+        "--device", "cpu", "-o", str(folder / name), *options, *(() if "--density" in options else ("--k", "200")),
     ]  # fmt: skip
 
 
-def run(folder: Path, base: Path, corpus: Path, name: str, launcher: list[str], *options: str) -> None:
-    command = command_of(folder, base, corpus, name, launcher, *options)
-    done = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
-def train(folder: Path, base: Path, corpus: Path, name: str, launcher: list[str], *options: str) -> api.SFT:
-    run(folder, base, corpus, name, launcher, *options)
-    return sftkit.read(folder / name)
-
-
-def two() -> list[str]:
-    """torchrun with two processes, on a port that is free."""
+def torchrun() -> list[str]:
+    """With two processes, on a port that is free."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     return ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port)]
 
 
-@pytest.mark.parametrize(
-    "options",
-    [pytest.param(("--rewind-to", "2"), marks=pytest.mark.slow), ("--l1", "0.1")],
-    ids=["rewound", "l1"],
-)
-def test_two_processes_learn_what_one_learns(
-    options: tuple[str, ...], base: Path, corpus: Path, tmp_path: Path
+def command_of(folder: Path, base: Path, corpus: Path, name: str, *options: str) -> list[str]:
+    return [sys.executable, *torchrun(), "-m", "sftkit", *arguments_of(folder, base, corpus, name, *options)]
+
+
+def launch(folder: Path, base: Path, corpus: Path, name: str, *options: str) -> str:
+    """Run it under torchrun; gives what it says."""
+    command = command_of(folder, base, corpus, name, *options)
+    done = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def alone(*arguments: str) -> None:
+    """A command in this process."""
+    done = sftkit_run(*arguments)
+    assert done.status == 0, done.stderr
+
+
+def both(forks: Forks, folder: Path, *arguments: str) -> None:
+    """A command in two processes."""
+    status, said = forks.run(folder, arguments)
+    assert status == 0, said
+
+
+@pytest.fixture(scope="module")
+def launched(base: Path, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """What torchrun's two processes learn with a penalty, and say."""
+    folder = tmp_path_factory.mktemp("launched")
+    said = launch(folder, base, corpus, "two.sft", "--batch-size", "4", "--run-dir", str(folder / "r"), "--l1", "0.1")
+    return folder / "two.sft", said
+
+
+def test_two_processes_that_torchrun_starts_learn_what_one_learns(
+    launched: tuple[Path, str], base: Path, corpus: Path, tmp_path: Path
 ) -> None:
-    one = train(tmp_path, base, corpus, "one.sft", [], "--batch-size", "8", *options)
-    both = train(
-        tmp_path, base, corpus, "two.sft", two(), "--batch-size", "4", "--run-dir", str(tmp_path / "r"), *options
-    )
-    accumulated = train(tmp_path, base, corpus, "acc.sft", [], "--batch-size", "4", "--accumulate", "2", *options)
-    for other in (both, accumulated):
-        assert_close(other, one)
+    two = sftkit.read(launched[0])
+    for options in (("--batch-size", "8"), ("--batch-size", "4", "--accumulate", "2")):
+        name = f"{len(options)}.sft"
+        alone(*arguments_of(tmp_path, base, corpus, name, *options, "--l1", "0.1"))
+        assert_close(two, sftkit.read(tmp_path / name))
+
+
+def test_two_processes_say_everything_once_and_no_warning(
+    launched: tuple[Path, str], base: Path, corpus: Path, tmp_path: Path, forks: Forks
+) -> None:
+    assert launched[1].count("2 processes") == 1
+    assert "Warning" not in launched[1]
+    status, said = forks.run(tmp_path, arguments_of(tmp_path, base, tmp_path / "none.txt", "y.sft"))
+    assert status != 0
+    assert said.count("none.txt: no such file") == 1
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        ("--l1", "0.1"),
+        ("--fsdp", "--l1", "0.1"),
+        pytest.param(("--rewind-to", "2", "--run-dir", "run"), marks=pytest.mark.slow),
         pytest.param(
-            ("--criterion", "movement", "--rewind-to", "2", "--accumulate", "2", "--run-dir", "run", "--resume"),
+            (
+                "--fsdp",
+                "--criterion",
+                "movement",
+                "--rewind-to",
+                "2",
+                "--accumulate",
+                "2",
+                "--run-dir",
+                "run",
+                "--resume",
+            ),
             marks=pytest.mark.slow,
         ),
-        pytest.param(("--method", "random"), marks=pytest.mark.slow),
-        pytest.param(("--iterations", "2", "--gradient-checkpointing"), marks=pytest.mark.slow),
+        pytest.param(("--fsdp", "--method", "random"), marks=pytest.mark.slow),
+        pytest.param(("--fsdp", "--iterations", "2", "--gradient-checkpointing"), marks=pytest.mark.slow),
     ],
-    ids=["l1", "movement", "random", "rounds"],
+    ids=["l1", "whole", "movement", "random", "rounds"],
 )
 def test_shared_out_weights_learn_what_one_process_learns(
-    options: tuple[str, ...], base: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    options: tuple[str, ...], base: Path, corpus: Path, tmp_path: Path, forks: Forks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    alone = tuple(option.replace("run", "alone") if option == "run" else option for option in options)
-    one = train(tmp_path, base, corpus, "one.sft", [], "--batch-size", "8", *alone)
-    both = train(tmp_path, base, corpus, "two.sft", two(), "--batch-size", "4", "--fsdp", *options)
-    assert_close(both, one)
+    both(forks, tmp_path, *arguments_of(tmp_path, base, corpus, "two.sft", "--batch-size", "4", *options))
+    own = [option.replace("run", "alone") if option == "run" else option for option in options if option != "--fsdp"]
+    alone(*arguments_of(tmp_path, base, corpus, "one.sft", "--batch-size", "8", *own))
+    assert_close(*(sftkit.read(tmp_path / name) for name in ("two.sft", "one.sft")))
 
 
 @pytest.mark.slow
-def test_a_shared_out_parser_is_scored_as_a_whole_one(base: Path, treebank: Path, tmp_path: Path) -> None:
-    for name, launcher, *options in (("one.sft", [], "--batch-size", "8"), ("two.sft", two(), "--fsdp")):
-        command = [sys.executable, *launcher, "-m", "sftkit", "train", "--dep", str(treebank), "--base", str(base)]
-        more = ["--steps", "6", "--eval-every", "3", "--lr", "1e-3", "--k", "200", "--batch-size", "4", "-o", name]
-        done = subprocess.run([*command, *more, *options], cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-    one, two_ = (sftkit.read(tmp_path / name) for name in ("one.sft", "two.sft"))
-    assert_close(two_, one)
-    assert two_.metadata.training["history"] == one.metadata.training["history"]
+def test_a_shared_out_parser_is_scored_as_a_whole_one(base: Path, treebank: Path, tmp_path: Path, forks: Forks) -> None:
+    common = ["train", "--dep", str(treebank), "--base", str(base), "--steps", "6", "--eval-every", "3", "--lr", "1e-3",
+              "--k", "200", "--device", "cpu"]  # fmt: skip
+    alone(*common, "-o", str(tmp_path / "one.sft"), "--batch-size", "8")
+    both(forks, tmp_path, *common, "-o", str(tmp_path / "two.sft"), "--batch-size", "4", "--fsdp")
+    one, two = (sftkit.read(tmp_path / name) for name in ("one.sft", "two.sft"))
+    assert_close(two, one)
+    assert two.metadata.training["history"] == one.metadata.training["history"]
 
 
 @pytest.mark.slow
-def test_another_run_is_refused_by_all_processes_in_one_line(base: Path, corpus: Path, tmp_path: Path) -> None:
+def test_another_run_is_refused_by_all_processes_in_one_line(
+    base: Path, corpus: Path, tmp_path: Path, forks: Forks
+) -> None:
     options = ["--steps", "1", "--batch-size", "4", "--run-dir", str(tmp_path / "run"), "--resume"]
-    run(tmp_path, base, corpus, "x.sft", two(), *options)
-    command = command_of(tmp_path, base, corpus, "y.sft", two(), *options, "--seed", "5")
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode != 0
-    assert "seed was 42 and is 5" in done.stderr
-    assert "bug" not in done.stderr
+    both(forks, tmp_path, *arguments_of(tmp_path, base, corpus, "x.sft", *options))
+    status, said = forks.run(tmp_path, arguments_of(tmp_path, base, corpus, "y.sft", *options, "--seed", "5"))
+    assert status != 0
+    assert said.count("seed was 42 and is 5") == 1
+    assert "bug" not in said
 
 
 @pytest.mark.slow
-def test_shared_out_weights_learn_each_of_several_densities(base: Path, corpus: Path, tmp_path: Path) -> None:
+def test_shared_out_weights_learn_each_of_several_densities(
+    base: Path, corpus: Path, tmp_path: Path, forks: Forks
+) -> None:
     options = ("--density", "0.01,0.05")
-    run(tmp_path, base, corpus, "one.sft", [], "--batch-size", "8", *options)
-    run(tmp_path, base, corpus, "two.sft", two(), "--batch-size", "4", "--fsdp", *options)
+    alone(*arguments_of(tmp_path, base, corpus, "one.sft", "--batch-size", "8", *options))
+    both(forks, tmp_path, *arguments_of(tmp_path, base, corpus, "two.sft", "--batch-size", "4", "--fsdp", *options))
     for density in ("0.01", "0.05"):
         assert_close(*(sftkit.read(tmp_path / f"{name}-{density}.sft") for name in ("two", "one")))
 
 
 @pytest.mark.slow
 def test_the_bytes_that_a_step_sums_are_those_that_the_header_says(base: Path, corpus: Path) -> None:
-    command = [sys.executable, *two(), "-m", "tests.training.reduced", str(base), str(corpus)]
+    command = [sys.executable, *torchrun(), "-m", "tests.training.reduced", str(base), str(corpus)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -145,31 +191,18 @@ def test_the_bytes_that_a_step_sums_are_those_that_the_header_says(base: Path, c
 
 @pytest.mark.slow
 def test_two_processes_under_the_sfts_of_two_sources_learn_what_one_learns_that_accumulates(
-    base: Path, treebank: Path, tmp_path: Path
+    base: Path, treebank: Path, tmp_path: Path, forks: Forks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch is of one source, so what equals two processes is two batches a step, and no batch of twice the size."""
+    monkeypatch.chdir(tmp_path)
     sfts = [save_sft(tmp_path / f"l{seed}.sft", base, seed=seed, k=3000, scale=0.1) for seed in (0, 1)]
     (tmp_path / "few.conllu").write_text(treebank_text(20))
     data = ["--objective", "pos", "--source", f"a={sfts[0]}:{treebank}", "--source", f"b={sfts[1]}:few.conllu"]
-    common = [*data, "--base", str(base), "--steps", "6", "--eval-every", "3", "--lr", "1e-2", "--k", "200",
+    common = ["train", *data, "--base", str(base), "--steps", "6", "--eval-every", "3", "--lr", "1e-2", "--k", "200",
               "--batch-size", "4", "--device", "cpu"]  # fmt: skip
-    for name, launcher, more in (("one.sft", [], ["--accumulate", "2"]), ("two.sft", two(), [])):
-        command = [sys.executable, *launcher, "-m", "sftkit", "train", *common, "-o", name, *more]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+    alone(*common, "-o", "one.sft", "--accumulate", "2")
+    both(forks, tmp_path, *common, "-o", "two.sft")
     assert_close(sftkit.read(tmp_path / "two.sft"), sftkit.read(tmp_path / "one.sft"))
-
-
-def test_two_processes_say_everything_once_and_no_warning(base: Path, corpus: Path, tmp_path: Path) -> None:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = command_of(tmp_path, base, corpus, "x.sft", two())
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert (done.returncode, done.stderr.count("2 processes")) == (0, 1)
-    assert "Warning" not in done.stderr
-    missing = command_of(tmp_path, base, tmp_path / "none.txt", "y.sft", two())
-    failed = subprocess.run(missing, env=environment, capture_output=True, text=True)
-    assert failed.stderr.count("none.txt: no such file") == 1
 
 
 LONG = ("--batch-size", "4", "--steps", "40", "--eval-every", "2", "--rewind-to", "4", "--resume")
@@ -181,7 +214,7 @@ def undisturbed(base: Path, corpus: Path, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("whole")
 
     def made(option: str) -> Path:
-        run(folder, base, corpus, f"x{option}.sft", two(), *long_run(folder / f"run{option}", option))
+        launch(folder, base, corpus, f"x{option}.sft", *long_run(folder / f"run{option}", option))
         return folder / f"x{option}.sft"
 
     return cache(made)
@@ -211,7 +244,7 @@ def test_processes_that_were_killed_or_ended_go_on_to_the_same_bytes(
     undisturbed: Callable[[str], Path],
 ) -> None:
     where = tmp_path / "run"
-    command = command_of(tmp_path, base, corpus, "x.sft", two(), *long_run(where, option))
+    command = command_of(tmp_path, base, corpus, "x.sft", *long_run(where, option))
     process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, start_new_session=True)
     while process.poll() is None and not list(where.glob(f"{phase}/checkpoint-*/complete")):
         time.sleep(0.05)
@@ -221,7 +254,7 @@ def test_processes_that_were_killed_or_ended_go_on_to_the_same_bytes(
     else:
         process.terminate()  # torchrun passes it on
     assert process.wait(120) != 0
-    run(tmp_path, base, corpus, "x.sft", two(), *long_run(where, option))
+    launch(tmp_path, base, corpus, "x.sft", *long_run(where, option))
     assert (tmp_path / "x.sft").read_bytes() == undisturbed(option).read_bytes()
 
 
