@@ -222,6 +222,12 @@ class TorchReader:
             raise FormatError(f"{path}: torch cannot read it as plain weights ({first}).") from None
         if not isinstance(tensors, dict):
             raise FormatError(f"{path}: holds a {type(tensors).__name__}, not a dictionary of tensors.")
+        inner = next((str(name) for name, each in tensors.items() if isinstance(each, dict) and each), "")
+        if inner and not any(isinstance(each, torch.Tensor) for each in tensors.values()):
+            raise FormatError(
+                f"{path}: holds no tensors but a dictionary ({inner!r:.60}), as a trainer's checkpoint does. Save the model "
+                "itself: model.save_pretrained(…)"
+            )
         self._arrays = {
             str(name): tensor_to_numpy(tensor, f"{path}: {name}")
             for name, tensor in tensors.items()

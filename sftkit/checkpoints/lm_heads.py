@@ -82,6 +82,9 @@ _LM_CLASSES = (
     "GenerationDecoder",
 )
 
+#: "BertForTokenClassification", but not "RoFormerModel".
+_FOR = re.compile(r"For[A-Z]")
+
 
 def lm_head(model_type: str, architecture: str, backbone: Iterable[str]) -> LmHead | None:
     """The LM head of a base, or None if this module does not know it.
@@ -123,4 +126,4 @@ def is_lm_class(architecture: str) -> bool:
 
 def is_task_class(architecture: str) -> bool:
     """Whether a class name is that of a model with a task's head."""
-    return "For" in architecture and not is_lm_class(architecture)
+    return bool(_FOR.search(architecture)) and not is_lm_class(architecture)

@@ -32,6 +32,14 @@ _BUFFER = re.compile(
 )
 _MASK = re.compile(r"(attn|attention)\.bias$")
 
+# What transformers renames in checkpoints of every type.
+_OLD = (
+    ("LayerNorm.gamma", "LayerNorm.weight"),
+    ("LayerNorm.beta", "LayerNorm.bias"),
+    (".weight_g", ".parametrizations.weight.original0"),
+    (".weight_v", ".parametrizations.weight.original1"),
+)
+
 
 def backbone_prefix(model_type: str, keys: Iterable[str], architecture: str = "") -> str:
     """The prefix, dot included, that the backbone's parameters carry in a checkpoint with these keys; "" for none.
@@ -104,8 +112,10 @@ def is_buffer(key: str, shape: tuple[int, ...] | None = None) -> bool:
 
 
 def modern(name: str) -> str:
-    """``LayerNorm.gamma``/``beta`` of old checkpoints as ``weight``/``bias``, as transformers does on loading."""
-    return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+    """Names of old checkpoints as transformers reads them: ``LayerNorm.gamma`` is ``weight``, ``weight_g`` a norm."""
+    for old, new in _OLD:
+        name = name.replace(old, new)
+    return name
 
 
 def is_pooler(name: str) -> bool:

@@ -21,7 +21,7 @@ from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.checkpoints.fingerprint import identify
 from sftkit.composing.layout import BaseView
 from sftkit.composing.left_out import left_out
-from sftkit.composing.pairs import damaged, pairs, shared_names, subtracted
+from sftkit.composing.pairs import absent_parts, damaged, pairs, shared_names, subtracted
 from sftkit.composing.record import check_names
 from sftkit.composing.renamed import as_loaded
 from sftkit.composing.report import ArithmeticReport
@@ -69,7 +69,7 @@ class ModelDifference:
             self.shared = (*self.shared, mine.known.output)
             self._keys[mine.known.output] = (mine.known.output, theirs.output_key)
         whole: TunedHead = tuned_head(mine, theirs)
-        self.notes = whole.notes
+        self.notes = (*whole.notes, *_as_they_are(absent_parts(self._tuned, self._base)))
         self.head: Mapping[str, NDArray[Any]] = whole.tensors
         parameters = {each: self._spec(each) for each in self.shared}
         self._metadata = replace(whole.metadata, parameters=parameters, method="difference")
@@ -178,6 +178,12 @@ class ModelDifference:
         """What composing makes of the base and these values as they are stored."""
         with np.errstate(over="ignore", invalid="ignore"):
             return narrowed(base.astype(np.float64) + values.astype(self._stored, copy=False), base.dtype)
+
+
+def _as_they_are(parts: tuple[str, ...]) -> tuple[str, ...]:
+    if not parts:
+        return ()
+    return (f"the tuned model's class has no {', '.join(parts)}: what is there stays as it is in the base.",)
 
 
 def difference(

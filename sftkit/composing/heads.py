@@ -190,10 +190,9 @@ def classifies_texts(architecture: str) -> bool:
 
 
 def problem_type(architecture: str, config: Mapping[str, Any], labels: int) -> str:
-    """What kind of problem a classifier of texts solves: its config's word, "regression" for one output, else ""."""
-    if not classifies_texts(architecture):
-        return ""
-    return str(config.get("problem_type") or ("regression" if labels == 1 else ""))
+    """What kind of problem a classifier solves: its config's word, of texts "regression" for one output, else ""."""
+    said = config.get("problem_type") if classifies_texts(architecture) or architecture.endswith(_LABELLED) else None
+    return str(said or ("regression" if labels == 1 and classifies_texts(architecture) else ""))
 
 
 def label_config(metadata: Metadata, architecture: str, head: Mapping[str, Any]) -> dict[str, Any]:
@@ -204,7 +203,8 @@ def label_config(metadata: Metadata, architecture: str, head: Mapping[str, Any])
     changes: dict[str, Any] = {"architectures": [architecture]}
     labels = metadata.labels or numbered(rows_of(head, architecture))
     if labels or architecture.endswith(_LABELLED):
-        changes |= dict.fromkeys(("id2label", "label2id", "num_labels", "problem_type"))
+        changes |= dict.fromkeys(("id2label", "label2id", "num_labels"))
+        changes["problem_type"] = metadata.problem_type or None
     if labels:
         changes["id2label"] = {str(i): label for i, label in enumerate(labels)}
         changes["label2id"] = {label: i for i, label in enumerate(labels)}

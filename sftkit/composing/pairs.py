@@ -19,9 +19,14 @@ from sftkit.format.metadata import ParameterSpec
 
 
 def shared_names(tuned: Checkpoint, base: Checkpoint, tuned_name: str, base_name: str) -> tuple[str, ...]:
-    """Canonical names that both have; the pooler under a task's head is part of that head."""
+    """Canonical names that both have; the pooler under a task's head is part of that head.
+
+    A tuned model of a class that lacks a whole part of the base, such as T5's encoder alone under a token classifier,
+    says nothing of that part.
+    """
     mine, others = tuned.parameters, base.parameters
-    for name in sorted({*mine, *others}):
+    absent = {name for name in others if name.partition(".")[0] in absent_parts(tuned, base)}
+    for name in sorted({*mine, *others} - absent):
         if is_pooler(name):
             continue
         for has, lacks, where in ((mine, others, base_name), (others, mine, tuned_name)):
@@ -30,6 +35,16 @@ def shared_names(tuned: Checkpoint, base: Checkpoint, tuned_name: str, base_name
         _same_shape(name, mine[name], others[name], tuned_name, base_name)
     task = is_task_class(BaseView.of(tuned).architecture)
     return tuple(name for name in sorted(mine) if name in others and not (task and is_pooler(name)))
+
+
+def absent_parts(tuned: Checkpoint, base: Checkpoint) -> tuple[str, ...]:
+    """First parts of names ("decoder") that the base has and the tuned model, of another class of its type, has not."""
+    if tuned.model_type != base.model_type or tuned.architecture == base.architecture or not tuned.architecture:
+        return ()
+    mine, others = (
+        {name.partition(".")[0] for name in side.parameters if not is_pooler(name)} for side in (tuned, base)
+    )
+    return tuple(sorted(others - mine)) if mine < others else ()
 
 
 def _same_shape(name: str, mine: ParameterSpec, other: ParameterSpec, tuned: str, base: str) -> None:

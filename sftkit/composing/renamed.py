@@ -138,8 +138,11 @@ def _save_as_loaded(checkpoint: Checkpoint, folder: Path) -> None:
 
     with bounded(checkpoint):
         model, info = pretrained_model(checkpoint.path, _class(checkpoint), dtype="auto", output_loading_info=True)
-    tied = set(model.all_tied_weights_keys or ()) if getattr(model.config, "tie_word_embeddings", False) else set()
+    state, ties = model.state_dict(), dict(model.all_tied_weights_keys or {})
+    tied = {
+        name for name, other in ties.items() if other in state and state[name].data_ptr() == state[other].data_ptr()
+    }
     left_out = tied | set(info["missing_keys"])  # what the checkpoint lacks would be random
-    state = {name: tensor.contiguous() for name, tensor in model.state_dict().items() if name not in left_out}
+    state = {name: tensor.contiguous() for name, tensor in state.items() if name not in left_out}
     save_file(state, folder / SAFETENSORS, {"format": "pt"})
     shutil.copyfile(checkpoint.path / "config.json", folder / "config.json")

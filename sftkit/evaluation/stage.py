@@ -129,7 +129,7 @@ class Stage:
             labels = len(metadata.labels) or rows_of(head, architecture)
         elif classifies_texts(architecture):
             labels = len(config.get("id2label") or ()) or config.get("num_labels") or 2
-        return problem_type(architecture, config, labels)
+        return problem_type(architecture, config, labels) if classifies_texts(architecture) else ""
 
     def _check_language(self, architecture: str) -> None:
         """Refuse to score language modelling on a task's model: it keeps its own head, whatever is added."""

@@ -106,7 +106,7 @@ class Metadata:
     def document(self) -> dict[str, Any]:
         """The ``sft`` document, as plain dictionaries and lists."""
         document = asdict(self)
-        if not self.problem_type:  # files of before this key, and all heads but classifiers of texts, have none
+        if not self.problem_type:  # files of before this key, and heads that say nothing of it, have none
             del document["problem_type"]
         document["parameters"] = {
             name: {"shape": list(spec.shape), "dtype": spec.dtype} for name, spec in sorted(self.parameters.items())

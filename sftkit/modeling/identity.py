@@ -63,7 +63,14 @@ def check_identity(model: PreTrainedModel, weighted: Sequence[Weighted]) -> None
                 continue
             wide = _width(dtype) >= _width(learned)  # then its own weights, rounded to what was learned on, decide
             found, compared = (_print(model, learned), learned) if wide else (_print(model, ""), dtype)
-            check_fingerprint(found, compared, [item], "the model")
+            check_fingerprint(found, compared, [item], f"the model{_without_decoder(model)}")
+
+
+def _without_decoder(model: PreTrainedModel) -> str:
+    """Said of an encoder that is loaded alone: what fingerprints cover is more."""
+    whole = "seq2seq" in type_facts(str(model.config.model_type))
+    alone = whole and not any(name.startswith("decoder.") for name in backbone_parameters(model))
+    return ", of which the decoder is not loaded and so cannot be compared," if alone else ""
 
 
 def _origin(model: PreTrainedModel, found: str) -> str:

@@ -23,6 +23,7 @@ from transformers.core_model_loading import revert_weight_conversion
 from transformers.models.auto import modeling_auto
 
 from sftkit.checkpoints.classes import CLASSES
+from sftkit.checkpoints.names import is_buffer
 
 #: What some default configs lack.
 _MISSING: dict[str, dict[str, Any]] = {
@@ -116,6 +117,8 @@ def facts(model_type: str, model_class: Any) -> dict[str, Any]:
     ties = {str(target): str(source) for target, source in sorted(model.all_tied_weights_keys.items())}
     found["ties"] = ties if len(ties) <= _MOST_TIES else {}
     found["converted"] = bool(get_model_conversion_mapping(model, add_legacy=False))
+    learned = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    found["buffers"] = [key for key in own if key not in learned and is_buffer(key)]
     found["tops"] = sorted({key.split(".")[0] for key in own})
     try:
         modules = {id(module): name for name, module in model.named_modules()}
@@ -164,7 +167,7 @@ def table() -> dict[str, Any]:
 
 
 def _type(model_type: str, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    heads = {name: own for name, own in found.items() if "For" in name or "LMHead" in name} or found
+    heads = {name: own for name, own in found.items() if re.search(r"For[A-Z]|LMHead", name)} or found
     counted = Counter(own["prefix"] for own in heads.values() if own["prefix"]) or Counter([""])
     prefix = max(sorted(counted), key=lambda each: counted[each])
     base = str(modeling_auto.MODEL_MAPPING_NAMES.get(model_type) or "")
@@ -176,6 +179,10 @@ def _type(model_type: str, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
         result["others"] = sorted(others - {"", prefix})
     if roots:
         result["heads"] = sorted(tops - roots - others - {""})
+        if not any(own.get("converted") for own in found.values()):
+            result["parts"] = sorted(roots)
+    if found.get(base, {}).get("buffers"):
+        result["buffers"] = found[base]["buffers"]
     if found.get(base, {}).get("ignored") or found.get(base, {}).get("ties"):
         result["base"] = base
     for key, mapping in (("masked", "MASKED_LM"), ("causal", "CAUSAL_LM"), ("seq2seq", "SEQ_TO_SEQ_CAUSAL_LM")):
