@@ -10,7 +10,14 @@ import tempfile
 
 # Before anything imports datasets or huggingface_hub: no network, and caches that go away with the run.
 _CACHE = tempfile.mkdtemp(prefix="sftkit-tests-")
-atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
+
+
+@atexit.register
+def tidy() -> None:
+    """Remove the caches; a process that ends by ``os._exit`` says so itself."""
+    shutil.rmtree(_CACHE, ignore_errors=True)
+
+
 os.environ |= {"HF_HOME": _CACHE, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 if "PYTEST_XDIST_WORKER" in os.environ:  # several at a time: each on a processor of its own
     os.environ.setdefault("OMP_NUM_THREADS", "1")

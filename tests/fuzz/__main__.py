@@ -10,6 +10,7 @@ number, so what is found can be made again. With ``--coverage``, they are those 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +27,7 @@ def main() -> int:
     parser.add_argument("seed", type=int, nargs="?", default=0)
     parser.add_argument("--coverage", action="store_true", help="let atheris choose the inputs")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of what removes folders
     if asked.coverage and find_spec("atheris") is None:
         parser.error("--coverage needs atheris: python -m pip install atheris. Without it, inputs are drawn at random.")
     if asked.coverage:
