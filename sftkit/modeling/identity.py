@@ -134,7 +134,7 @@ def _as_stored(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     prefix = prefix_of(model)
     own = {prefix + name: each.detach() for name, each in _tensors(model).items()}
     reverted: dict[str, torch.Tensor] = revert_weight_conversion(model, own)
-    return {name.removeprefix(prefix): tensor for name, tensor in reverted.items()}
+    return {name.removeprefix(prefix): tensor for name, tensor in reverted.items() if name.startswith(prefix)}
 
 
 def _fingerprint(tensors: Mapping[str, torch.Tensor], rounding: np.dtype[Any] | None) -> str:
