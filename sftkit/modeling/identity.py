@@ -80,8 +80,8 @@ def _check_not_rounded(model: PreTrainedModel, item: Weighted, dtype: str) -> No
         if _width(narrow) < _width(dtype) and _print(model, narrow) == rounded:
             raise MismatchError(
                 f"{item.path} was learned on {base.name if base else ''} in {_main_dtype_of(item)}; the model has the "
-                f"weights of its {narrow} copy, loaded in {dtype}. Load it with dtype=torch.{narrow}, or go on in {dtype} "
-                "with --force.",
+                f"weights of its {narrow} copy, loaded in {dtype}. Load it with dtype=torch.{narrow}, or go on in "
+                f"{dtype} with --force.",
                 path=item.path, expected=narrow, found=dtype,
             )  # fmt: skip
 
