@@ -42,4 +42,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """What is public."""
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, "__version__"})

@@ -35,7 +35,7 @@ def paths(tmp_path: Path, pico_base: Path) -> tuple[Path, Path]:
 
 
 def test_everything_public_is_there_and_importing_it_brings_in_nothing_heavy() -> None:
-    assert set(sftkit.__all__) <= set(dir(sftkit))
+    assert {*sftkit.__all__, "__version__"} == set(dir(sftkit))
     assert all(getattr(sftkit, name) is not None for name in sftkit.__all__)
     with pytest.raises(AttributeError, match="nothing"):
         _ = sftkit.nothing
@@ -105,6 +105,7 @@ def test_no_message_speaks_of_a_command_line(paths: tuple[Path, Path], pico_base
 def test_options_become_arguments() -> None:
     assert as_arguments("--trim 3: a share is needed.") == "trim=3: a share is needed."
     assert as_arguments("--method mean: unknown.") == 'method="mean": unknown.'
+    assert as_arguments("Name one: --head a.sft") == 'Name one: head="a.sft"'
     assert as_arguments("Was it trained with --pos?") == 'Was it trained with objective="pos"?'
     assert as_arguments("Give a longer --max-length, or go on with --force.") == (
         "Give a longer max_length, or go on with force=True."

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from sftkit.checkpoints.classes import class_facts
 from sftkit.checkpoints.config import read_config, read_index
-from sftkit.checkpoints.names import backbone_prefix, canonical, heads_of, is_buffer
+from sftkit.checkpoints.names import backbone_prefix, canonical, check_parts, heads_of, is_buffer
 from sftkit.checkpoints.quantised import check_no_gguf, check_plain
 from sftkit.checkpoints.ties import Ties, asks_for_ties, dropped_while_loading, find_ties
 from sftkit.checkpoints.wrappers import unwrapped, wrappers_of
@@ -80,6 +80,8 @@ class Checkpoint:
         self._name_output()
         self._readers = {name: readers[key] for name, key in self._stored.items()}
         self.prefix = backbone_prefix(self.model_type, self._readers, self.architecture)
+        if not self.config.get("auto_map"):  # else a Python file that comes along may name them as it likes
+            check_parts(self.path, self.model_type, self._readers, self.prefix)
         check_plain(self.path, self.config, (self.spec(key) for key in self._readers if key not in self.ignored))
 
     @cached_property
@@ -225,8 +227,8 @@ class TorchReader:
         inner = next((str(name) for name, each in tensors.items() if isinstance(each, dict) and each), "")
         if inner and not any(isinstance(each, torch.Tensor) for each in tensors.values()):
             raise FormatError(
-                f"{path}: holds no tensors but a dictionary ({inner!r:.60}), as a trainer's checkpoint does. Save the model "
-                "itself: model.save_pretrained(…)"
+                f"{path}: holds no tensors but a dictionary ({inner!r:.60}), as a trainer's checkpoint does. Save the "
+                "model itself: model.save_pretrained(…)"
             )
         self._arrays = {
             str(name): tensor_to_numpy(tensor, f"{path}: {name}")

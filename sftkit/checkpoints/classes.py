@@ -26,8 +26,9 @@ def type_facts(model_type: str) -> Mapping[str, Any]:
 
     ``prefix``: of most of them; ``others``: of the rest; ``tied``: whether weights are tied where the config does not
     say ("always": whatever it says; None: there is no such setting); ``heads``: the first part of the names of heads;
-    ``base``, ``masked``, ``causal``, ``seq2seq``: names of classes; ``converted``: some weights are renamed or fused
-    while loading.
+    ``parts``: the first parts of the names of a backbone's weights, where loading renames none; ``buffers``: what a
+    backbone stores beside them, and misses; ``base``, ``masked``, ``causal``, ``seq2seq``: names of classes;
+    ``converted``: some weights are renamed or fused while loading.
     """
     return _table()["types"].get(model_type, {})
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from sftkit.checkpoints.classes import class_facts, language_class, type_facts
@@ -87,7 +88,7 @@ _FOR = re.compile(r"For[A-Z]")
 
 
 def lm_head(model_type: str, architecture: str, backbone: Iterable[str]) -> LmHead | None:
-    """The LM head of a base, or None if this module does not know it.
+    """The LM head of a base, or None if this module does not know it, or it is a part of the backbone.
 
     Args:
         model_type: of the base.
@@ -96,7 +97,8 @@ def lm_head(model_type: str, architecture: str, backbone: Iterable[str]) -> LmHe
     """
     if model_type in LM_HEADS:
         return LM_HEADS[model_type]
-    known = _of_class(model_type, architecture)
+    backbone = tuple(backbone)
+    known = _of_class(model_type, architecture, {name.partition(".")[0] for name in backbone})
     if known is None and not type_facts(model_type) and _LLAMA_INPUT in backbone:
         family = re.sub(r"(Model|For[A-Z].*)$", "", architecture)
         return LmHead(
@@ -105,12 +107,17 @@ def lm_head(model_type: str, architecture: str, backbone: Iterable[str]) -> LmHe
     return known
 
 
-def _of_class(model_type: str, architecture: str) -> LmHead | None:
-    """The head of the class itself if it is a language model's, else of the one that its model type has."""
+def _of_class(model_type: str, architecture: str, tops: AbstractSet[str]) -> LmHead | None:
+    """The head of the class itself if it is a language model's, else of the one that its model type has.
+
+    Of a model of models (Pix2Struct, BLIP-2) it lies in one of them, and is a parameter like the others.
+    """
     for name in (architecture, language_class(model_type)):
         facts = class_facts(model_type, name)
         if name and is_lm_class(name) and {"output", "prefix"} <= facts.keys():
             prefix, output = f"{facts['prefix']}.", str(facts["output"])
+            if output.removeprefix(prefix).partition(".")[0] in tops:
+                return None
             twins = [pair for pair in facts.get("ties", {}).items() if all(each.endswith(".bias") for each in pair)]
             return LmHead(
                 name, str(facts["input"]).removeprefix(prefix), output, (output.split(".")[0] + ".",),

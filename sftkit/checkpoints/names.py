@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 from sftkit.checkpoints.classes import class_facts, type_facts
 from sftkit.errors import CheckpointError
+from sftkit.shown import shown
 
 # Heads of checkpoints that have no prefix before the backbone's names (GPT-2 as published, some bare encoders).
 _HEADS = (
@@ -54,6 +56,26 @@ def backbone_prefix(model_type: str, keys: Iterable[str], architecture: str = ""
     own = [known["prefix"], *known.get("others", ())] if known else ["model", _outermost(keys)]
     candidates = (dotted(each) for each in (class_facts(model_type, architecture).get("prefix", ""), *own))
     return next((each for each in candidates if each and any(key.startswith(each) for key in keys)), "")
+
+
+def check_parts(where: Path, model_type: str, keys: Iterable[str], prefix: str) -> None:
+    """Refuse names of which transformers would take none: all weights would then be random.
+
+    Args:
+        where: the checkpoint.
+        model_type: of its ``config.json``.
+        keys: every tensor name in it.
+        prefix: what :func:`backbone_prefix` says.
+
+    Raises:
+        CheckpointError: quoting a name.
+    """
+    parts, keys = type_facts(model_type).get("parts", ()), sorted(keys)
+    if parts and keys and not any(modern(key.removeprefix(prefix)).split(".")[0] in parts for key in keys):
+        raise CheckpointError(
+            f"{where}: its weights go by names such as {shown(keys[0])}, which no {model_type} has: transformers would "
+            "load none of them. Save the model itself: model.save_pretrained(…)"
+        )
 
 
 def _outermost(keys: tuple[str, ...]) -> str:

@@ -143,7 +143,8 @@ def _bare(view: BaseView) -> Layout:
     """The backbone alone, under its own keys, and nothing in the config that is about a head."""
     checkpoint = view.checkpoint
     of_key = {key: name for name, key in checkpoint.backbone.items()}
-    tensors = (_from_base(checkpoint, key, modern(key), of_key.get(key)) for key in checkpoint.names)
+    keys = (*checkpoint.names, *(key for key, _ in _buffers(checkpoint)))
+    tensors = (_from_base(checkpoint, key, modern(key), of_key.get(key)) for key in keys)
     return Layout(tuple(tensors), dict.fromkeys(("architectures", "id2label", "label2id", "problem_type")))
 
 
@@ -261,6 +262,15 @@ def _backbone(
         pooled = name in listed or (partial and is_task_class(architecture) and bool(_POOLED.match(architecture)))
         if not is_pooler(name) or pooled:
             yield _from_base(checkpoint, key, prefix + name, of_key.get(key))
+    for key, name in _buffers(checkpoint):
+        yield _from_base(checkpoint, key, prefix + name, None)
+
+
+def _buffers(checkpoint: Checkpoint) -> Iterator[tuple[str, str]]:
+    """Key and canonical name of what is no parameter, and what the type's classes store all the same."""
+    stored = type_facts(checkpoint.model_type).get("buffers", ())
+    names = ((key, key.removeprefix(checkpoint.prefix)) for key in sorted(checkpoint.ignored))
+    return ((key, name) for key, name in names if name in stored)
 
 
 def _prefix(checkpoint: Checkpoint, architecture: str) -> str:

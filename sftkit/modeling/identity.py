@@ -25,7 +25,7 @@ from sftkit.checkpoints.fingerprint import Fingerprint
 from sftkit.composing.belong import check_fingerprint
 from sftkit.composing.record import Record
 from sftkit.composing.turns import THREADS
-from sftkit.errors import SftkitError
+from sftkit.errors import MismatchError, SftkitError
 from sftkit.format.metadata import ParameterSpec
 from sftkit.modeling.backbone import backbone_parameters, prefix_of, stored_buffers
 from sftkit.storage.dtypes import BFLOAT16
@@ -61,9 +61,29 @@ def check_identity(model: PreTrainedModel, weighted: Sequence[Weighted]) -> None
             stored = type_facts(str(model.config.model_type)).get("converted", False)
             if stored and {_print(model, "", stored=True), _print(model, learned, stored=True)} & wanted:
                 continue
+            _check_not_rounded(model, item, dtype)
             wide = _width(dtype) >= _width(learned)  # then its own weights, rounded to what was learned on, decide
             found, compared = (_print(model, learned), learned) if wide else (_print(model, ""), dtype)
             check_fingerprint(found, compared, [item], f"the model{_without_decoder(model)}")
+
+
+def _check_not_rounded(model: PreTrainedModel, item: Weighted, dtype: str) -> None:
+    """Refuse a copy of the base in half precision that was loaded in a wider dtype, and say what it is.
+
+    ``compose`` would round what it adds to the copy as the copy is rounded; here it would not be rounded.
+
+    Raises:
+        MismatchError: naming both dtypes.
+    """
+    base = item.sft.metadata.base
+    for narrow, rounded in (base.rounded if base is not None else {}).items():
+        if _width(narrow) < _width(dtype) and _print(model, narrow) == rounded:
+            raise MismatchError(
+                f"{item.path} was learned on {base.name if base else ''} in {_main_dtype_of(item)}; the model has the "
+                f"weights of its {narrow} copy, loaded in {dtype}. Load it with dtype=torch.{narrow}, or go on in "
+                f"{dtype} with --force.",
+                path=item.path, expected=narrow, found=dtype,
+            )  # fmt: skip
 
 
 def _without_decoder(model: PreTrainedModel) -> str:
@@ -134,7 +154,7 @@ def _as_stored(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     prefix = prefix_of(model)
     own = {prefix + name: each.detach() for name, each in _tensors(model).items()}
     reverted: dict[str, torch.Tensor] = revert_weight_conversion(model, own)
-    return {name.removeprefix(prefix): tensor for name, tensor in reverted.items()}
+    return {name.removeprefix(prefix): tensor for name, tensor in reverted.items() if name.startswith(prefix)}
 
 
 def _fingerprint(tensors: Mapping[str, torch.Tensor], rounding: np.dtype[Any] | None) -> str:

@@ -53,6 +53,7 @@ def _said() -> Iterator[None]:
 def as_arguments(text: str) -> str:
     """A message, of arguments."""
     text = re.sub(r"^--([a-z][a-z0-9-]*) (\S+): ", lambda m: f"{_named(m[1])}={_value(m[2])}: ", text)
+    text = re.sub(r"--head (\S+)$", r'head="\1"', text)
     return re.sub(r"--([a-z][a-z0-9-]*)", lambda m: _word(m[1]), text)
 
 

@@ -23,7 +23,6 @@ from transformers.core_model_loading import revert_weight_conversion
 from transformers.models.auto import modeling_auto
 
 from sftkit.checkpoints.classes import CLASSES
-from sftkit.checkpoints.names import is_buffer
 
 #: What some default configs lack.
 _MISSING: dict[str, dict[str, Any]] = {
@@ -43,6 +42,8 @@ _MISSING: dict[str, dict[str, Any]] = {
 }
 #: Ties that are lists of a model's layers (detection heads) are no names of one class, but of one size.
 _MOST_TIES = 12
+#: Buffers that some classes store, and miss if a checkpoint of theirs has them not.
+_MISSED = re.compile(r"(^|\.)(position_ids|token_type_ids|inv_freq)$")
 
 
 def pairs() -> Iterator[tuple[str, str]]:
@@ -118,7 +119,7 @@ def facts(model_type: str, model_class: Any) -> dict[str, Any]:
     found["ties"] = ties if len(ties) <= _MOST_TIES else {}
     found["converted"] = bool(get_model_conversion_mapping(model, add_legacy=False))
     learned = {name for name, _ in model.named_parameters(remove_duplicate=False)}
-    found["buffers"] = [key for key in own if key not in learned and is_buffer(key)]
+    found["buffers"] = [key for key in own if key not in learned and _MISSED.search(key)]
     found["tops"] = sorted({key.split(".")[0] for key in own})
     try:
         modules = {id(module): name for name, module in model.named_modules()}

@@ -1,6 +1,6 @@
 """Families of models: differences, composing and applying are exact, and the documentation's table says so.
 
-``python -m tests.test_families`` writes that table.
+``python -m tests.checkpoints.test_families`` writes that table.
 """
 
 from __future__ import annotations

@@ -77,3 +77,13 @@ def test_a_composed_causal_classifier_takes_batches(family: str, tmp_path: Path)
     batch = tokenizer(["ta mi lo", "ka"], padding=True, return_tensors="pt")
     alone = tokenizer(["ka"], return_tensors="pt")
     assert torch.allclose(model(**batch).logits[1], model(**alone).logits[0], atol=1e-5)
+
+
+def test_an_image_classifier_of_several_labels_at_once_stays_one(tmp_path: Path) -> None:
+    make_as("ViTModel", "vit").save_pretrained(tmp_path / "base")
+    settings: dict[str, Any] = {"num_labels": 3, "problem_type": "multi_label_classification"}
+    make_as("ViTForImageClassification", "vit", **settings).save_pretrained(tmp_path / "tuned")
+    difference(tmp_path / "tuned", tmp_path / "base", tmp_path / "d.sft")
+    compose(tmp_path / "base", [Weighted(SftFile(tmp_path / "d.sft"), 1.0, "d.sft")], tmp_path / "out")
+    found = transformers.AutoModelForImageClassification.from_pretrained(tmp_path / "out")
+    assert (found.config.problem_type, found.config.num_labels) == ("multi_label_classification", 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import transformers
 
 import sftkit
 from sftkit.algebra.arithmetic import Weighted
+from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.composing.compose import compose
 from sftkit.composing.difference import difference
-from sftkit.errors import MismatchError
+from sftkit.errors import CheckpointError, FormatError, MismatchError
 from sftkit.format.files import SftFile
 from tests.composing.test_checkpoint_kinds import renamed, rewritten
 from tests.helpers.families import make
@@ -61,9 +63,7 @@ def small_clip() -> Any:
     sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
     text = {**sizes, "vocab_size": 120, "max_position_embeddings": 16, "eos_token_id": 3}
     vision = {**sizes, "image_size": 8, "patch_size": 4}
-    return transformers.CLIPModel(
-        transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=16)  # type: ignore[arg-type]
-    )
+    return transformers.CLIPModel(transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=16))
 
 
 @pytest.mark.parametrize("name", PARTS)
@@ -119,9 +119,67 @@ def test_a_model_of_an_image_encoder_and_a_tied_decoder_is_had_again(tmp_path: P
     assert same(name, tmp_path / "tuned", out)
 
 
+def test_an_output_matrix_within_a_model_of_models_is_one_parameter(tmp_path: Path) -> None:
+    text: dict[str, Any] = {
+        "vocab_size": 120, "hidden_size": 16, "d_kv": 8, "d_ff": 24, "num_layers": 1, "num_heads": 2,
+    }  # fmt: skip
+    vision = {"hidden_size": 16, "d_kv": 8, "d_ff": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = transformers.Pix2StructConfig(text_config=text, vision_config=vision)
+    name = "Pix2StructForConditionalGeneration"
+    transformers.Pix2StructForConditionalGeneration(config).save_pretrained(tmp_path / "base")
+    tuned_as(name, tmp_path / "base", tmp_path / "tuned")
+    report, out = there_and_back(tmp_path / "tuned", tmp_path / "base", tmp_path)
+    assert report.exact
+    assert same(name, tmp_path / "tuned", out)
+
+
+def test_a_model_of_which_saving_renames_a_part_beside_the_prefix_is_known_in_memory(tmp_path: Path) -> None:
+    rope = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e4}
+    text = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "num_key_value_heads": 2, "vocab_size": 120, "rope_parameters": rope}  # fmt: skip
+    vision = {"depth": 1, "embed_dim": 16, "hidden_size": 16, "num_heads": 2, "mlp_ratio": 2, "patch_size": 4}
+    config = transformers.Qwen2VLConfig(text_config=text, vision_config=vision)
+    name = "Qwen2VLForConditionalGeneration"
+    transformers.Qwen2VLForConditionalGeneration(config).save_pretrained(tmp_path / "base")
+    tuned_as(name, tmp_path / "base", tmp_path / "tuned")
+    _, out = there_and_back(tmp_path / "tuned", tmp_path / "base", tmp_path)
+    model: Any = transformers.Qwen2VLForConditionalGeneration.from_pretrained(tmp_path / "base")
+    wanted = state_of(name, out)
+    with sftkit.read(tmp_path / "d.sft").applied_to(model):
+        assert all(torch.equal(tensor, wanted[key]) for key, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize(("family", "head"), [("bros", "BrosForTokenClassification"), ("mra", "MraForMaskedLM")])
+def test_buffers_that_a_class_stores_and_misses_stay(family: str, head: str, tmp_path: Path) -> None:
+    model = make(family)
+    plain: Any = getattr(model, family, model)
+    plain.save_pretrained(tmp_path / "base")
+    tuned_as(head, tmp_path / "base", tmp_path / "tuned")
+    _, out = there_and_back(tmp_path / "tuned", tmp_path / "base", tmp_path)
+    assert same(head, tmp_path / "tuned", out)
+
+
+@pytest.mark.parametrize("wrapper", ["model.", "0.auto_model.", "net.encoder."])
+def test_names_of_which_transformers_would_load_none_are_refused(wrapper: str, pico_base: Path, tmp_path: Path) -> None:
+    folder = rewritten(pico_base, tmp_path / "x", renamed(lambda name: wrapper + name))
+    with pytest.raises(CheckpointError, match=r"no bert has: transformers would load none of them"):
+        Checkpoint(folder)
+    config = json.loads((folder / "config.json").read_text()) | {"auto_map": {"AutoModel": "novel.NovelModel"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    Checkpoint(folder)  # a Python file that comes along says what its weights are called
+
+
+def test_a_trainers_checkpoint_is_named_as_such(pico_base: Path, tmp_path: Path) -> None:
+    folder = rewritten(pico_base, tmp_path / "x", lambda state: state, pickled=True)
+    state = torch.load(folder / "pytorch_model.bin", weights_only=True)
+    torch.save({"state_dict": state, "epoch": 3}, folder / "pytorch_model.bin")
+    with pytest.raises(FormatError, match=r"'state_dict'.*save_pretrained"):
+        Checkpoint(folder)
+
+
 def test_a_class_whose_name_has_for_in_it_is_no_task(tmp_path: Path) -> None:
-    whole = make("roformer")
-    whole.get_submodule("roformer").save_pretrained(tmp_path / "base")
+    plain: Any = make("roformer").get_submodule("roformer")
+    plain.save_pretrained(tmp_path / "base")
     tuned_as("RoFormerForMaskedLM", tmp_path / "base", tmp_path / "tuned")
     report, out = there_and_back(tmp_path / "tuned", tmp_path / "base", tmp_path)
     assert report.exact

@@ -243,3 +243,12 @@ def test_a_composed_model_counts_as_its_base_until_it_is_changed(pico_base: Path
         model.get_parameter(f"bert.{QUERY}").add_(1)
     with pytest.raises(MismatchError, match="another base"):
         in_memory(learned).apply_to(model)
+
+
+def test_a_half_precision_copy_that_was_loaded_in_float32_is_told_so(pico_base: Path) -> None:
+    copy: Any = pico.make_model().to(torch.bfloat16).float()  # type: ignore[arg-type]
+    learned = in_memory(make_sft(pico_base))
+    with pytest.raises(MismatchError, match=r"bfloat16 copy, loaded in float32.*dtype=torch\.bfloat16.*force=True"):
+        learned.apply_to(copy)
+    learned.apply_to(copy, force=True).revert()
+    learned.apply_to(copy.to(torch.bfloat16))
