@@ -15,6 +15,7 @@ import csv
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -139,16 +140,16 @@ def collect(place: Path) -> None:
             writer.writerows(_pairs(place, read_object(world)))
 
 
-def _pairs(place: Path, world: dict[str, object]) -> Iterator[tuple[object, ...]]:
-    seed, names, kin = world["settings"]["seed"], world["languages"], world["relatedness"]  # type: ignore[index]
-    files = {name: sorted(place.glob(f"sft/{name}-lottery-{seed}-*/{name}-0.1.sft")) for name in names}  # type: ignore[attr-defined]
+def _pairs(place: Path, world: dict[str, Any]) -> Iterator[tuple[object, ...]]:
+    seed, names, kin = world["settings"]["seed"], world["languages"], world["relatedness"]
+    files = {name: sorted(place.glob(f"sft/{name}-lottery-{seed}-*/{name}-0.1.sft")) for name in names}
     there = {name: found[0] for name, found in files.items() if found}
     report = overlap(list(there.values()), "share")
     order = list(there)
     for at, first in enumerate(order):
         for other in range(at + 1, len(order)):
             second = order[other]
-            related_by = kin[names.index(first)][names.index(second)]  # type: ignore[index, attr-defined]
+            related_by = kin[names.index(first)][names.index(second)]
             share, by_module = report.whole.matrix[at, other], report.whole.expected[at, other]
             yield seed, first, second, related_by, f"{share:.4f}", f"{by_module:.4f}", 0.1
 
