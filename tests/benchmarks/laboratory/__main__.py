@@ -74,10 +74,11 @@ def sizes(panel: ScorePanel) -> None:
             found = less(points[-1].values, point.values)
             print(f"{panel.title:<16} {method}: largest - {100 * (point.setting.density or 0):.1f} %: {found}")
     by_name = {(point.method, point.setting.density): point for point in panel.points}
-    for (method, density), point in by_name.items():
-        if method == "lottery" and ("random", density) in by_name:
-            found = less(point.values, by_name["random", density].values)
-            print(f"{panel.title:<16} lottery - random at {100 * (density or 0):.1f} %: {found}")
+    for first, second in (("lottery", "random"), ("lottery", "task-only"), ("random", "task-only")):
+        for (method, density), point in by_name.items():
+            if method == first:
+                found = less(point.values, by_name[second, density].values)
+                print(f"{panel.title:<16} {first} - {second} at {100 * (density or 0):.1f} %: {found}")
 
 
 def densities(panel: ScorePanel) -> None:
