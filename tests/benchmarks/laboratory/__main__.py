@@ -12,8 +12,9 @@ from the SFTs in that folder.
 from __future__ import annotations
 
 import csv
+import itertools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,13 @@ def densities(panel: ScorePanel) -> None:
         apart = "the best" if pair == best else f"- the best: {less(point.values, found[best].values)}"
         named = f"{100 * pair[0]:>5.0f} % {100 * pair[1]:>5.0f} %"
         print(f"{panel.title:<16} {named}  {told(mean(point.values, point.values))}  {apart}")
+    for at, whose in enumerate(("language's", "task's")):
+        steps = sorted({pair[at] for pair in found})
+        over = {step: [point.values for pair, point in found.items() if pair[at] == step] for step in steps}
+        averages = {step: _averaged(each) for step, each in over.items()}
+        for less_dense, denser in itertools.pairwise(steps):
+            named = f"{whose} {100 * denser:.0f} % - {100 * less_dense:.0f} %, over all of the other's"
+            print(f"{panel.title:<16} {named}: {less(averages[denser], averages[less_dense])}")
 
 
 def gains(unseen: Path, seen: Path) -> None:
@@ -158,6 +166,10 @@ def _pairs(place: Path, world: dict[str, Any]) -> Iterator[tuple[object, ...]]:
 def middle(point: Point) -> float:
     """The mean of all its scores."""
     return mean(point.values, point.values).value
+
+
+def _averaged(each: Sequence[Values]) -> Values:
+    return {unit: float(np.mean([one[unit] for one in each])) for unit in each[0]}
 
 
 def of_seeds(values: Values) -> Values:
