@@ -12,9 +12,11 @@ from the SFTs in that folder.
 from __future__ import annotations
 
 import csv
+import itertools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -73,10 +75,11 @@ def sizes(panel: ScorePanel) -> None:
             found = less(points[-1].values, point.values)
             print(f"{panel.title:<16} {method}: largest - {100 * (point.setting.density or 0):.1f} %: {found}")
     by_name = {(point.method, point.setting.density): point for point in panel.points}
-    for (method, density), point in by_name.items():
-        if method == "lottery" and ("random", density) in by_name:
-            found = less(point.values, by_name["random", density].values)
-            print(f"{panel.title:<16} lottery - random at {100 * (density or 0):.1f} %: {found}")
+    for first, second in (("lottery", "random"), ("lottery", "task-only"), ("random", "task-only")):
+        for (method, density), point in by_name.items():
+            if method == first:
+                found = less(point.values, by_name[second, density].values)
+                print(f"{panel.title:<16} {first} - {second} at {100 * (density or 0):.1f} %: {found}")
 
 
 def densities(panel: ScorePanel) -> None:
@@ -88,6 +91,13 @@ def densities(panel: ScorePanel) -> None:
         apart = "the best" if pair == best else f"- the best: {less(point.values, found[best].values)}"
         named = f"{100 * pair[0]:>5.0f} % {100 * pair[1]:>5.0f} %"
         print(f"{panel.title:<16} {named}  {told(mean(point.values, point.values))}  {apart}")
+    for at, whose in enumerate(("language's", "task's")):
+        steps = sorted({pair[at] for pair in found})
+        over = {step: [point.values for pair, point in found.items() if pair[at] == step] for step in steps}
+        averages = {step: _averaged(each) for step, each in over.items()}
+        for less_dense, denser in itertools.pairwise(steps):
+            named = f"{whose} {100 * denser:.0f} % - {100 * less_dense:.0f} %, over all of the other's"
+            print(f"{panel.title:<16} {named}: {less(averages[denser], averages[less_dense])}")
 
 
 def gains(unseen: Path, seen: Path) -> None:
@@ -139,16 +149,16 @@ def collect(place: Path) -> None:
             writer.writerows(_pairs(place, read_object(world)))
 
 
-def _pairs(place: Path, world: dict[str, object]) -> Iterator[tuple[object, ...]]:
-    seed, names, kin = world["settings"]["seed"], world["languages"], world["relatedness"]  # type: ignore[index]
-    files = {name: sorted(place.glob(f"sft/{name}-lottery-{seed}-*/{name}-0.1.sft")) for name in names}  # type: ignore[attr-defined]
+def _pairs(place: Path, world: dict[str, Any]) -> Iterator[tuple[object, ...]]:
+    seed, names, kin = world["settings"]["seed"], world["languages"], world["relatedness"]
+    files = {name: sorted(place.glob(f"sft/{name}-lottery-{seed}-*/{name}-0.1.sft")) for name in names}
     there = {name: found[0] for name, found in files.items() if found}
     report = overlap(list(there.values()), "share")
     order = list(there)
     for at, first in enumerate(order):
         for other in range(at + 1, len(order)):
             second = order[other]
-            related_by = kin[names.index(first)][names.index(second)]  # type: ignore[index, attr-defined]
+            related_by = kin[names.index(first)][names.index(second)]
             share, by_module = report.whole.matrix[at, other], report.whole.expected[at, other]
             yield seed, first, second, related_by, f"{share:.4f}", f"{by_module:.4f}", 0.1
 
@@ -156,6 +166,10 @@ def _pairs(place: Path, world: dict[str, object]) -> Iterator[tuple[object, ...]
 def middle(point: Point) -> float:
     """The mean of all its scores."""
     return mean(point.values, point.values).value
+
+
+def _averaged(each: Sequence[Values]) -> Values:
+    return {unit: float(np.mean([one[unit] for one in each])) for unit in each[0]}
 
 
 def of_seeds(values: Values) -> Values:
