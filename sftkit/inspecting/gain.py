@@ -16,6 +16,8 @@ LOSSES = ("loss",)
 _USUAL, _HIGH = 5e-5, 1e-2
 #: A loss that grew by more than this share of itself did not grow by chance.
 _GREW = 0.02
+#: Phase 2 is worse than phase 1 by more than this share of its value before it is told: some of it is usual.
+_LESS = 0.05
 #: Fewer steps than these move little at any rate that is safe.
 _FEW = 100
 
@@ -38,6 +40,22 @@ def no_gain(training: Mapping[str, Any]) -> str:
         f"{step:,}"
     )
     return f"{told}. {_cause(training, metric in LOSSES and grew > _GREW * abs(before))}"
+
+
+def worse_than_phase1(phase1: float, phase2: float, metric: str) -> str:
+    """That phase 2 ended worse than phase 1, what it costs, and what to try; "" if it did not, or hardly.
+
+    Args:
+        phase1, phase2: the best value of each.
+        metric: which.
+    """
+    lost = (phase2 - phase1) if metric in LOSSES else (phase1 - phase2)
+    if not lost > _LESS * abs(phase1):
+        return ""
+    return (
+        f"phase 2 ends at {metric} {phase2:.4g}, phase 1 with all parameters at {phase1:.4g}: this many entries hold "
+        "less of it. A larger --k or --density, or more --steps, may keep more."
+    )
 
 
 def _cause(training: Mapping[str, Any], grew: bool) -> str:

@@ -17,6 +17,7 @@ from sftkit.errors import CheckpointError, FormatError, HubError, OutputExistsEr
 from sftkit.sharing.naming import cached_model as cached_model
 from sftkit.sharing.naming import looks_like_hub_id as looks_like_hub_id
 from sftkit.sharing.naming import of_the_web, why_no_model
+from sftkit.sharing.reach import offline_where_nobody_answers
 from sftkit.storage.nearby import did_you_mean
 from sftkit.storage.places import at_home
 
@@ -262,7 +263,8 @@ def _ask(what: str, call: Callable[[], _T], kind: type[SftkitError], unreachable
 
     unreachable = unreachable or f"{what} the hub cannot be reached. Is the name spelt right, and is there a network?"
     try:
-        return call()
+        with offline_where_nobody_answers():
+            return call()
     except (LocalEntryNotFoundError, OfflineModeIsEnabled):
         raise kind(unreachable) from None
     except LocalTokenNotFoundError:

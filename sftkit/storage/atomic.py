@@ -99,17 +99,16 @@ def atomic_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """
     check_output(path, overwrite=overwrite, directory=False)
     final = _final(path)
-    with named(path, final):
-        with folder_of(final), part_of(final) as part:
-            mode = _mode(final) if overwrite else None
-            os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else 0o600))
-            yield part
-            if mode is not None:
-                part.chmod(mode)
-            if overwrite:
-                os.replace(part, final)
-            else:
-                _put_new(path, part, final)
+    with named(path, final), folder_of(final), part_of(final) as part:
+        mode = _mode(final) if overwrite else None
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else 0o600))
+        yield part
+        if mode is not None:
+            part.chmod(mode)
+        if overwrite:
+            os.replace(part, final)
+        else:
+            _put_new(path, part, final)
 
 
 @contextmanager
@@ -124,19 +123,18 @@ def atomic_directory(path: Path, *, overwrite: bool = False, replaceable: Replac
     """
     check_output(path, overwrite=overwrite, directory=True, replaceable=replaceable)
     final = _final(path)
-    with named(path, final):
-        with folder_of(final), part_of(final) as part:  # which may give an old output its name back
-            check_output(path, overwrite=overwrite, directory=True, replaceable=replaceable)
-            mode = _mode(final) if overwrite else None
-            part.mkdir(0o777 if mode is None else 0o700)
-            yield part
-            if mode is not None:
-                part.chmod(mode)
-            with unheard_signals():
-                if overwrite:
-                    put_over(part, final, spare_of(part), lambda old: (replaceable or check_replaceable)(path, old))
-                else:
-                    _put_new(path, part, final)
+    with named(path, final), folder_of(final), part_of(final) as part:  # which may give an old output its name back
+        check_output(path, overwrite=overwrite, directory=True, replaceable=replaceable)
+        mode = _mode(final) if overwrite else None
+        part.mkdir(0o777 if mode is None else 0o700)
+        yield part
+        if mode is not None:
+            part.chmod(mode)
+        with unheard_signals():
+            if overwrite:
+                put_over(part, final, spare_of(part), lambda old: (replaceable or check_replaceable)(path, old))
+            else:
+                _put_new(path, part, final)
 
 
 @contextmanager

@@ -45,7 +45,7 @@ class Evaluator(ABC):
         examples: how many.
         cut: of how many the model does not see all.
         notes: what the user may want to know of how they were prepared: texts that were cut, rows that were left out.
-        watch: told how many of how many windows were predicted, by those who go through :meth:`by_batch`.
+        watch: told how many of how many examples were predicted, by those who go through :meth:`by_batch`.
         sharing: where several processes score together: which of how many this is, and what gives everyone's part.
     """
 
@@ -103,7 +103,7 @@ class Evaluator(ABC):
                 found.update(zip(indices, look(indices), strict=True))
             done += len(indices)
             if self.watch is not None:
-                self.watch(done, len(lengths))
+                self.watch(done * self.examples // len(lengths), self.examples)  # not windows, of which there are more
         everywhere = {index: each for some in gather(found) for index, each in some.items()}
         return [everywhere[index] for index in range(len(lengths))]
 

@@ -50,6 +50,6 @@ def told_unknown(unknown: int, pieces: int) -> str:
     if unknown <= MANY * pieces:
         return ""
     return (
-        f"pieces that the tokenizer does not know: {unknown / pieces:.0%}. A model sees nothing of them: "
-        "is the base one for this script?"
+        f"pieces that the tokenizer does not know: {unknown / pieces:.0%}. Pieces are the parts of words that a model "
+        "reads; of these it sees nothing. Is the base one for this script?"
     )

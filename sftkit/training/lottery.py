@@ -19,7 +19,7 @@ import torch
 from sftkit.errors import SettingsError
 from sftkit.format.encoding import Values
 from sftkit.format.sft import SFT
-from sftkit.inspecting.gain import no_gain
+from sftkit.inspecting.gain import no_gain, worse_than_phase1
 from sftkit.training.artifact import Trained, make_sft
 from sftkit.training.clock import SECONDS, Clock, phase2_of
 from sftkit.training.engine.checkpoints import DONE
@@ -171,6 +171,10 @@ def _finish(settings: Settings, run: Run, choice: Choice, mask: Mask, stillness:
     if still := unmoved(values, phase2):
         observer.note(f"{still:,} of the {k:,} chosen entries did not move (no gradient reached them{stillness})")
     sft = make_sft(Trained(settings, run.equipment, choice.phase1, phase2), mask.positions, values)
-    if text := no_gain(sft.metadata.training):
+    metric = run.equipment.data.objective.best_metric
+    text = no_gain(sft.metadata.training)
+    if not text and choice.phase1 is not None:
+        text = worse_than_phase1(choice.phase1.best_value, phase2.best_value, metric)
+    if text:
         observer.note(text)
-    return Result(sft, choice.phase1, phase2, run.equipment.data.objective.best_metric, run.clock.of(k))
+    return Result(sft, choice.phase1, phase2, metric, run.clock.of(k))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sftkit.inspecting.gain import no_gain
+from sftkit.inspecting.gain import no_gain, worse_than_phase1
 
 
 def record(
@@ -50,3 +50,17 @@ def test_a_record_without_a_start_says_nothing(odd: dict[str, Any]) -> None:
 def test_a_record_of_another_program_is_judged_as_far_as_it_goes() -> None:
     told = no_gain({"start": {"value": 1.0}, "best": {"step": 2, "metric": "loss", "value": 3.0}, "lr": "high"})
     assert "likely too high: try a lower one" in told
+
+
+@pytest.mark.parametrize(
+    ("phase1", "phase2", "metric", "told"),
+    [
+        (4.0, 4.5, "loss", True), (4.0, 4.1, "loss", False), (4.0, 3.0, "loss", False),
+        (0.8, 0.7, "accuracy", True), (0.8, 0.79, "accuracy", False), (0.8, 0.9, "accuracy", False),
+        (float("nan"), 0.9, "accuracy", False),
+    ],
+)  # fmt: skip
+def test_a_phase_2_that_ends_worse_than_phase_1_is_told_with_what_to_try(
+    phase1: float, phase2: float, metric: str, told: bool
+) -> None:
+    assert ("A larger --k or --density" in worse_than_phase1(phase1, phase2, metric)) is told

@@ -18,7 +18,7 @@ from sftkit.training.engine.order import FirstDraws, Order, derived
 from sftkit.training.engine.turns import SourceSfts
 from sftkit.training.loading import load
 from sftkit.training.lottery import Result, learn
-from sftkit.training.observer import Observer
+from sftkit.training.observer import Observer, RunPlan
 from sftkit.training.selection.ranking import highest
 from sftkit.training.selection.streaming import GradientSums
 from sftkit.training.settings import SourceLanguage, settings_for
@@ -282,3 +282,25 @@ def test_from_the_command_line_alone_or_beside_a_tasks_own_files(
 )
 def test_wrong_usage_is_status_2(arguments: tuple[str, ...]) -> None:
     assert sftkit("train", *arguments).status == 2
+
+
+class _Scoring(Observer):
+    """Keeps how many held-out examples the plan has, and what is told while they are scored."""
+
+    def __init__(self) -> None:
+        self.dev, self.told = 0, list[tuple[int, int]]()
+
+    def planned(self, plan: RunPlan) -> None:
+        self.dev = plan.dev
+
+    def scoring(self, done: int, total: int) -> None:
+        self.told.append((done, total))
+
+
+def test_the_count_while_scoring_is_of_the_examples_that_the_header_tells_of_all_sources(
+    base: Path, sources: tuple[SourceLanguage, SourceLanguage]
+) -> None:
+    seen = _Scoring()
+    learned(base, *sources, observer=seen, steps=1, k=10)
+    assert {total for _, total in seen.told} == {seen.dev}
+    assert max(done for done, _ in seen.told) == seen.dev

@@ -100,3 +100,10 @@ def test_a_note_says_how_to_use_several_gpus(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     tell_of_other_devices(torch.device("cuda"), Listener())
     assert "one of 4 GPUs is used; all of them with torchrun --nproc-per-node 4 -m sftkit train …" in notes
+
+
+def test_examples_that_are_scored_in_several_windows_each_are_counted_as_examples() -> None:
+    evaluator, told = Doubling(), list[tuple[int, int]]()
+    evaluator.examples, evaluator.watch = 5, lambda done, total: told.append((done, total))
+    evaluator.by_batch([1] * 10, 4, lambda indices: indices)
+    assert told == [(2, 5), (4, 5), (5, 5)]

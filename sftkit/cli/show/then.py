@@ -77,7 +77,7 @@ def after_overlap(given: Sequence[str]) -> None:
 
 
 def after_predict(given: Sequence[str], path: Path | None, objective: str, *, jsonl: bool) -> None:
-    """Count the labels that were written as the task's own files have them; write those that were only seen.
+    """Write the labels that were only seen; what was written is an end.
 
     Args:
         given: the command line, without the program and the command.
@@ -89,8 +89,6 @@ def after_predict(given: Sequence[str], path: Path | None, objective: str, *, js
         suffix = ".jsonl" if jsonl else {"pos": ".conllu", "dep": ".conllu", "nli": ".tsv", "classify": ".tsv",
                                          "qa": ".json"}.get(objective, ".txt")  # fmt: skip
         _next("predict", *given, "-o", str(_free(Path(f"labelled{suffix}"))))
-    elif not jsonl and objective in ("pos", "ner", "dep"):
-        _next("data", f"--{objective}", str(path))
 
 
 def _composing(arguments: Sequence[str], output: Path) -> list[str]:

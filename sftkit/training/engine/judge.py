@@ -125,8 +125,11 @@ class Judge:
 
     def _scores(self) -> Metrics:
         self.observer.evaluating()
-        for each in parts(self.evaluator):
-            each.watch = self.observer.scoring
+        every = parts(self.evaluator)
+        total, before = sum(each.examples for each in every), 0
+        for each in every:  # one after the other
+            each.watch = lambda done, _, before=before: self.observer.scoring(before + done, total)
+            before += each.examples
         # in one process alone: the others would wait for one that left
         each_batch = self.model.register_forward_pre_hook(lambda *_: self.observer.waiting()) if world() == 1 else None
         self.model.eval()
