@@ -40,10 +40,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
 
 
-def pytest_collection_finish() -> None:
-    """Take what was imported out of the collector's sight: accelerate collects after each phase of training.
+@pytest.fixture(scope="module", autouse=True)
+def _what_was_imported_out_of_the_collectors_sight() -> None:
+    """Accelerate collects after each phase of training; to look through all of torch each time takes longer than that.
 
-    A million objects of torch and transformers are looked through each time, which takes longer than training does.
+    What stands there when a file's tests begin is looked through once more, and then no more.
     """
     gc.collect()
     gc.freeze()

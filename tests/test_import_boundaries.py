@@ -6,37 +6,45 @@ import ast
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sftkit.cli.app import SUMMARIES
 from sftkit.format.writing import write
 from tests.format.golden import golden
 
 PACKAGE = Path(__file__).parent.parent / "sftkit"
 HEAVY = ("torch", "transformers", "datasets", "accelerate")
 
-# Runs a command in a fresh interpreter and says which heavy modules it brought in.
+# Runs commands in a fresh interpreter and says which heavy modules they brought in.
 _PROBE = """
-import sys
+import json, sys
 from sftkit.cli.app import app
-try:
-    app(sys.argv[1:], prog_name="sftkit")
-except SystemExit as exit:
-    status = exit.code or 0
+for command in json.loads(sys.argv[1]):
+    try:
+        app(command, prog_name="sftkit")
+    except SystemExit as exit:
+        assert not exit.code, command
 heavy = [name for name in {heavy} if name in sys.modules]
-print(status, *heavy, file=sys.stderr)
+print("heavy:", *heavy, file=sys.stderr)
 """
 
 
 def heavy_modules(*arguments: object, also: tuple[str, ...] = ()) -> list[str]:
-    probe = _PROBE.format(heavy=(*HEAVY, *also))
-    command = [sys.executable, "-c", probe, *map(str, arguments)]
+    """Of one command."""
+    return heavy_modules_of([arguments], also)
+
+
+def heavy_modules_of(commands: Iterable[Iterable[object]], also: tuple[str, ...]) -> list[str]:
+    """Of several in one process."""
+    given = json.dumps([list(map(str, command)) for command in commands])
+    command = [sys.executable, "-c", _PROBE.format(heavy=(*HEAVY, *also)), given]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    status, *heavy = done.stderr.splitlines()[-1].split()
-    assert status == "0", done.stderr
+    first, *heavy = done.stderr.splitlines()[-1].split()
+    assert (done.returncode, first) == (0, "heavy:"), done.stderr
     return heavy
 
 
@@ -49,30 +57,16 @@ def test_help_imports_nothing_heavy_not_even_numpy() -> None:
     assert heavy_modules("--help", also=("numpy", "scipy", "matplotlib", "huggingface_hub")) == []
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "data",
-        "train",
-        "compose",
-        "subtract",
-        "inspect",
-        "overlap",
-        "evaluate",
-        "predict",
-        "convert",
-        "push",
-        "pull",
-        "sweep",
-    ],
-)
-def test_the_help_of_every_command_imports_nothing_heavy(command: str) -> None:
-    assert heavy_modules(command, "--help", also=("numpy",)) == []
+DRAWING = ("demo", "plot", "report")
 
 
-@pytest.mark.parametrize("command", ["demo", "plot", "report"])
-def test_the_help_of_commands_that_draw_imports_nothing_heavy(command: str) -> None:
-    assert heavy_modules(command, "--help", also=("numpy", "scipy", "matplotlib")) == []
+def test_the_help_of_every_command_imports_nothing_heavy() -> None:
+    commands = set(SUMMARIES) - {*DRAWING, "help"}
+    assert heavy_modules_of([(each, "--help") for each in sorted(commands)], ("numpy",)) == []
+
+
+def test_the_help_of_commands_that_draw_imports_nothing_heavy() -> None:
+    assert heavy_modules_of([(each, "--help") for each in DRAWING], ("numpy", "scipy", "matplotlib")) == []
 
 
 def test_a_report_imports_nothing_heavy(sfts: list[Path], tmp_path: Path) -> None:
@@ -83,9 +77,9 @@ def test_inspect_imports_neither_torch_nor_scipy(sfts: list[Path]) -> None:
     assert heavy_modules("inspect", *sfts, also=("scipy", "matplotlib", "tokenizers")) == []
 
 
-@pytest.mark.parametrize("metric", ["share", "sign", "cosine"])
-def test_overlap_imports_neither_torch_nor_scipy(metric: str, sfts: list[Path]) -> None:
-    assert heavy_modules("overlap", *sfts, "--metric", metric, also=("scipy", "matplotlib")) == []
+def test_overlap_imports_neither_torch_nor_scipy(sfts: list[Path]) -> None:
+    commands = [("overlap", *sfts, "--metric", metric) for metric in ("share", "sign", "cosine")]
+    assert heavy_modules_of(commands, ("scipy", "matplotlib")) == []
 
 
 def test_compose_of_sfts_imports_nothing_heavy(sfts: list[Path], tmp_path: Path) -> None:

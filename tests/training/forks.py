@@ -7,6 +7,7 @@ where the command runs, ``arguments``, and ``processes``, how many. The answer h
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -89,5 +90,6 @@ def _forked(rank: int, processes: int, port: int, folder: str, arguments: list[s
 
 if __name__ == "__main__":
     import_module("sftkit.training.lottery")  # what every fork needs
+    gc.freeze()  # ... and need not look through, as accelerate does after each phase
     for line in sys.stdin:
         print(json.dumps(answered(**json.loads(line))), flush=True)

@@ -8,6 +8,7 @@ runs are killed at random times) and ``seed``.
 
 from __future__ import annotations
 
+import gc
 import json
 import mmap
 import os
@@ -23,6 +24,7 @@ from typing import Any
 from sftkit.cli.app import app
 
 import_module("sftkit.training.lottery")  # what every fork needs
+gc.freeze()  # ... and need not look through, as accelerate does after each phase
 
 _WRITING = os.O_WRONLY | os.O_RDWR
 

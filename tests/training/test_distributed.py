@@ -228,8 +228,8 @@ def long_run(run_dir: Path, option: str) -> list[str]:
 @pytest.mark.parametrize(
     ("option", "phase", "number"),
     [
-        ("", "phase2-*", signal.SIGKILL),
-        ("", "phase2-*", signal.SIGTERM),
+        pytest.param("", "phase2-*", signal.SIGKILL, marks=pytest.mark.long),
+        pytest.param("", "phase2-*", signal.SIGTERM, marks=pytest.mark.long),
         ("--fsdp", "phase1", signal.SIGTERM),
         ("--fsdp", "phase2-*", signal.SIGKILL),
     ],

@@ -19,6 +19,7 @@ from tests.helpers.build import save_sft
 from tests.training.observers import EndAt, EndWhileScoring
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks what is killed")
+long = pytest.mark.long
 
 
 def settings(base: Path, corpus: Path, objective: str = "mlm", **changes: object) -> Settings:
@@ -151,13 +152,13 @@ def test_killed_at_random_moments_the_same_command_ends_with_the_same_bytes(
 @pytest.mark.parametrize(
     ("options", "outputs"),
     [
-        (["--k", "100"], ["x.sft"]),
+        pytest.param(["--k", "100"], ["x.sft"], marks=long),
         (["--density", "0.01,0.03"], ["x-0.01.sft", "x-0.03.sft"]),
-        (["--k", "100", "--iterations", "3", "--accumulate", "2", "--l1", "0.1"], ["x.sft"]),
+        pytest.param(["--k", "100", "--iterations", "3", "--accumulate", "2", "--l1", "0.1"], ["x.sft"], marks=long),
         (["--k", "100", "--rewind-to", "3", "--criterion", "movement"], ["x.sft"]),
-        (["--k", "100", "--rewind-to", "end"], ["x.sft"]),
-        (["--k", "100", "--method", "random"], ["x.sft"]),
-        (["--k", "100", "--selection", "streaming"], ["x.sft"]),
+        pytest.param(["--k", "100", "--rewind-to", "end"], ["x.sft"], marks=long),
+        pytest.param(["--k", "100", "--method", "random"], ["x.sft"], marks=long),
+        pytest.param(["--k", "100", "--selection", "streaming"], ["x.sft"], marks=long),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) and value[0].startswith("-") else "",
 )

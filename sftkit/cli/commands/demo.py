@@ -123,14 +123,7 @@ def _show(report: DemoReport, settings: DemoSettings, *, quick: bool) -> None:
             f"without one tagged sentence of it; a random mask of the same size brings {random - alone:+.1f}."
         )
     render.paragraph(told + "\n")
-    names, matrix = report.overlap.names, report.overlap.whole.matrix
-    low, high = (f"{100 * value:.1f}" for value in report.overlap.whole.chance)
-    chance = f"{low} %" if low == high else f"{low} to {high} %"
-    render.table(
-        f"Overlap: common entries as a share of the smaller SFT (by chance {chance})",
-        [render.Column(""), *(render.Column(name, True) for name in names)],
-        [(name, *(f"{100 * value:.1f} %" for value in row)) for name, row in zip(names, matrix, strict=True)],
-    )
+    _show_overlap(report)
     render.table(
         f"In {report.folder}/",
         [render.Column("file"), render.Column("what it is")],
@@ -140,6 +133,21 @@ def _show(report: DemoReport, settings: DemoSettings, *, quick: bool) -> None:
             ("demo.json", "the settings, and the scores with their intervals"),
         ],
     )
+    _show_what_next(report, settings)
+
+
+def _show_overlap(report: DemoReport) -> None:
+    names, matrix = report.overlap.names, report.overlap.whole.matrix
+    low, high = (f"{100 * value:.1f}" for value in report.overlap.whole.chance)
+    chance = f"{low} %" if low == high else f"{low} to {high} %"
+    render.table(
+        f"Overlap: common entries as a share of the smaller SFT (by chance {chance})",
+        [render.Column(""), *(render.Column(name, True) for name in names)],
+        [(name, *(f"{100 * value:.1f} %" for value in row)) for name, row in zip(names, matrix, strict=True)],
+    )
+
+
+def _show_what_next(report: DemoReport, settings: DemoSettings) -> None:
     source, target = report.source, report.target
     options = language_options(settings).replace(" --seed", " \\\n    --seed")  # lines of a terminal's width
     render.data(

@@ -114,7 +114,6 @@ class Job:
 
         from sftkit.composing.record import check_names
         from sftkit.sharing.hub import local_sft
-        from sftkit.storage.atomic import check_output
         from sftkit.storage.safefile import SafeReader
         from sftkit.tasks.readers.local import check_local, local_file
         from sftkit.training.settings import RUN, SourceLanguage, check, settings_for
@@ -126,27 +125,15 @@ class Job:
         files = [*self.given.get("avoid", ()), *([self.given["mask_from"]] if "mask_from" in self.given else [])]
         begun = self.resume and self.run_dir is not None and (self.run_dir / RUN).is_file()
         check_names(_strings([named, self.base, files, self.outputs, self.run_dir]))
-        for output in self.outputs if writing else ():
-            # what a run that is gone on with has written already is seen to once it is there again
-            inputs = [*local, *files, Path(self.base)]
-            check_output(output, overwrite=overwrite or begun, inputs=inputs, directory=False)
-            if output.suffix != ".sft":
-                raise SettingsError(
-                    f"What is learned is an SFT, and {output} is not named as one. Write -o {output}.sft"
-                )
+        # what a run that is gone on with has written already is seen to once it is there again
+        _check_outputs(self.outputs if writing else (), [*local, *files, Path(self.base)], overwrite=overwrite or begun)
         source = local_sft(with_) if with_ else None
         sources = tuple(SourceLanguage(name, local_sft(sft), data) for name, sft, data in self.sources)
         try:
             settings = settings_for(
-                self.objective,
-                data=self.data,
-                base=Path(self.base),
-                base_name=self.base,
-                source_sft=source,
-                source_weight=weight,
-                sources=sources,
-                **self.given,
-            )
+                self.objective, data=self.data, base=Path(self.base), base_name=self.base, source_sft=source,
+                source_weight=weight, sources=sources, **self.given,
+            )  # fmt: skip
             settings = replace(settings, rewind_to=self.rewind_to)
             check(settings)
             for density in self.densities:
@@ -190,6 +177,15 @@ def _quiet_torch() -> None:
 
     if world() > 1:
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+
+def _check_outputs(outputs: Sequence[Path], inputs: Sequence[Path], *, overwrite: bool) -> None:
+    from sftkit.storage.atomic import check_output
+
+    for output in outputs:
+        check_output(output, overwrite=overwrite, inputs=inputs, directory=False)
+        if output.suffix != ".sft":
+            raise SettingsError(f"What is learned is an SFT, and {output} is not named as one. Write -o {output}.sft")
 
 
 def _check_run_dir(run_dir: Path | None, outputs: list[Path], *, resume: bool) -> None:
