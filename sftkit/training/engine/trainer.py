@@ -62,7 +62,17 @@ class PhaseTrainer(Trainer):
             callbacks=[self.progress, self.schedule, *self._callbacks()],
         )
         self.accelerator.device_placement = False  # see _move_model_to_device
+        self._divide_by_labels_alone()
         self.remove_callback(PrinterCallback)
+
+    def _divide_by_labels_alone(self) -> None:
+        """A step's loss is its sum over all labels, divided by their number once.
+
+        transformers 5.3 divides it by the number of batches as well. Later ones leave out each window's first label
+        where they know a loss that shifts labels; ours come shifted (:mod:`sftkit.tasks.clm`).
+        """
+        self.accelerator.gradient_accumulation_steps = 1
+        self._loss_shifts_labels = False
 
     def _callbacks(self) -> Iterator[TrainerCallback]:
         """Those that not every phase has, and the one that scores its start."""
