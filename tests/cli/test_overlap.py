@@ -68,10 +68,10 @@ def test_a_picture_and_a_csv_file_are_written(metric: str, sfts: list[Path], tmp
     assert "--overwrite" in again.stderr
 
 
-def test_a_single_file_is_an_error_in_one_line(sfts: list[Path]) -> None:
+def test_a_single_file_is_wrong_usage(sfts: list[Path]) -> None:
     refused = sftkit("overlap", sfts[0])
-    assert refused.status == 1
-    assert len(refused.stderr.splitlines()) == 1
+    assert refused.status == 2
+    assert "name two SFTs or more" in refused.stderr.splitlines()[0]
 
 
 def test_sfts_of_two_bases_are_an_error_in_one_line(sfts: list[Path], tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ class Request:
         self._check_outputs(overwrite=overwrite)
         if self._many:
             self._check_marks()
+            self._cells()
             return model_folder(self.model, quiet=quiet)
         for text in (text for text in (*self.sfts, *self.against) if "{}" in text and not Path(_file(text)).exists()):
             raise typer.BadParameter(
@@ -139,15 +140,21 @@ class Request:
             grid = evaluate_each(scoring, base, cases, begin=bar.begin, watch=bar.watch, reading=bar.reading)
         return grid, (*notes, *grid.notes)
 
+    def _cells(self) -> tuple[list[Cell], list[str]]:
+        """The languages, systems and seeds whose files are all there, and notes."""
+        from sftkit.evaluation.patterns import cells_of
+
+        return cells_of([*self.data, *map(_file, [*self._added, *self.against])])
+
     def _cases(self) -> tuple[dict[str, Case], list[str]]:
         """What to score for every language, system and seed, and notes. A file is opened once."""
         from sftkit.evaluation.grid import Case
-        from sftkit.evaluation.patterns import Cell, cells_of, filled
+        from sftkit.evaluation.patterns import Cell, filled
         from sftkit.evaluation.report import AGAINST, AVERAGE
         from sftkit.evaluation.run import opposing
 
         texts = [*self._added, *self.against]
-        cells, notes = cells_of([*self.data, *map(_file, texts)])
+        cells, notes = self._cells()
         _allow_open_files(len(cells) * len(texts))
         opened: dict[str, Weighted] = {}
 
