@@ -85,6 +85,7 @@ class _Sampled:
     """Scores a few batches in the place of all, and says how long all would take.
 
     Attributes:
+        examples: an evaluator's.
         seconds: that all would take, by the last time.
         sharing: as an evaluator's.
     """
@@ -93,7 +94,7 @@ class _Sampled:
 
     def __init__(self, evaluator: Evaluator, metric: str) -> None:
         self._evaluator, self._metric = evaluator, metric
-        self.notes, self.seconds = evaluator.notes, 0.0
+        self.notes, self.examples, self.seconds = evaluator.notes, evaluator.examples, 0.0
 
     def __call__(self, model: PreTrainedModel, batch_size: int) -> Means:
         """No score that means anything."""

@@ -155,6 +155,7 @@ def test_a_training_loss_that_is_no_number_is_no_point_of_a_curve(tmp_path: Path
     def evaluator(*_: Any) -> Any:
         return SimpleNamespace(metrics={"loss": next(scores)})
 
+    cast("Any", evaluator).examples = 1
     model: Any = torch.nn.Linear(1, 1)
     outcome = Outcome(4)
     judge = Judge(
