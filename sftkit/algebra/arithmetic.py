@@ -24,7 +24,7 @@ from sftkit.format.difference import Difference
 from sftkit.format.encoding import Positions, Values
 from sftkit.format.entries import EntryStream
 from sftkit.format.files import SftFile
-from sftkit.format.sft import SFT, RowStream
+from sftkit.format.sft import CsrDifference, RowStream
 from sftkit.storage.dtypes import narrowed, widened
 
 #: Elements of a parameter that are summed at a time: the scratch arrays then stay in the processor's cache.
@@ -95,7 +95,7 @@ class Merger:
     def __init__(self, weighted: Sequence[Weighted], method: Method = SUM) -> None:
         """Sort the SFTs into their canonical order and, for TIES, find what is trimmed (reads every entry once)."""
         for item in weighted:
-            if isinstance(item.sft, SFT):
+            if isinstance(item.sft, CsrDifference):
                 item.sft.check_shapes()
         self.weighted = collapse(weighted)
         self.method = method
@@ -178,7 +178,7 @@ def cursor(sft: Difference, name: str) -> Cursor:
     """A walk through an SFT's entries on one parameter; memory does not grow with a file."""
     if isinstance(sft, SftFile):
         return EntryStream(sft, name)
-    return RowStream(sft.parameters[name]) if isinstance(sft, SFT) else _Whole(*sft.entries(name))
+    return RowStream(sft.parameters[name]) if isinstance(sft, CsrDifference) else _Whole(*sft.entries(name))
 
 
 class Cursor(Protocol):

@@ -1,7 +1,7 @@
 """``.sft`` files, read lazily or whole.
 
 Everything that a file claims is checked before it is believed: see the format page for the list. The two ways to read:
-:class:`SftFile` decodes one parameter at a time, :func:`read` gives the :class:`~sftkit.format.sft.SFT` in memory.
+:class:`SftFile` decodes one parameter at a time, :func:`read` gives a :class:`~sftkit.format.sft.CsrDifference`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sftkit.errors import FormatError
 from sftkit.format.encoding import GAP_DTYPES, Positions, Values, decode
 from sftkit.format.metadata import Metadata
-from sftkit.format.sft import SFT, check_rows, to_csr
+from sftkit.format.sft import CsrDifference, check_rows, to_csr
 from sftkit.format.writing import DIFF, GAPS, HEAD, VALUES, file_digest, gaps_of, values_of
 from sftkit.storage.dtypes import CODES, FLOATS, VALUE_DTYPES
 from sftkit.storage.nearby import no_such
@@ -131,7 +131,7 @@ class SftFile:
             )
 
 
-def read(path: str | Path) -> SFT:
+def read(path: str | Path) -> CsrDifference:
     """Read a whole ``.sft`` file into memory.
 
     Raises:
@@ -144,7 +144,7 @@ def read(path: str | Path) -> SFT:
     for name in file.names:
         positions, values = file.entries(name)
         parameters[name] = to_csr(positions, values, file.metadata.parameters[name], f"{path}: {name}")
-    sft = SFT(parameters, file.metadata, file.head)
+    sft = CsrDifference(parameters, file.metadata, file.head)
     file.check_count(sft.k)
     return sft
 

@@ -1,4 +1,4 @@
-"""The in-memory SFT.
+"""A difference in memory, as CSR arrays: what `import sftkit` gives arithmetic and calls SFT (:mod:`sftkit.python.api`).
 
 ``parameters`` are scipy CSR arrays. The operations work on flat positions instead, which is what the file holds; both
 views are offered by anything that satisfies :class:`~sftkit.format.difference.Difference`.
@@ -31,7 +31,7 @@ _MOST_ROWS_IN_ALL, _ROWS_AN_ENTRY = 1 << 24, 16
 
 
 @dataclass(frozen=True, eq=False)
-class SFT:
+class CsrDifference:
     """A sparse fine-tuning in memory; not to be changed in place (``dataclasses.replace`` makes another).
 
     Two are equal if they would become the same file: same entries, head and metadata, to the bit.
@@ -72,7 +72,7 @@ class SFT:
         return self.content
 
     def __eq__(self, other: object) -> bool:
-        return self is other or self.content == other.content if isinstance(other, SFT) else NotImplemented
+        return self is other or self.content == other.content if isinstance(other, CsrDifference) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(self.content)

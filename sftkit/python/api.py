@@ -37,7 +37,7 @@ Model = TypeVar("Model", bound="nn.Module")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SFT(sft.SFT):
+class SFT(sft.CsrDifference):
     """A sparse fine-tuning in memory: ``a + b``, ``a - b``, ``0.5 * a`` and ``-a`` are SFTs again.
 
     ``parameters`` maps canonical names to CSR arrays of shape (rows, everything else), float32; ``metadata`` and
@@ -53,9 +53,9 @@ class SFT(sft.SFT):
     _terms: tuple[Weighted, ...] = field(default=(), init=False)
     _file_digest: str = field(default="", init=False)
 
-    def __add__(self, other: sft.SFT) -> SFT:
+    def __add__(self, other: sft.CsrDifference) -> SFT:
         """φ + φ', taken in float64; as ``sftkit compose a.sft b.sft``."""
-        if not isinstance(other, sft.SFT):
+        if not isinstance(other, sft.CsrDifference):
             return NotImplemented
         return _sum(_times(self, 1.0), _times(other, 1.0))
 
@@ -72,9 +72,9 @@ class SFT(sft.SFT):
         """128-bit hash of the file that it was read from, in whatever dtype that is, or of the f32 file to become."""
         return self._file_digest or self.content
 
-    def __sub__(self, other: sft.SFT) -> SFT:
+    def __sub__(self, other: sft.CsrDifference) -> SFT:
         """φ - φ'; as ``sftkit subtract a.sft b.sft``."""
-        if not isinstance(other, sft.SFT):
+        if not isinstance(other, sft.CsrDifference):
             return NotImplemented
         return _sum(_times(self, 1.0), _times(other, -1.0))
 
@@ -200,7 +200,7 @@ def read(path: str | PathLike[str]) -> SFT:
     return made
 
 
-def _times(one: sft.SFT, weight: float) -> tuple[Weighted, ...]:
+def _times(one: sft.CsrDifference, weight: float) -> tuple[Weighted, ...]:
     """What an SFT is made of, each with its weight."""
     if isinstance(one, SFT) and one._terms:
         return tuple(Weighted(term.sft, term.weight * weight, term.path) for term in one._terms)

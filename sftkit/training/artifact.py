@@ -20,7 +20,7 @@ from sftkit.checkpoints.fingerprint import identify
 from sftkit.format.difference import density
 from sftkit.format.encoding import UNMOVED, Values
 from sftkit.format.metadata import Metadata, ParameterSpec
-from sftkit.format.sft import SFT, to_csr
+from sftkit.format.sft import CsrDifference, to_csr
 from sftkit.modeling.backbone import backbone_parameters, head_names
 from sftkit.tasks.options import options_about
 from sftkit.tasks.readers.sources import digest
@@ -46,7 +46,7 @@ class Trained:
     phase2: Outcome
 
 
-def make_sft(trained: Trained, positions: Mapping[str, Positions], values: Mapping[str, Values]) -> SFT:
+def make_sft(trained: Trained, positions: Mapping[str, Positions], values: Mapping[str, Values]) -> CsrDifference:
     """The SFT of a training run.
 
     Args:
@@ -75,7 +75,7 @@ def make_sft(trained: Trained, positions: Mapping[str, Positions], values: Mappi
     )
     state = tunable.model.state_dict()
     names = head_names(tunable.model, tunable.movable.untied)
-    return SFT(parameters, metadata, {name: state[name].cpu().numpy().copy() for name in names})
+    return CsrDifference(parameters, metadata, {name: state[name].cpu().numpy().copy() for name in names})
 
 
 def _specs(trained: Trained) -> dict[str, ParameterSpec]:

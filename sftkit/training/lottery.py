@@ -18,7 +18,7 @@ import torch
 
 from sftkit.errors import SettingsError
 from sftkit.format.encoding import Values
-from sftkit.format.sft import SFT
+from sftkit.format.sft import CsrDifference
 from sftkit.inspecting.gain import no_gain, worse_than_phase1
 from sftkit.training.artifact import Trained, make_sft
 from sftkit.training.clock import SECONDS, Clock, phase2_of
@@ -48,7 +48,7 @@ class Result:
         seconds: wall time of "phase1", "select", "phase2", in all sessions of a run that was gone on with.
     """
 
-    sft: SFT
+    sft: CsrDifference
     phase1: Outcome | None
     phase2: Outcome
     best_metric: str

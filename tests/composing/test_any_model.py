@@ -20,7 +20,7 @@ from sftkit.composing.subtract import subtract_from_model
 from sftkit.composing.sums import add, negated
 from sftkit.format.files import SftFile, read
 from sftkit.format.metadata import Metadata, ParameterSpec
-from sftkit.format.sft import SFT, to_csr
+from sftkit.format.sft import CsrDifference, to_csr
 from sftkit.format.writing import write
 from sftkit.storage.dtypes import BFLOAT16, FLOATS, VALUE_DTYPES
 from tests.format.raw import file_bytes
@@ -46,7 +46,7 @@ quick = settings(max_examples=12, deadline=None)
 
 
 @st.composite
-def sft(draw: Any, specs: dict[str, ParameterSpec], numbers: st.SearchStrategy[float] = ANY) -> SFT:
+def sft(draw: Any, specs: dict[str, ParameterSpec], numbers: st.SearchStrategy[float] = ANY) -> CsrDifference:
     """From none to all of the entries of a model."""
     parameters = {}
     for name, spec in specs.items():
@@ -58,7 +58,7 @@ def sft(draw: Any, specs: dict[str, ParameterSpec], numbers: st.SearchStrategy[f
         parameters[name] = to_csr(np.array(chosen, np.int64), np.array(values, np.float32), spec, name)
     k = sum(matrix.nnz for matrix in parameters.values())
     size = sum(spec.size for spec in specs.values())
-    return SFT(parameters, Metadata(specs, k, k / size if size else 0.0))
+    return CsrDifference(parameters, Metadata(specs, k, k / size if size else 0.0))
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_what_is_written_is_read_and_written_again_as_the_same_bytes(
     head = {
         name: (np.arange(np.prod(shape)) - 1.5).reshape(shape).astype(dtype) for name, (shape, dtype) in heads.items()
     }
-    first = write(folder / "a.sft", SFT(one.parameters, one.metadata, head), values=values)
+    first = write(folder / "a.sft", CsrDifference(one.parameters, one.metadata, head), values=values)
     back = read(first)
     assert write(folder / "b.sft", back, values=values).read_bytes() == first.read_bytes()
     assert {name: (array.shape, array.dtype, array.tobytes()) for name, array in back.head.items()} == {
@@ -174,7 +174,8 @@ def test_an_sft_that_was_added_twice_is_taken_out_twice_to_the_byte(fresh: Calla
     base = made(folder, {"encoder.layer.0.weight": spec})
     matrix = to_csr(np.array([1], np.int64), np.ones(1, np.float32), spec, "w")
     path = write(
-        folder / "a.sft", SFT({"encoder.layer.0.weight": matrix}, Metadata({"encoder.layer.0.weight": spec}, 1))
+        folder / "a.sft",
+        CsrDifference({"encoder.layer.0.weight": matrix}, Metadata({"encoder.layer.0.weight": spec}, 1)),
     )
     twice = [Weighted(SftFile(path), weight, str(path)) for weight in (0.1, 0.2)]  # 0.1 + 0.2 - 0.1 - 0.2 is not 0
     compose(base, twice, folder / "model")

@@ -26,7 +26,7 @@ from sftkit.composing.difference import difference
 from sftkit.composing.preview import preview_model
 from sftkit.errors import CheckpointError, MismatchError
 from sftkit.format.metadata import Base, Metadata
-from sftkit.format.sft import SFT, to_csr
+from sftkit.format.sft import CsrDifference, to_csr
 from sftkit.modeling.load import load_model
 from tests.helpers.build import make_sft
 from tests.helpers.families import make
@@ -55,7 +55,7 @@ def renamed(change: Callable[[str], str]) -> Callable[[State], State]:
     return lambda state: {change(name): tensor for name, tensor in state.items()}
 
 
-def plain_sft(base: Path, seed: int = 0) -> SFT:
+def plain_sft(base: Path, seed: int = 0) -> CsrDifference:
     """Entries on a few parameters, and neither head nor objective."""
     checkpoint = Checkpoint(base)
     generator = np.random.default_rng(seed)
@@ -66,10 +66,10 @@ def plain_sft(base: Path, seed: int = 0) -> SFT:
         csr[name] = to_csr(at, generator.standard_normal(len(at)).astype(np.float32), spec, name)
     k = sum(matrix.nnz for matrix in csr.values())
     origin = Base("pico", checkpoint.model_type, None, fingerprint(checkpoint))
-    return SFT(csr, Metadata(parameters, k, base=origin, head=checkpoint.architecture or None))
+    return CsrDifference(csr, Metadata(parameters, k, base=origin, head=checkpoint.architecture or None))
 
 
-def composed(base: Path, sft: SFT, output: Path) -> Path:
+def composed(base: Path, sft: CsrDifference, output: Path) -> Path:
     compose(base, [Weighted(sft, 1.0, "x.sft")], output)
     return output
 
@@ -195,7 +195,9 @@ def test_stored_copies_of_tied_weights_are_ties(family: str, way: str, tmp_path:
     other = rewritten(tmp_path / "base", tmp_path / "other", change)
     assert fingerprint(Checkpoint(other)) == fingerprint(Checkpoint(tmp_path / "base"))
     sft = plain_sft(tmp_path / "base")
-    sft = SFT(sft.parameters, replace(sft.metadata, objective="pos"))  # no language: the output matrix stays tied
+    sft = CsrDifference(
+        sft.parameters, replace(sft.metadata, objective="pos")
+    )  # no language: the output matrix stays tied
     loaded = [
         getattr(transformers, class_name).from_pretrained(composed(base, sft, tmp_path / f"{base.name}-out"))
         for base in (tmp_path / "base", other)
@@ -222,18 +224,20 @@ def test_an_sft_older_than_what_fingerprints_cover_is_told_so(tmp_path: Path) ->
     other = replace(sft.metadata, base=Base("old", "t5", None, "0" * 32))
     listed = replace(other, parameters={**other.parameters, copy: other.parameters["shared.weight"]})
     with pytest.raises(MismatchError, match=f"counts {copy} among the parameters"):
-        composed(old, SFT(sft.parameters, listed), tmp_path / "out")
-    (line,) = preview_model(old, [Weighted(SFT(sft.parameters, listed))]).problems
+        composed(old, CsrDifference(sft.parameters, listed), tmp_path / "out")
+    (line,) = preview_model(old, [Weighted(CsrDifference(sft.parameters, listed))]).problems
     assert f"counts {copy} among the parameters" in line
     for check in (
-        lambda force: compose(old, [Weighted(SFT(sft.parameters, other))], tmp_path / f"o{force}", force=force),
-        lambda force: check_belongs(old, [Weighted(SFT(sft.parameters, other))], force=force),
+        lambda force: compose(
+            old, [Weighted(CsrDifference(sft.parameters, other))], tmp_path / f"o{force}", force=force
+        ),
+        lambda force: check_belongs(old, [Weighted(CsrDifference(sft.parameters, other))], force=force),
     ):
         with pytest.raises(MismatchError, match=f"fingerprints cover now: {copy}, which the base stores"):
             check(False)
         check(True)
     with pytest.raises(MismatchError) as error:
-        composed(tmp_path / "base", SFT(sft.parameters, other), tmp_path / "out")
+        composed(tmp_path / "base", CsrDifference(sft.parameters, other), tmp_path / "out")
     assert "cover now" not in str(error.value)
 
 
@@ -255,7 +259,7 @@ def test_a_head_on_a_base_of_another_class_loads_whole(head_class: str, tmp_path
     prefix = tuned.base_model_prefix
     head = {n: t.numpy() for n, t in tuned.state_dict().items() if not n.startswith(f"{prefix}.")}
     sft = plain_sft(tmp_path / "base")
-    task = SFT(sft.parameters, replace(sft.metadata, objective="task", head=head_class), head)
+    task = CsrDifference(sft.parameters, replace(sft.metadata, objective="task", head=head_class), head)
     model_class = getattr(transformers, head_class)
     out = composed(tmp_path / "base", task, tmp_path / "out")
     model, info = model_class.from_pretrained(out, output_loading_info=True)
@@ -273,7 +277,7 @@ def test_a_head_on_a_model_that_transformers_lacks_is_refused(pico_base: Path, t
     config = json.loads((base / "config.json").read_text()) | {"model_type": "novel", "architectures": ["NovelModel"]}
     (base / "config.json").write_text(json.dumps(config))
     sft = plain_sft(base)
-    task = SFT(sft.parameters, replace(sft.metadata, objective="pos", head="NovelForTokenClassification"), {
+    task = CsrDifference(sft.parameters, replace(sft.metadata, objective="pos", head="NovelForTokenClassification"), {
         "classifier.weight": np.zeros((3, 16), np.float32)})  # fmt: skip
     with pytest.raises(CheckpointError, match="transformers has no such model"):
         composed(base, task, tmp_path / "out")

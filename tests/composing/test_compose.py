@@ -20,7 +20,7 @@ from sftkit.composing.compose import compose
 from sftkit.composing.report import ArithmeticReport
 from sftkit.composing.turns import THREADS
 from sftkit.errors import CheckpointError, MismatchError, OutputExistsError
-from sftkit.format.sft import SFT
+from sftkit.format.sft import CsrDifference
 from sftkit.storage.safefile import SafeWriter
 from tests.helpers.build import make_sft
 from tests.helpers.pico import make_model, save_base
@@ -33,7 +33,7 @@ def base(tmp_path: Path) -> Path:
     return save_base(tmp_path / "base")
 
 
-def add(base: Path, output: Path, *sfts: SFT | Weighted, **options: Any) -> ArithmeticReport:
+def add(base: Path, output: Path, *sfts: CsrDifference | Weighted, **options: Any) -> ArithmeticReport:
     items = [sft if isinstance(sft, Weighted) else Weighted(sft, 1.0, f"{n}.sft") for n, sft in enumerate(sfts)]
     return compose(base, items, output, **options)
 
@@ -259,7 +259,9 @@ def test_a_pooler_entry_that_the_base_has_no_place_for_is_left_out_with_a_note(t
 
     entry = to_csr(np.array([0]), np.array([1], np.float32), parameters[name], name)
     listed = {**sft.metadata.parameters, name: parameters[name]}
-    with_pooler = SFT({**sft.parameters, name: entry}, replace(sft.metadata, parameters=listed, base=None, k=201))
+    with_pooler = CsrDifference(
+        {**sft.parameters, name: entry}, replace(sft.metadata, parameters=listed, base=None, k=201)
+    )
     add(bare, tmp_path / "applied", with_pooler)
     before, after = weights(bare)[name], weights(tmp_path / "applied")[name]
     assert after[0] == before[0] + 1

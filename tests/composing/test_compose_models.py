@@ -18,7 +18,7 @@ from sftkit.composing.compose import compose
 from sftkit.composing.report import ArithmeticReport
 from sftkit.errors import MismatchError
 from sftkit.format.metadata import Base, Metadata, ParameterSpec
-from sftkit.format.sft import SFT, to_csr
+from sftkit.format.sft import CsrDifference, to_csr
 from tests.helpers.build import make_sft
 from tests.helpers.pico import CAUSAL, CONFIGS, save_base
 
@@ -88,7 +88,7 @@ def test_where_transformers_fuses_weights_the_result_is_the_loaded_base_plus_phi
     specs = {key: ParameterSpec(shape, "float32") for key, shape in shapes.items()}
     phi = to_csr(np.array([3, 99]), np.array([1, -1], np.float32), specs[name], name)
     base = Base("mixtral", "mixtral", None, fingerprint(Checkpoint(tmp_path / "base")))
-    sft = SFT({name: phi}, Metadata(specs, 2, base=base, objective="clm", head="MixtralForCausalLM"))
+    sft = CsrDifference({name: phi}, Metadata(specs, 2, base=base, objective="clm", head="MixtralForCausalLM"))
     report = compose(tmp_path / "base", weighted(sft), tmp_path / "out")
     assert "renames" in report.notes[0]
     expected = model.state_dict()
@@ -113,7 +113,7 @@ def test_a_strangers_sft_without_head_or_tying_keeps_the_bases_lm_head_and_untie
 ) -> None:
     source = save_base(tmp_path / "base", model_type)
     sft = make_sft(source, head=False)
-    stranger = SFT(sft.parameters, Metadata(sft.metadata.parameters, sft.metadata.k, objective="mlm"))
+    stranger = CsrDifference(sft.parameters, Metadata(sft.metadata.parameters, sft.metadata.k, objective="mlm"))
     report = compose(source, weighted(stranger), tmp_path / "out")
     model, old = (load(path, transformers.AutoModelForMaskedLM) for path in (tmp_path / "out", source))
     assert "records no fingerprint" in report.notes[0]

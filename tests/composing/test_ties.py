@@ -20,7 +20,7 @@ from sftkit.composing.subtract import subtract_from_model
 from sftkit.composing.sums import add
 from sftkit.format.files import SftFile, read
 from sftkit.format.metadata import Untied
-from sftkit.format.sft import SFT
+from sftkit.format.sft import CsrDifference
 from sftkit.python import api
 from tests.cli.run import sftkit, train
 from tests.composing.test_checkpoint_kinds import composed, plain_sft, rewritten
@@ -39,12 +39,12 @@ LANGUAGE = {
 IDS = torch.tensor([[2, 10, 20, 30, 4, 40, 3]])
 
 
-def language_sft(base: Path, family: str) -> SFT:
+def language_sft(base: Path, family: str) -> CsrDifference:
     """Entries as a language model leaves them that was learned untied."""
     class_name, inputs, output, _ = LANGUAGE[family]
     sft = plain_sft(base)
     objective = "clm" if family in CAUSAL else "mlm"
-    return SFT(
+    return CsrDifference(
         sft.parameters,
         replace(sft.metadata, objective=objective, head=class_name, tied_embeddings=Untied(inputs, output)),
     )
@@ -59,7 +59,7 @@ def logits(model: Any) -> torch.Tensor:
     return found
 
 
-def plus(model: Any, sft: SFT, prefix: str) -> Any:
+def plus(model: Any, sft: CsrDifference, prefix: str) -> Any:
     """φ added by hand to a loaded model whose output matrix is one of its own."""
     output, inputs = model.get_output_embeddings(), model.get_input_embeddings()
     if output.weight is inputs.weight:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sftkit.format.metadata import Base, Metadata, ParameterSpec, Untied
-from sftkit.format.sft import SFT, to_csr
+from sftkit.format.sft import CsrDifference, to_csr
 
 EMBEDDING, BIAS = "embeddings.word_embeddings.weight", "encoder.layer.0.output.dense.bias"
 QUERY = "encoder.layer.0.attention.self.query.weight"
@@ -18,7 +18,7 @@ POSITIONS = {
 SHAPES = {BIAS: (4,), EMBEDDING: (31, 10), QUERY: (40, 20)}
 
 
-def golden() -> SFT:
+def golden() -> CsrDifference:
     """The SFT."""
     specs = {name: ParameterSpec(shape, "float32") for name, shape in SHAPES.items()}
     csr = {}
@@ -39,4 +39,4 @@ def golden() -> SFT:
         training={"seed": 1, "learning_rate": 5e-05},
         parents=({"name": "en.sft", "weight": 0.5, "digest": "ffeeddccbbaa99887766554433221100"},),
     )
-    return SFT(csr, metadata, {"classifier.bias": np.array([0.5, -0.5], np.float32)})
+    return CsrDifference(csr, metadata, {"classifier.bias": np.array([0.5, -0.5], np.float32)})

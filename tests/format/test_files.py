@@ -19,7 +19,7 @@ from sftkit.format import writing
 from sftkit.format.entries import EntryStream
 from sftkit.format.files import SftFile, read
 from sftkit.format.metadata import Metadata, ParameterSpec
-from sftkit.format.sft import SFT, flatten, to_csr
+from sftkit.format.sft import CsrDifference, flatten, to_csr
 from sftkit.format.writing import write
 from sftkit.storage.atomic import atomic_file
 from sftkit.storage.dtypes import BFLOAT16, VALUE_DTYPES
@@ -29,7 +29,7 @@ SHAPES = st.sampled_from([(), (7,), (3, 5), (2, 3, 4), (60, 30), (300, 400)])
 
 
 @st.composite
-def sfts(draw: Any) -> SFT:
+def sfts(draw: Any) -> CsrDifference:
     """SFTs over one to three parameters of any rank, some of them without entries."""
     parameters, specs = {}, {}
     for number in range(draw(st.integers(1, 3))):
@@ -42,7 +42,7 @@ def sfts(draw: Any) -> SFT:
             parameters[name] = to_csr(np.array(positions, np.int64), np.array(values, np.float32), spec, name)
     k = sum(matrix.nnz for matrix in parameters.values())
     head = {"classifier.weight": np.arange(6, dtype=np.float16).reshape(2, 3)} if draw(st.booleans()) else {}
-    return SFT(parameters, Metadata(specs, k, k / sum(spec.size for spec in specs.values())), head)
+    return CsrDifference(parameters, Metadata(specs, k, k / sum(spec.size for spec in specs.values())), head)
 
 
 def specs_name(number: int) -> str:
@@ -51,7 +51,9 @@ def specs_name(number: int) -> str:
 
 @settings(deadline=None, max_examples=60)
 @given(sft=sfts(), values=st.sampled_from(sorted(VALUE_DTYPES)))
-def test_what_is_written_is_read_back(sft: SFT, values: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_what_is_written_is_read_back(
+    sft: CsrDifference, values: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     path = write(tmp_path_factory.mktemp("sft") / "x.sft", sft, values=values)
     back = read(path)
     assert back.metadata == sft.metadata
@@ -66,7 +68,9 @@ def test_what_is_written_is_read_back(sft: SFT, values: str, tmp_path_factory: p
 
 @settings(deadline=None, max_examples=40)
 @given(sft=sfts(), step=st.integers(1, 50_000))
-def test_a_stream_gives_the_entries_in_pieces(sft: SFT, step: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_stream_gives_the_entries_in_pieces(
+    sft: CsrDifference, step: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     file = SftFile(write(tmp_path_factory.mktemp("sft") / "x.sft", sft))
     for name, spec in sft.metadata.parameters.items():
         stream = EntryStream(file, name)
@@ -84,7 +88,7 @@ def test_the_same_sft_always_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_values_that_bf16_rounds_to_zero_are_dropped_and_not_counted(tmp_path: Path) -> None:
     spec = ParameterSpec((4,), "float32")
     values = np.array([1.0, 1e-42, 2.0], np.float32)  # the middle one is below half of bf16's smallest number
-    sft = SFT({"w": to_csr(np.array([0, 1, 3]), values, spec, "w")}, Metadata({"w": spec}, 3))
+    sft = CsrDifference({"w": to_csr(np.array([0, 1, 3]), values, spec, "w")}, Metadata({"w": spec}, 3))
     back = read(write(tmp_path / "x.sft", sft, values="bf16"))
     assert back.k == back.metadata.k == 2
     assert back.metadata.density == 0.5
@@ -93,7 +97,7 @@ def test_values_that_bf16_rounds_to_zero_are_dropped_and_not_counted(tmp_path: P
 
 def test_a_value_that_does_not_fit_f16_is_refused(tmp_path: Path) -> None:
     spec = ParameterSpec((4,), "float32")
-    sft = SFT({"w": to_csr(np.array([1]), np.array([7e4], np.float32), spec, "w")}, Metadata({"w": spec}, 1))
+    sft = CsrDifference({"w": to_csr(np.array([1]), np.array([7e4], np.float32), spec, "w")}, Metadata({"w": spec}, 1))
     with pytest.raises(FormatError, match=r"7e\+04 does not fit f16"):
         write(tmp_path / "x.sft", sft, values="f16")
     assert list(tmp_path.iterdir()) == []
@@ -189,7 +193,7 @@ def test_a_head_that_is_cut_off_while_the_file_is_open_is_an_error(tmp_path: Pat
 def test_bfloat16_rounds_to_nearest_even(tmp_path: Path) -> None:
     spec = ParameterSpec((2,), "float32")
     values = np.array([1 + 2**-8, 1 + 3 * 2**-8], np.float32)  # halfway between two bf16 numbers
-    sft = SFT({"w": to_csr(np.arange(2), values, spec, "w")}, Metadata({"w": spec}, 2))
+    sft = CsrDifference({"w": to_csr(np.arange(2), values, spec, "w")}, Metadata({"w": spec}, 2))
     back = read(write(tmp_path / "x.sft", sft, values="bf16"))
     assert back.entries("w")[1].tolist() == [1.0, 1 + 2**-6] == values.astype(BFLOAT16).tolist()
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sftkit.algebra.arithmetic import Merger, Weighted
 from sftkit.format.files import SftFile, read
 from sftkit.format.metadata import Metadata, ParameterSpec
-from sftkit.format.sft import SFT, to_csr
+from sftkit.format.sft import CsrDifference, to_csr
 from sftkit.format.writing import write
 from sftkit.storage.dtypes import VALUE_DTYPES
 
@@ -23,7 +23,7 @@ EXACT = st.integers(-64, 64).filter(bool).map(lambda number: number / 32)
 
 
 @st.composite
-def sfts(draw: Any, shapes: dict[str, tuple[int, ...]] | None = None) -> SFT:
+def sfts(draw: Any, shapes: dict[str, tuple[int, ...]] | None = None) -> CsrDifference:
     """An SFT over parameters of any shape, with none to all of their entries."""
     if shapes is None:
         shapes = {f"w{at}": draw(SHAPES) for at in range(draw(st.integers(1, 3)))}
@@ -37,13 +37,13 @@ def sfts(draw: Any, shapes: dict[str, tuple[int, ...]] | None = None) -> SFT:
             csr[name] = to_csr(np.sort(at).astype(np.int64), np.resize(np.float32(values), count), spec, name)
     k, size = sum(matrix.nnz for matrix in csr.values()), sum(spec.size for spec in specs.values())
     head = {f"h{at}": np.ones(draw(SHAPES), draw(HEAD_DTYPES)) for at in range(draw(st.integers(0, 2)))}
-    return SFT(csr, Metadata(specs, k, k / size if size else 0.0), head)
+    return CsrDifference(csr, Metadata(specs, k, k / size if size else 0.0), head)
 
 
 @settings(deadline=None, max_examples=60)
 @given(sft=sfts(), values=st.sampled_from(sorted(VALUE_DTYPES)))
 def test_an_sft_written_read_and_written_again_has_the_same_bytes(
-    sft: SFT, values: str, tmp_path_factory: pytest.TempPathFactory
+    sft: CsrDifference, values: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("sft")
     first = write(folder / "a.sft", sft, values=values)
@@ -56,7 +56,7 @@ def test_an_sft_written_read_and_written_again_has_the_same_bytes(
         assert [each.tolist() for each in SftFile(first).entries(name)] == [each.tolist() for each in sft.entries(name)]
 
 
-def total(*parts: tuple[SFT, float], shape: tuple[int, ...]) -> list[float]:
+def total(*parts: tuple[CsrDifference, float], shape: tuple[int, ...]) -> list[float]:
     merged = Merger([Weighted(sft, weight) for sft, weight in parts]).parameter("w", int(np.prod(shape)))
     dense = np.zeros(int(np.prod(shape)))
     dense[merged.positions] = merged.values

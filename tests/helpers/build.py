@@ -16,7 +16,7 @@ from sftkit.checkpoints.names import is_pooler, model_prefix
 from sftkit.composing.layout import BaseView
 from sftkit.format.difference import density
 from sftkit.format.metadata import Base, Metadata, Untied
-from sftkit.format.sft import SFT, to_csr
+from sftkit.format.sft import CsrDifference, to_csr
 from sftkit.format.writing import write
 from sftkit.storage.dtypes import BFLOAT16
 
@@ -32,7 +32,7 @@ def make_sft(
     scale: float = 0.01,
     head: bool = True,
     **changes: Any,
-) -> SFT:
+) -> CsrDifference:
     """K random entries over the whole backbone, and the head that training with this objective would leave."""
     checkpoint = Checkpoint(base)
     generator = np.random.default_rng(seed)
@@ -55,7 +55,7 @@ def make_sft(
         }),
         objective=objective, method="lottery", **(fields | changes),
     )  # fmt: skip
-    return SFT(csr, metadata, tensors if head else {})
+    return CsrDifference(csr, metadata, tensors if head else {})
 
 
 def save_sft(path: Path, base: Path, *, values: str = "f32", **options: Any) -> Path:

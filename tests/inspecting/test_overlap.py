@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sftkit.errors import FormatError, MismatchError, OutputExistsError, SettingsError
 from sftkit.format.metadata import Base, Metadata, ParameterSpec
-from sftkit.format.sft import SFT, to_csr
+from sftkit.format.sft import CsrDifference, to_csr
 from sftkit.format.writing import write
 from sftkit.inspecting import overlap as module
 from sftkit.inspecting import pairs
@@ -31,7 +31,7 @@ SIZES = {name: int(np.prod(shape)) for name, shape in NAMES.items()}
 TOTAL = sum(SIZES.values())
 
 
-def sft_of(vector: Any, base: Base | None = None) -> SFT:
+def sft_of(vector: Any, base: Base | None = None) -> CsrDifference:
     """The SFT whose dense vector this is, over all parameters one after another."""
     specs = {name: ParameterSpec(shape, "float32") for name, shape in NAMES.items()}
     parameters, start = {}, 0
@@ -41,7 +41,7 @@ def sft_of(vector: Any, base: Base | None = None) -> SFT:
         if len(positions):
             parameters[name] = to_csr(positions, piece[positions], spec, name)
         start += spec.size
-    return SFT(parameters, Metadata(specs, int(np.count_nonzero(vector)), base=base))
+    return CsrDifference(parameters, Metadata(specs, int(np.count_nonzero(vector)), base=base))
 
 
 def vectors(count: int, density: float = 0.3, seed: int = 0) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 
-from sftkit.format.sft import SFT
+from sftkit.format.sft import CsrDifference
 from sftkit.inspecting.overlap import METRICS, overlap
 from sftkit.inspecting.pictures.colours import AMOUNT, CONTRAST, Colour, is_dark, shade
 from sftkit.inspecting.pictures.data import curve_panels, density_maps, magnitude_maps, overlap_map
@@ -18,11 +18,11 @@ from tests.helpers.build import make_sft
 
 
 @pytest.fixture(scope="module")
-def sfts(pico_base: Path) -> list[SFT]:
+def sfts(pico_base: Path) -> list[CsrDifference]:
     return [make_sft(pico_base, seed=seed, k=400 + 100 * seed) for seed in (0, 1, 2, 0, 1)]
 
 
-def test_similar_sfts_stand_side_by_side_in_the_map_of_overlap(sfts: list[SFT]) -> None:
+def test_similar_sfts_stand_side_by_side_in_the_map_of_overlap(sfts: list[CsrDifference]) -> None:
     # 0 and 3, 1 and 4 are the same
     report = overlap([sfts[0], sfts[1], sfts[2], sfts[3], sfts[4]], called=list("abcde"))
     names = "".join(overlap_map(report).rows)
@@ -31,7 +31,7 @@ def test_similar_sfts_stand_side_by_side_in_the_map_of_overlap(sfts: list[SFT]) 
     assert overlap_map(report, ordered=False).rows == report.names
 
 
-def test_the_map_of_overlap_has_every_pair_where_its_names_say(sfts: list[SFT]) -> None:
+def test_the_map_of_overlap_has_every_pair_where_its_names_say(sfts: list[CsrDifference]) -> None:
     report = overlap(sfts[:4], called=list("abcd"))
     found = overlap_map(report)
     for i, row in enumerate(found.rows):
@@ -56,7 +56,7 @@ def test_sfts_without_entries_have_a_map_all_the_same(metric: str, pico_base: Pa
     assert sorted(found.rows) == ["an SFT #1", "an SFT #2", "an SFT #3"]
 
 
-def test_layers_and_kinds_add_up_to_the_whole(sfts: list[SFT]) -> None:
+def test_layers_and_kinds_add_up_to_the_whole(sfts: list[CsrDifference]) -> None:
     summary = summarise_difference(sfts[0])
     (density,), (magnitude,) = density_maps([summary]), magnitude_maps([summary])
     assert density.rows == ("embeddings", "encoder.layer.0", "encoder.layer.1")
@@ -67,13 +67,13 @@ def test_layers_and_kinds_add_up_to_the_whole(sfts: list[SFT]) -> None:
     assert magnitude.values[2, at] == pytest.approx(stats[0].mean_abs)
 
 
-def test_several_sfts_have_their_rows_columns_and_colours_in_common(sfts: list[SFT]) -> None:
+def test_several_sfts_have_their_rows_columns_and_colours_in_common(sfts: list[CsrDifference]) -> None:
     maps = density_maps([summarise_difference(sft) for sft in sfts[:3]])
     assert len({(each.rows, each.columns, each.high) for each in maps}) == 1
     assert max(np.nanmax(each.values) for each in maps) == maps[0].high
 
 
-def test_the_histogram_counts_every_entry_in_its_bin(sfts: list[SFT]) -> None:
+def test_the_histogram_counts_every_entry_in_its_bin(sfts: list[CsrDifference]) -> None:
     values = np.abs(np.concatenate([matrix.data for matrix in sfts[0].parameters.values()]))
     histogram = summarise_difference(sfts[0]).histogram
     assert histogram is not None

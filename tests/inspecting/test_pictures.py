@@ -18,7 +18,7 @@ from matplotlib import font_manager
 from scipy.cluster.hierarchy import dendrogram
 
 from sftkit.errors import SettingsError
-from sftkit.format.sft import SFT
+from sftkit.format.sft import CsrDifference
 from sftkit.inspecting.overlap import overlap
 from sftkit.inspecting.pictures import style
 from sftkit.inspecting.pictures.bars import draw_scores
@@ -39,12 +39,12 @@ Draw = Callable[[Path], None]
 
 
 @pytest.fixture(scope="module")
-def sfts(pico_base: Path) -> list[SFT]:
+def sfts(pico_base: Path) -> list[CsrDifference]:
     return [make_sft(pico_base, seed=seed, k=300) for seed in range(len(NAMES))]
 
 
 @pytest.fixture(scope="module")
-def pictures(sfts: list[SFT]) -> dict[str, Draw]:
+def pictures(sfts: list[CsrDifference]) -> dict[str, Draw]:
     summaries = [summarise_difference(sft, name) for sft, name in zip(sfts, NAMES, strict=True)]
     scores = [Bars(name, dict.fromkeys(NAMES, 0.5), dict.fromkeys(NAMES, (0.4, 0.6))) for name in NAMES]
     return {
@@ -145,13 +145,15 @@ def test_a_name_is_cut_in_its_middle_by_the_room_that_it_takes(text: str, most: 
 
 
 @pytest.mark.parametrize(("count", "times"), [(1, 1), (3, 2), (7, 4)])
-def test_layers_are_named_once_in_each_row_of_maps(count: int, times: int, sfts: list[SFT], tmp_path: Path) -> None:
+def test_layers_are_named_once_in_each_row_of_maps(
+    count: int, times: int, sfts: list[CsrDifference], tmp_path: Path
+) -> None:
     summaries = [summarise_difference(sfts[at % len(sfts)], f"{at}.sft") for at in range(count)]
     plot_summaries(summaries, tmp_path / "x.svg")
     assert texts(tmp_path / "x.svg").count("encoder.layer.0") == times
 
 
-def test_what_is_expected_stands_beside_what_was_found(sfts: list[SFT], tmp_path: Path) -> None:
+def test_what_is_expected_stands_beside_what_was_found(sfts: list[CsrDifference], tmp_path: Path) -> None:
     report = overlap(sfts[:2], called=("a", "b"))
     plot_overlap(report, tmp_path / "x.svg")
     written = texts(tmp_path / "x.svg")
@@ -159,7 +161,7 @@ def test_what_is_expected_stands_beside_what_was_found(sfts: list[SFT], tmp_path
         assert f"{100 * matrix[0, 1]:.1f}" in written
 
 
-def test_the_leaves_of_the_dendrogram_are_the_columns(sfts: list[SFT]) -> None:
+def test_the_leaves_of_the_dendrogram_are_the_columns(sfts: list[CsrDifference]) -> None:
     joins = overlap_map(overlap(sfts, called=NAMES)).joins
     assert dendrogram(joins, no_plot=True)["leaves"] == list(range(len(sfts)))
 
@@ -171,7 +173,7 @@ def test_a_picture_without_entries_is_drawn(pico_base: Path, tmp_path: Path) -> 
         plot_summaries([summarise_difference(empty)], tmp_path / "one.png")
         plot_summaries([summarise_difference(empty)] * 2, tmp_path / "two.png")
         plot_overlap(overlap([empty, empty, empty]), tmp_path / "overlap.png")
-        bare = SFT({}, replace(empty.metadata, parameters={}, tied_embeddings=None))
+        bare = CsrDifference({}, replace(empty.metadata, parameters={}, tied_embeddings=None))
         plot_summaries([summarise_difference(bare)], tmp_path / "bare.png")
 
 

@@ -18,7 +18,7 @@ from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.checkpoints.fingerprint import fingerprint
 from sftkit.errors import MismatchError
 from sftkit.format.metadata import Base, Metadata, ParameterSpec
-from sftkit.format.sft import SFT, to_csr
+from sftkit.format.sft import CsrDifference, to_csr
 from sftkit.python import api
 from tests.composing.test_checkpoint_kinds import composed, plain_sft
 from tests.composing.test_ties import IDS, LANGUAGE, language_sft, logits
@@ -29,7 +29,7 @@ from tests.helpers.pico import make_as
 QUERY = "encoder.layer.0.attention.self.query.weight"
 
 
-def in_memory(sft: SFT) -> api.SFT:
+def in_memory(sft: CsrDifference) -> api.SFT:
     return api.SFT(sft.parameters, sft.metadata, sft.head)
 
 

@@ -19,7 +19,7 @@ from sftkit.composing.compose import compose
 from sftkit.errors import FormatError, MismatchError, OutputExistsError, SettingsError
 from sftkit.format.files import read
 from sftkit.format.metadata import Metadata, ParameterSpec
-from sftkit.format.sft import SFT, to_csr
+from sftkit.format.sft import CsrDifference, to_csr
 from sftkit.format.writing import write
 from sftkit.sharing.convert import to_directory, to_sft
 from sftkit.sharing.pytorch_diff import read_components
@@ -318,7 +318,7 @@ def test_existing_outputs_are_kept(pico_base: Path, tmp_path: Path) -> None:
 
 def test_an_sft_that_names_no_base_needs_its_model_type(tmp_path: Path) -> None:
     spec = ParameterSpec((2, 2), "float32")
-    sft = SFT({"w": to_csr(np.array([1]), np.ones(1, np.float32), spec, "w")}, Metadata({"w": spec}, 1))
+    sft = CsrDifference({"w": to_csr(np.array([1]), np.ones(1, np.float32), spec, "w")}, Metadata({"w": spec}, 1))
     path = write(tmp_path / "x.sft", sft)
     with pytest.raises(SettingsError, match="--base DIR"):
         to_directory(path, tmp_path / "out")

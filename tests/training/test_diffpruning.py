@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sftkit.errors import SettingsError
-from sftkit.format.sft import SFT
+from sftkit.format.sft import CsrDifference
 from sftkit.training.lottery import learn, learn_each
 from sftkit.training.settings import Settings, settings_for
 from tests.training.observers import EndAt
@@ -22,7 +22,7 @@ def settings(base: Path, data: Path, objective: str = "mlm", **changes: Any) -> 
     return settings_for(objective, data=(str(data),), base=base, base_name="pico", **given)
 
 
-def mean_size(sft: SFT) -> float:
+def mean_size(sft: CsrDifference) -> float:
     return float(np.mean(np.abs(np.concatenate([matrix.data for matrix in sft.parameters.values()]))))
 
 

@@ -19,7 +19,7 @@ from sftkit.cli.show import render
 from sftkit.errors import SettingsError, SftkitError
 
 if TYPE_CHECKING:
-    from sftkit.format.sft import SFT
+    from sftkit.format.sft import CsrDifference
     from sftkit.training.lottery import Result
     from sftkit.training.settings import Settings
 
@@ -93,7 +93,7 @@ class Job:
         else:
             show(found, unsafe=self.run_dir is None)
 
-    def _write(self, output: Path, sft: SFT, *, overwrite: bool, values: str) -> Path:
+    def _write(self, output: Path, sft: CsrDifference, *, overwrite: bool, values: str) -> Path:
         """Write an SFT, unless this very run wrote it before it was killed; where it is, and why if not there."""
         from sftkit.cli.run.keep import write_or_keep
         from sftkit.format.writing import file_digest, write

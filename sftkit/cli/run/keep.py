@@ -15,10 +15,12 @@ from sftkit.errors import FormatError, SftkitError
 from sftkit.format.writing import write
 
 if TYPE_CHECKING:
-    from sftkit.format.sft import SFT
+    from sftkit.format.sft import CsrDifference
 
 
-def write_or_keep(output: Path, sft: SFT, *, values: str, overwrite: bool, run_dir: Path | None) -> tuple[Path, str]:
+def write_or_keep(
+    output: Path, sft: CsrDifference, *, values: str, overwrite: bool, run_dir: Path | None
+) -> tuple[Path, str]:
     """Write an SFT; if that fails, write it somewhere else.
 
     Args:
