@@ -9,7 +9,6 @@ from tests.test_import_boundaries import modules
 
 #: Classes of one name that stay two, and why.
 TWICE = {
-    "SFT": "the one that users hold is the file's with arithmetic on it",
     "Look": "a walk over a graph of gradients, and a look at data: neither leaves its file",
     "Part": "of a data set that is looked at, and of a window of arithmetic",
     "Questions": "read from a file, and asked of a model",

@@ -1,4 +1,4 @@
-"""A difference in memory, as CSR arrays: what `import sftkit` gives arithmetic and calls SFT (:mod:`sftkit.python.api`).
+"""A difference in memory, as CSR arrays; :mod:`sftkit.python.api` gives it arithmetic and calls it SFT.
 
 ``parameters`` are scipy CSR arrays. The operations work on flat positions instead, which is what the file holds; both
 views are offered by anything that satisfies :class:`~sftkit.format.difference.Difference`.
