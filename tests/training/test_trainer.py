@@ -65,7 +65,7 @@ def test_a_steps_loss_is_divided_by_all_its_labels_and_by_nothing_else(
     assert norms[0] == pytest.approx(norms[1], rel=1e-4)
 
 
-_NO_DROPOUT: dict[str, dict[str, float]] = {
+_NO_DROPOUT: dict[str, dict[str, Any]] = {
     "gpt2": dict.fromkeys(("attn_pdrop", "embd_pdrop", "resid_pdrop"), 0.0),
     "llama": {},
 }
