@@ -19,6 +19,7 @@ from sftkit.format.encoding import GAP_DTYPES, Positions, Values, decode
 from sftkit.format.metadata import Metadata
 from sftkit.format.sft import CsrDifference, check_rows, to_csr
 from sftkit.format.writing import DIFF, GAPS, HEAD, VALUES, file_digest, gaps_of, values_of
+from sftkit.shown import shown_on_a_line
 from sftkit.storage.dtypes import CODES, FLOATS, VALUE_DTYPES
 from sftkit.storage.nearby import no_such
 from sftkit.storage.places import at_home
@@ -61,7 +62,10 @@ class SftFile:
     def _check_header(self, name: str) -> None:
         gaps, values = self._reader.specs[gaps_of(name)], self._reader.specs.get(values_of(name))
         if name not in self.metadata.parameters:
-            raise FormatError(f"{self.path}: diff/{name} is not among the metadata's parameters. The file is damaged.")
+            called = shown_on_a_line(name)
+            raise FormatError(
+                f"{self.path}: diff/{called} is not among the metadata's parameters. The file is damaged."
+            )
         if values is None:
             raise FormatError(f"{self.path}: diff/{name}/values is missing. The file is damaged.")
         if len(gaps.shape) != 1 or gaps.shape != values.shape:

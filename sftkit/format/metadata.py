@@ -200,20 +200,23 @@ def _parse(document: Any) -> Metadata:
         head=document.get("head") and str(document["head"]),
         tied_embeddings=Untied(str(untied["input"]), str(untied["output"])) if isinstance(untied, dict) else None,
         trained_with=tuple(str(digest) for digest in document.get("trained_with") or ()),
-        training=dict(document.get("training") or {}),
-        parents=tuple(dict(parent) for parent in document.get("parents") or ()),
+        training=_object("training", document.get("training") or {}),
+        parents=tuple(_object("parents", parent) for parent in document.get("parents") or ()),
     )
 
 
 def _base(value: Any) -> Base:
     if isinstance(value, str):
         return Base(value)
+    rounded = _object("base/rounded", value.get("rounded") or {})
     return Base(
         name=str(value.get("name", "")),
         model_type=str(value.get("model_type") or ""),
         revision=_text("base/revision", value.get("revision")),
         fingerprint=_text("base/fingerprint", value.get("fingerprint")),
-        rounded={str(dtype): str(digest) for dtype, digest in dict(value.get("rounded") or {}).items()},
+        rounded={
+            str(dtype): str(digest) for dtype, digest in _object("base/rounded", value.get("rounded") or {}).items()
+        },
     )
 
 
@@ -223,6 +226,12 @@ def _spec(name: Any, value: Any) -> ParameterSpec:
     if math.prod(sizes) >= 2**62:  # flat positions are int64
         raise ValueError(f"parameters/{name}/shape: {list(sizes)} has more elements than any model")
     return ParameterSpec(sizes, canonical_dtype(str(dtype)))
+
+
+def _object(what: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):  # a list of pairs would make one, of keys that are no text
+        raise TypeError(f"{what}: {value!r:.80} is not an object")
+    return dict(value)
 
 
 def _text(what: str, value: Any) -> str | None:

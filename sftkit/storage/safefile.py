@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from sftkit.errors import FormatError
+from sftkit.shown import brief
 from sftkit.storage.cut import check_whole
 from sftkit.storage.dtypes import CODES, code_of
 
@@ -78,7 +79,7 @@ class SafeReader:
                 if file.read(4) == b"GGUF":
                     raise FormatError(f"{path}: GGUF weights are not covered.") from None
             check_whole(path)
-            reason = str(error).removeprefix("Error while deserializing header: ")
+            reason = brief(str(error).removeprefix("Error while deserializing header: "), 300)
             raise FormatError(f"{path}: not a safetensors file, as models and SFTs are ({reason}).") from error
         self._file, self._lock = path.open("rb", buffering=0), Lock()
         weakref.finalize(self, self._file.close)
