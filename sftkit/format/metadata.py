@@ -214,9 +214,7 @@ def _base(value: Any) -> Base:
         model_type=str(value.get("model_type") or ""),
         revision=_text("base/revision", value.get("revision")),
         fingerprint=_text("base/fingerprint", value.get("fingerprint")),
-        rounded={
-            str(dtype): str(digest) for dtype, digest in _object("base/rounded", value.get("rounded") or {}).items()
-        },
+        rounded={str(dtype): str(digest) for dtype, digest in rounded.items()},
     )
 
 
