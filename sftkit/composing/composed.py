@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ class ComposedModel:
         dtype: of its backbone.
         fingerprint: of its backbone as it is now.
         record: what it was composed of; None where sftkit did not compose it.
+        facts: what else is known of it, in words: parameters, head, vocabulary, size.
     """
 
     label: str
@@ -29,6 +31,7 @@ class ComposedModel:
     dtype: str
     fingerprint: str
     record: Record | None
+    facts: tuple[tuple[str, str], ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -75,4 +78,18 @@ def composed_model(path: Path, label: str = "") -> ComposedModel:
         CheckpointError: if it is no model, or its ``sftkit.json`` is malformed.
     """
     checkpoint, record = Checkpoint(path), Record.read(path)
-    return ComposedModel(label or str(path), checkpoint.model_type, checkpoint.dtype, fingerprint(checkpoint), record)
+    found = fingerprint(checkpoint)
+    return ComposedModel(
+        label or str(path), checkpoint.model_type, checkpoint.dtype, found, record, tuple(_facts(checkpoint, path))
+    )
+
+
+def _facts(checkpoint: Checkpoint, path: Path) -> Iterator[tuple[str, str]]:
+    """What one would like to know of any model."""
+    heads = sum(checkpoint.spec(key).size for key in checkpoint.heads)
+    yield "architecture", checkpoint.architecture
+    yield "parameters", f"{sum(spec.size for spec in checkpoint.parameters.values()):,}, and {heads:,} of its head"
+    yield "input and output embedding", "one matrix" if checkpoint.tied else "two matrices, or no output"
+    if isinstance(vocabulary := checkpoint.config.get("vocab_size"), int):
+        yield "vocabulary", f"{vocabulary:,}"
+    yield "size", f"{sum(each.stat().st_size for each in path.iterdir() if each.is_file()) / 1e6:,.1f} MB"

@@ -46,7 +46,8 @@ def worse_than_phase1(phase1: float, phase2: float, metric: str) -> str:
     """That phase 2 ended worse than phase 1, what it costs, and what to try; "" if it did not, or hardly.
 
     Args:
-        phase1, phase2: the best value of each.
+        phase1: the best value of phase 1.
+        phase2: and of phase 2.
         metric: which.
     """
     lost = (phase2 - phase1) if metric in LOSSES else (phase1 - phase2)

@@ -96,3 +96,14 @@ def test_six_sfts_side_by_side_are_one_table_of_80_columns(tmp_path: Path, pico_
     (densities,) = [line for line in lines if line.startswith("K ")]
     assert densities.split() == ["K", *["200"] * 6]
     assert "kind of module" in "\n".join(lines)
+
+
+def test_any_model_tells_its_parameters_head_vocabulary_and_size(pico_base: Path) -> None:
+    done = sftkit("inspect", pico_base)
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in done.stdout.splitlines() if "│" in line]
+    facts = {row[0]: row[1] for row in rows if len(row) == 2}
+    assert facts["architecture"] == "BertForMaskedLM"
+    assert facts["input and output embedding"] == "one matrix"
+    assert facts["vocabulary"] == "120"
+    assert facts["parameters"].endswith(" of its head")
+    assert facts["size"].endswith(" MB")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def show_model(found: ComposedModel) -> None:
     """Print them; of a model that sftkit did not compose only what it is."""
     record = found.record
-    rows = [("model type", found.model_type), ("dtype", found.dtype), ("fingerprint", found.fingerprint)]
+    rows = [("model type", found.model_type), *found.facts, ("dtype", found.dtype), ("fingerprint", found.fingerprint)]
     if record is not None:
         rows += [
             ("composed of", _composition(record.base, record.sfts)),
