@@ -14,6 +14,7 @@ TOP = Path(__file__).parents[1]
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_every_part_gives_figures_and_none_fails(tmp_path: Path) -> None:
     out = tmp_path / "gpu.json"
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}

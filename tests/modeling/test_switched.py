@@ -79,6 +79,7 @@ def test_theta_is_exact_after_many_switches(dtype: torch.dtype, sfts: dict[str, 
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 def test_theta_is_exact_after_ten_thousand_switches(dtype: torch.dtype, sfts: dict[str, sftkit.SFT]) -> None:
     _many(dtype, 10_000, sfts)

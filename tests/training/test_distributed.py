@@ -230,7 +230,7 @@ def long_run(run_dir: Path, option: str) -> list[str]:
     [
         pytest.param("", "phase2-*", signal.SIGKILL, marks=pytest.mark.long),
         pytest.param("", "phase2-*", signal.SIGTERM, marks=pytest.mark.long),
-        ("--fsdp", "phase1", signal.SIGTERM),
+        pytest.param("--fsdp", "phase1", signal.SIGTERM, marks=pytest.mark.long),
         ("--fsdp", "phase2-*", signal.SIGKILL),
     ],
 )

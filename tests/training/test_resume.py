@@ -155,7 +155,7 @@ def test_killed_at_random_moments_the_same_command_ends_with_the_same_bytes(
         pytest.param(["--k", "100"], ["x.sft"], marks=long),
         (["--density", "0.01,0.03"], ["x-0.01.sft", "x-0.03.sft"]),
         pytest.param(["--k", "100", "--iterations", "3", "--accumulate", "2", "--l1", "0.1"], ["x.sft"], marks=long),
-        (["--k", "100", "--rewind-to", "3", "--criterion", "movement"], ["x.sft"]),
+        pytest.param(["--k", "100", "--rewind-to", "3", "--criterion", "movement"], ["x.sft"], marks=long),
         pytest.param(["--k", "100", "--rewind-to", "end"], ["x.sft"], marks=long),
         pytest.param(["--k", "100", "--method", "random"], ["x.sft"], marks=long),
         pytest.param(["--k", "100", "--selection", "streaming"], ["x.sft"], marks=long),
