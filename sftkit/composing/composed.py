@@ -92,4 +92,4 @@ def _facts(checkpoint: Checkpoint, path: Path) -> Iterator[tuple[str, str]]:
     yield "input and output embedding", "one matrix" if checkpoint.tied else "two matrices, or no output"
     if isinstance(vocabulary := checkpoint.config.get("vocab_size"), int):
         yield "vocabulary", f"{vocabulary:,}"
-    yield "size", f"{sum(each.stat().st_size for each in path.iterdir() if each.is_file()) / 1e6:,.2f} MB"
+    yield "size", f"{sum(each.stat().st_size for each in path.iterdir() if each.is_file()) / 1e6:,.1f} MB"
