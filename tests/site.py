@@ -22,7 +22,7 @@ from sftkit.cli.commands.help import PAGES
 ROOT = Path(__file__).parents[1]
 DOCS = Path(sftkit.__file__).parent / "docs"
 #: What lies elsewhere than the pages -> its name in the site.
-_OTHERS = {ROOT / "README.md": "index.md", ROOT / "tests/benchmarks/README.md": "benchmarks.md"}
+_OTHERS = {ROOT / "README.md": "index.md"}
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)(#[^)]*)?\)")
 _CONFIG = """\
 site_name: sftkit
@@ -62,7 +62,7 @@ def write_pages(folder: Path) -> list[str]:
         text = path.read_text(encoding="utf-8")
         moved = _LINK.sub(partial(_moved, at=path, targets=targets), text)
         (folder / name).write_text(moved, encoding="utf-8")
-    return ["index.md", *(f"{page}.md" for page in PAGES), "benchmarks.md"]
+    return ["index.md", *(f"{page}.md" for page in PAGES)]
 
 
 def _moved(match: re.Match[str], at: Path, targets: dict[Path, str]) -> str:

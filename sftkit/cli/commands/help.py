@@ -13,9 +13,9 @@ from sftkit.shown import meant
 
 #: The pages in the order in which one would read them; each is ``sftkit/docs/<name>.md``.
 PAGES = (
-    "start", "method", "transfer", "training", "machines", "scores", "sweeps", "algebra", "python", "world", "options",
-    "json", "recipes", "models", "format", "results", "paper", "coming-from", "troubleshooting", "trust", "glossary",
-    "contributing",
+    "start", "method", "transfer", "training", "machines", "scores", "experiment", "sweeps", "algebra", "python",
+    "world", "options", "json", "recipes", "models", "format", "results", "paper", "benchmarks", "coming-from",
+    "troubleshooting", "trust", "glossary", "contributing",
 )  # fmt: skip
 
 
