@@ -32,7 +32,7 @@ PYTORCH, PYTORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 
 #: What torch's restricted unpickler lets out of a damaged file, beside its own error.
 DAMAGED_PICKLE = (
-    RuntimeError, EOFError, ValueError, TypeError, KeyError, AttributeError, IndexError, AssertionError, OverflowError,
+    RuntimeError, EOFError, ValueError, TypeError, LookupError, AttributeError, AssertionError, OverflowError,
     MemoryError, struct.error,
 )  # fmt: skip
 
@@ -58,6 +58,7 @@ class Checkpoint:
         path, config: the directory and its ``config.json``; model_type, architecture: what that says, or "".
         prefix: what is before the backbone's names, dot included.
         wrappers: pattern -> replacement of what a wrapper added to names, for whoever reads the files themselves.
+        stored_output: what the files call the output matrix, where the model calls it otherwise; else "".
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -77,7 +78,7 @@ class Checkpoint:
             readers |= dict.fromkeys(reader.specs, reader)
         self._stored = unwrapped(readers, self.path)
         self.wrappers = wrappers_of(self._stored)
-        self._name_output()
+        self.stored_output = self._name_output()
         self._readers = {name: readers[key] for name, key in self._stored.items()}
         self.prefix = backbone_prefix(self.model_type, self._readers, self.architecture)
         if not self.config.get("auto_map"):  # else a Python file that comes along may name them as it likes
@@ -89,11 +90,13 @@ class Checkpoint:
         """Every tensor's name in the checkpoint, sorted."""
         return tuple(sorted(self._readers))
 
-    def _name_output(self) -> None:
+    def _name_output(self) -> str:
         """Call the output matrix what the model calls it where transformers stores it by another name."""
         stored, loaded = map(class_facts(self.model_type, self.architecture).get, ("stored_output", "output"))
-        if stored in self._stored and loaded is not None and loaded not in self._stored:
-            self._stored[loaded] = self._stored.pop(stored)
+        if stored not in self._stored or loaded is None or loaded in self._stored:
+            return ""
+        self._stored[loaded] = self._stored.pop(stored)
+        return str(stored)
 
     @cached_property
     def ignored(self) -> frozenset[str]:

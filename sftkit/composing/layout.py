@@ -123,9 +123,15 @@ def plan_layout(view: BaseView, choice: HeadChoice) -> Layout:
         return _task(view, choice)
     if choice.kind == "none":
         return _bare(view)
-    if choice.kind == "language":
-        return _language(view, choice)
-    return Layout(tuple(_as_stored(view)), {})
+    layout = _language(view, choice) if choice.kind == "language" else Layout(tuple(_as_stored(view)), {})
+    return Layout(tuple(_output_as_stored(view, layout)), layout.config)
+
+
+def _output_as_stored(view: BaseView, layout: Layout) -> Iterator[OutputTensor]:
+    """The tensors, the output matrix called what the base's files call it: every version of transformers reads that."""
+    stored, output = view.checkpoint.stored_output, view.known.output if view.known else ""
+    for tensor in layout.tensors:
+        yield _renamed(tensor, stored) if stored and tensor.plan.name == output else tensor
 
 
 def _as_stored(view: BaseView) -> Iterator[OutputTensor]:
@@ -167,6 +173,8 @@ def _language(view: BaseView, choice: HeadChoice) -> Layout:
     head: Mapping[str, NDArray[Any]] = choice.owner.sft.head if choice.owner else {}
     tensors = {tensor.plan.name: tensor for tensor in _backbone(view, metadata, architecture, head)}
     output = choice.untie[1] if choice.untie else view.known.output if view.known else None
+    if view.known is not None and output == view.checkpoint.stored_output:
+        output = view.known.output  # as an older transformers called it in memory, too
     if choice.owner:
         own = {name: _from_head(view.checkpoint, name, array) for name, array in head.items()}
     else:

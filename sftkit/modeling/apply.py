@@ -23,7 +23,7 @@ from sftkit.checkpoints.names import is_pooler
 from sftkit.composing.turns import THREADS
 from sftkit.errors import MismatchError
 from sftkit.format.difference import Difference
-from sftkit.modeling.backbone import backbone_parameters, flat, stored_buffers
+from sftkit.modeling.backbone import backbone_parameters, flat, output_name, stored_buffers
 from sftkit.storage.dtypes import FLOATS
 
 #: Of a parameter, stretch by stretch: positions (int32 where that is enough), θ at them in its dtype, both ``[n]``, and
@@ -86,7 +86,8 @@ def movable_parameters(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     found: dict[str, torch.Tensor] = {**backbone_parameters(model, pooler=True), **stored_buffers(model)}
     output, _ = embeddings_of(model)
     if output is not None and all(each is not output for each in found.values()):
-        found[next(name for name, each in model.named_parameters() if each is output)] = output
+        own = next(name for name, each in model.named_parameters() if each is output)
+        found[output_name(model, own)] = output
     return found
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from sftkit.checkpoints.classes import class_facts
 from sftkit.checkpoints.names import heads_of, is_buffer, is_pooler
 from sftkit.errors import MismatchError
 from sftkit.format.metadata import Untied
@@ -136,6 +137,12 @@ def untie_output(model: PreTrainedModel) -> Untied | None:
     names = {id(parameter): name for name, parameter in model.named_parameters()}  # apart now, so each has one
     input_name = names[id(inputs.weight)].removeprefix(prefix_of(model))
     return Untied(input=input_name, output=names[id(output.weight)])
+
+
+def output_name(model: PreTrainedModel, name: str) -> str:
+    """What SFTs call the output matrix, whatever the installed transformers does: GPT-NeoX's has had two names."""
+    facts = class_facts(str(model.config.model_type), type(model).__name__)
+    return str(facts["output"]) if name == facts.get("stored_output") else name
 
 
 def owners(model: nn.Module, parameter: nn.Parameter) -> Iterator[tuple[nn.Module, str]]:

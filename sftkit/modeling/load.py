@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_MASKED_LM_MAPPING,
@@ -83,11 +84,22 @@ def load_model(
             key_mapping=_renamed(checkpoint, known, auto_class),
             **config,
         )
+    _check_numbers(model, path)
     _check_backbone(model, info, path)
     _own_storage(model)
     model.config.return_dict = True  # outputs with names, whatever the base was saved for
     fresh = {*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])}
     return Loaded(model, frozenset(fresh))
+
+
+def _check_numbers(model: PreTrainedModel, path: Path) -> None:
+    """Some versions leave what classes of other people's code tie without numbers."""
+    empty = [name for name, parameter in model.named_parameters() if parameter.is_meta]
+    if empty:
+        raise CheckpointError(
+            f"{path}: transformers {transformers.__version__} leaves {len(empty)} of the weights, {empty[0]} first, "
+            "without numbers while loading. A newer version may load it."
+        )
 
 
 def check_output_matrix(loaded: Loaded, path: Path) -> None:

@@ -6,7 +6,7 @@ Nothing in it says when or where it was made, so that the same run gives the sam
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from sftkit.format.difference import density
 from sftkit.format.encoding import UNMOVED, Values
 from sftkit.format.metadata import Metadata, ParameterSpec
 from sftkit.format.sft import CsrDifference, to_csr
-from sftkit.modeling.backbone import backbone_parameters, head_names
+from sftkit.modeling.backbone import backbone_parameters, head_names, output_name
 from sftkit.tasks.options import options_about
 from sftkit.tasks.readers.sources import digest
 from sftkit.training.engine.judge import Outcome
@@ -55,6 +55,7 @@ def make_sft(trained: Trained, positions: Mapping[str, Positions], values: Mappi
         values: canonical name -> φ, float32 ``[n]``; entries that did not move are kept as ``UNMOVED``.
     """
     settings, objective, tunable = trained.settings, trained.equipment.data.objective, trained.equipment.tunable
+    untied = tunable.movable.untied
     specs, k = _specs(trained), sum(map(len, positions.values()))
     parameters = {
         name: to_csr(at.astype(np.int64), np.where(values[name] == 0, UNMOVED, values[name]), specs[name], name)
@@ -69,12 +70,12 @@ def make_sft(trained: Trained, positions: Mapping[str, Positions], values: Mappi
         method=settings.method,
         labels=objective.labels,
         head=type(tunable.model).__name__,
-        tied_embeddings=tunable.movable.untied,
+        tied_embeddings=untied and replace(untied, output=output_name(tunable.model, untied.output)),
         trained_with=tuple(dict.fromkeys(sft.digest for sft in trained.equipment.sfts if sft is not None)),
         training=_record(trained, k, density(k, specs.values())),
     )
     state = tunable.model.state_dict()
-    names = head_names(tunable.model, tunable.movable.untied)
+    names = head_names(tunable.model, untied)
     return CsrDifference(parameters, metadata, {name: state[name].cpu().numpy().copy() for name in names})
 
 

@@ -47,9 +47,9 @@ def dense(merged: Merged) -> np.ndarray[Any, Any]:
 
 
 entry = st.dictionaries(
-    st.integers(0, SIZE - 1), st.floats(-4, 4, width=32).filter(lambda value: abs(value) > 1e-6), max_size=SIZE
+    st.integers(0, SIZE - 1), st.floats(-4, -(2.0**-20), width=32) | st.floats(2.0**-20, 4, width=32), max_size=SIZE
 )
-weights = st.floats(-2, 2).filter(lambda weight: abs(weight) > 1e-3)
+weights = st.floats(-2, -(2.0**-10)) | st.floats(2.0**-10, 2)
 several = st.lists(st.tuples(entry, weights), min_size=1, max_size=5)
 
 

@@ -106,6 +106,13 @@ def test_a_language_sft_leaves_the_output_matrix_of_a_tied_model_where_it_was(fa
     assert torch.equal(logits(found), logits(expected))
 
 
+def test_the_output_matrix_has_the_name_that_the_base_has_for_it(tmp_path: Path) -> None:
+    base, tuned, _ = untied_pair(tmp_path, "gpt_neox")  # whose class in memory has had another name for it since 5.4
+    difference(tuned, base, tmp_path / "d.sft")
+    compose(base, [Weighted(SftFile(tmp_path / "d.sft"), 1.0, "d.sft")], tmp_path / "whole")
+    assert sorted(load_file(tmp_path / "whole/model.safetensors")) == sorted(load_file(base / "model.safetensors"))
+
+
 UNTIED = ["gpt2", "llama", "bert", "xlm-roberta", "t5", "bart", "gpt_neox"]
 
 

@@ -9,14 +9,17 @@ import string
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
+    CONFIG_MAPPING,
     AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
@@ -80,11 +83,18 @@ MORE: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+def config_of(model_type: str, **settings: Any) -> PreTrainedConfig:
+    """A config of a model type; skips the test where the installed transformers is too old to have it."""
+    if model_type not in CONFIG_MAPPING:
+        pytest.skip(f"transformers {transformers.__version__} has no {model_type}")
+    return AutoConfig.for_model(model_type, **settings)
+
+
 def make_as(class_name: str, model_type: str, seed: int = 0, **changes: Any) -> PreTrainedModel:
     """A random model of a class of transformers, by its name."""
     torch.manual_seed(seed)
     vocabulary = {} if model_type == "vit" else {"vocab_size": VOCABULARY, "pad_token_id": 0}
-    config = AutoConfig.for_model(model_type, **((CONFIGS | MORE)[model_type] | vocabulary | changes))
+    config = config_of(model_type, **((CONFIGS | MORE)[model_type] | vocabulary | changes))
     model: PreTrainedModel = getattr(transformers, class_name)._from_config(config)
     return model
 
@@ -93,10 +103,15 @@ def make_model(model_type: str = "bert", *, head: bool = True, seed: int = 0, **
     """A random model; with its language-model head, or the bare backbone."""
     torch.manual_seed(seed)
     settings = CONFIGS.get(model_type, _SMALL) | {"vocab_size": VOCABULARY, "pad_token_id": 0} | changes
-    config = AutoConfig.for_model(model_type, **settings)
+    config = config_of(model_type, **settings)
     maker = AutoModel if not head else AutoModelForCausalLM if model_type in CAUSAL else AutoModelForMaskedLM
     model: PreTrainedModel = maker.from_config(config)  # type: ignore[no-untyped-call]
     return model
+
+
+def checkpoint_activations(model: Any) -> None:
+    """Switch gradient checkpointing on, by the name that the installed transformers has for it."""
+    getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)()
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:

@@ -156,5 +156,5 @@ def test_a_base_that_was_saved_to_give_tuples_gives_outputs_with_names(tmp_path:
 
 @pytest.mark.parametrize("model_type", ["jina_embeddings_v3", "nomic_bert", "esmc", "xlm-roberta"])
 def test_the_table_of_prefixes_says_what_transformers_says(model_type: str) -> None:
-    made: Any = MODEL_FOR_MASKED_LM_MAPPING[type(AutoConfig.for_model(model_type))]
+    made: Any = MODEL_FOR_MASKED_LM_MAPPING[type(pico.config_of(model_type))]
     assert model_prefix(model_type) == made.base_model_prefix

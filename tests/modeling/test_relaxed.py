@@ -82,7 +82,7 @@ def test_a_pass_has_one_mask_with_gradient_checkpointing_too() -> None:
     for checkpointing in (False, True):
         model = pico.make_model(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0).train()
         if checkpointing:
-            model.activation_checkpointing_enable()
+            pico.checkpoint_activations(model)
         ids = torch.randint(5, pico.VOCABULARY, (2, 9), generator=torch.Generator().manual_seed(3))
         with relaxed_parameters(model, backbone_parameters(model)) as deltas:
             with torch.no_grad():

@@ -92,7 +92,7 @@ def test_gradient_checkpointing_gives_the_same_gradient() -> None:
     for checkpointing in (False, True):
         model = pico.make_model().train()
         if checkpointing:
-            model.activation_checkpointing_enable()
+            pico.checkpoint_activations(model)
         for module in model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
@@ -204,7 +204,7 @@ def test_weights_of_several_dtypes_are_each_rounded_once() -> None:
 def test_a_layers_gradients_are_gathered_before_those_of_the_layer_below_are_made(checkpointing: bool) -> None:
     model: Any = pico.make_model().train()
     if checkpointing:
-        model.activation_checkpointing_enable()
+        pico.checkpoint_activations(model)
     gathered: list[str] = []
     below: list[str] = []
     with sparse_parameters(model, _positions(model)) as phi:

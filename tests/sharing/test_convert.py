@@ -267,7 +267,7 @@ class Bomb:
 
 def test_a_pickle_that_would_run_code_is_refused_and_does_not(tmp_path: Path) -> None:
     source = save(tmp_path / "in", document() | {"extra": Bomb(tmp_path / "ran")})
-    with pytest.raises(FormatError, match=r"asks for (pathlib|getattr).* may run code"):
+    with pytest.raises(FormatError, match=r"asks for (pathlib|(builtins\.)?getattr).* may run code"):
         to_sft(source, tmp_path / "x.sft")
     assert not (tmp_path / "ran").exists()
 
