@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
@@ -44,19 +43,25 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "en-nli.tsv").write_text("text_a\ttext_b\trelation\n" + "ta mi\tta\t0\nlo\tka su\t1\n" * 10)
     scores.write(folder / "results.csv", scores.sweep())
     run_all(README, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name in ("tasks", "lottery", "random"):
+            Path(name).mkdir()
+        run("sftkit train --ner swa.txt -o tasks/ner.sft")
+        shutil.copyfile("swa.txt", "mt-test.txt")
+        shutil.copyfile("pos.sft", "tasks/pos.sft")
+        for name in ("lottery/mt-1.sft", "lottery/mt-2.sft", "random/mt-1.sft", "random/mt-2.sft"):
+            shutil.copyfile("mt.sft", name)
     return folder
 
 
 def run_all(page: Path, folder: Path) -> None:
     """Run every line of a page's sessions in a folder; the base that they name is the pico model there."""
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
         for line in "".join(blocks("session", page)).splitlines():
             if not line.startswith("export SFTKIT_BASE="):
                 run(line)
-    finally:
-        os.chdir(before)
 
 
 def run(line: str) -> None:
