@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sftkit.errors import CheckpointError
+from sftkit.shown import shown
 
 _INNER = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 _ANYWHERE = re.compile(rf"(^|\.)(?:{'|'.join(map(re.escape, _INNER))})+")
@@ -58,6 +59,27 @@ def check_no_adapter(path: Path) -> None:
     """
     if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
         raise CheckpointError(f"{path}: a PEFT adapter without its model. {_MERGE}")
+
+
+def check_all_wrapped(where: Path, names: Iterable[str]) -> None:
+    """Refuse a wrapper's name before some of the weights: transformers would leave those random.
+
+    Args:
+        where: the checkpoint.
+        names: what :func:`unwrapped` found.
+
+    Raises:
+        CheckpointError: quoting a name.
+    """
+    names = tuple(names)
+    wrapped = [name for name in names if name.startswith(_AROUND)]
+    if wrapped:
+        around = next(each for each in _AROUND if wrapped[0].startswith(each))
+        raise CheckpointError(
+            f"{where}: {len(wrapped)} of {len(names)} weights, such as {shown(wrapped[0])}, are called what a wrapper "
+            f"calls them ({around}…), the others are not. Rename them, or save the model itself: "
+            "model.save_pretrained(…)"
+        )
 
 
 def _without_outer(names: dict[str, str]) -> dict[str, str]:

@@ -101,6 +101,18 @@ def test_a_wrapped_model_composes_as_the_model_itself(
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
+@pytest.mark.parametrize("around", ["module.", "base_model.model."])
+@pytest.mark.parametrize("pickled", [False, True])
+@pytest.mark.parametrize("part", ["cls.", "bert.encoder.layer.1.", "bert.embeddings.word_embeddings.weight"])
+def test_a_wrappers_name_before_some_of_the_weights_is_refused(
+    part: str, pickled: bool, around: str, pico_base: Path, tmp_path: Path
+) -> None:
+    change = renamed(lambda name: around + name if name.startswith(part) else name)
+    mixed = rewritten(pico_base, tmp_path / "mixed", change, pickled=pickled)
+    with pytest.raises(CheckpointError, match=rf"\d+ of \d+ weights, such as '?{around}{part}.*save_pretrained"):
+        Checkpoint(mixed)
+
+
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 def test_a_wrapped_model_is_loaded_as_the_model_itself(wrapper: str, pico_base: Path, tmp_path: Path) -> None:
     wrapped = rewritten(pico_base, tmp_path / "wrapped", renamed(WRAPPERS[wrapper]))
