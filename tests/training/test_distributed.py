@@ -77,10 +77,15 @@ def alone(*arguments: str) -> None:
     assert done.status == 0, done.stderr
 
 
-def both(forks: Forks, folder: Path, *arguments: str) -> None:
-    """A command in two processes; a transformers that cannot share a model out skips the test."""
+def skip_without_fsdp(*arguments: str) -> None:
+    """Skip the test if it asks for what the installed transformers cannot do."""
     if "--fsdp" in arguments and not hasattr(Trainer, "_defer_fsdp_gradient_reduction"):
         pytest.skip(f"--fsdp needs transformers 5.18 or later; this is {transformers.__version__}")
+
+
+def both(forks: Forks, folder: Path, *arguments: str) -> None:
+    """A command in two processes."""
+    skip_without_fsdp(*arguments)
     status, said = forks.run(folder, arguments)
     assert status == 0, said
 
@@ -247,6 +252,7 @@ def test_processes_that_were_killed_or_ended_go_on_to_the_same_bytes(
     tmp_path: Path,
     undisturbed: Callable[[str], Path],
 ) -> None:
+    skip_without_fsdp(option)
     where = tmp_path / "run"
     command = command_of(tmp_path, base, corpus, "x.sft", *long_run(where, option))
     process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, start_new_session=True)
