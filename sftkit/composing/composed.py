@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.checkpoints.fingerprint import fingerprint
+from sftkit.composing.layout import BaseView, is_untied
 from sftkit.composing.record import Record
 from sftkit.sharing.hub import is_published
 
@@ -23,7 +23,12 @@ class ComposedModel:
         dtype: of its backbone.
         fingerprint: of its backbone as it is now.
         record: what it was composed of; None where sftkit did not compose it.
-        facts: what else is known of it, in words: parameters, head, vocabulary, size.
+        architecture: of its config, or "".
+        parameters: how many numbers its backbone has.
+        head_parameters: how many are outside it, an output matrix of its own included.
+        tied_output: whether the output matrix of a language model is its input embedding; None where there is none.
+        vocabulary: rows of the input embedding, as its config says; None where it does not.
+        size: of its files, in bytes.
     """
 
     label: str
@@ -31,7 +36,12 @@ class ComposedModel:
     dtype: str
     fingerprint: str
     record: Record | None
-    facts: tuple[tuple[str, str], ...] = ()
+    architecture: str
+    parameters: int
+    head_parameters: int
+    tied_output: bool | None
+    vocabulary: int | None
+    size: int
 
     @property
     def changed(self) -> bool:
@@ -53,6 +63,12 @@ class ComposedModel:
         return {
             "file": self.label,
             "model_type": self.model_type,
+            "architecture": self.architecture,
+            "parameters": self.parameters,
+            "head_parameters": self.head_parameters,
+            "tied_output": self.tied_output,
+            "vocabulary": self.vocabulary,
+            "bytes": self.size,
             "dtype": self.dtype,
             "fingerprint": self.fingerprint,
             "base": dict(record.base) if record else None,
@@ -78,18 +94,17 @@ def composed_model(path: Path, label: str = "") -> ComposedModel:
         CheckpointError: if it is no model, or its ``sftkit.json`` is malformed.
     """
     checkpoint, record = Checkpoint(path), Record.read(path)
-    found = fingerprint(checkpoint)
+    view, vocabulary = BaseView.of(checkpoint), checkpoint.config.get("vocab_size")
     return ComposedModel(
-        label or str(path), checkpoint.model_type, checkpoint.dtype, found, record, tuple(_facts(checkpoint, path))
+        label=label or str(path),
+        model_type=checkpoint.model_type,
+        dtype=checkpoint.dtype,
+        fingerprint=fingerprint(checkpoint),
+        record=record,
+        architecture=checkpoint.architecture,
+        parameters=sum(spec.size for spec in checkpoint.parameters.values()),
+        head_parameters=sum(checkpoint.spec(key).size for key in checkpoint.heads),
+        tied_output=not is_untied(view) if view.has_lm_head else None,
+        vocabulary=vocabulary if type(vocabulary) is int else None,  # true is none
+        size=sum(each.stat().st_size for each in path.iterdir() if each.is_file()),
     )
-
-
-def _facts(checkpoint: Checkpoint, path: Path) -> Iterator[tuple[str, str]]:
-    """What one would like to know of any model."""
-    heads = sum(checkpoint.spec(key).size for key in checkpoint.heads)
-    yield "architecture", checkpoint.architecture
-    yield "parameters", f"{sum(spec.size for spec in checkpoint.parameters.values()):,}, and {heads:,} of its head"
-    yield "input and output embedding", "one matrix" if checkpoint.tied else "two matrices, or no output"
-    if isinstance(vocabulary := checkpoint.config.get("vocab_size"), int):
-        yield "vocabulary", f"{vocabulary:,}"
-    yield "size", f"{sum(each.stat().st_size for each in path.iterdir() if each.is_file()) / 1e6:,.1f} MB"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tests.cli.run import sftkit, without_torch
+from tests.helpers import pico
 from tests.helpers.build import save_sft
 
 
@@ -38,7 +40,7 @@ def test_it_shows_the_base_the_sfts_and_their_weights(model: str, pico_base: Pat
 
 def test_its_document_has_the_record(model: str) -> None:
     document = json.loads(sftkit("inspect", model, "--json").stdout)
-    assert document.keys() == {"file", "model_type", "dtype", "fingerprint", "base", "method", "sfts", "changed"}
+    assert document.keys() >= {"file", "model_type", "dtype", "fingerprint", "base", "method", "sfts", "changed"}
     assert {sft["path"]: sft["weight"] for sft in document["sfts"]} == {"mt.sft": 0.5, "pos.sft": 1.0}
     assert document["changed"] is False
 
@@ -107,3 +109,16 @@ def test_any_model_tells_its_parameters_head_vocabulary_and_size(pico_base: Path
     assert facts["vocabulary"] == "120"
     assert facts["parameters"].endswith(" of its head")
     assert facts["size"].endswith(" MB")
+
+
+def test_whether_the_output_matrix_is_tied_is_told_by_what_is_stored(pico_base: Path, tmp_path: Path) -> None:
+    def tied(folder: Path) -> object:
+        return json.loads(sftkit("inspect", folder, "--json").stdout)["tied_output"]
+
+    assert tied(pico_base) is True
+    untied = shutil.copytree(pico_base, tmp_path / "untied")  # whose config still says that it is tied
+    weights = load_file(untied / "model.safetensors")
+    weights["cls.predictions.decoder.weight"] = weights["bert.embeddings.word_embeddings.weight"] + 1
+    save_file(weights, untied / "model.safetensors", {"format": "pt"})
+    assert tied(untied) is False
+    assert tied(pico.save_base(tmp_path / "bare", head=False)) is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sftkit.cli.show import render
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def show_model(found: ComposedModel) -> None:
     """Print them; of a model that sftkit did not compose only what it is."""
     record = found.record
-    rows = [("model type", found.model_type), *found.facts, ("dtype", found.dtype), ("fingerprint", found.fingerprint)]
+    rows = list(_facts(found))
     if record is not None:
         rows += [
             ("composed of", _composition(record.base, record.sfts)),
@@ -31,6 +31,20 @@ def show_model(found: ComposedModel) -> None:
             Column("digest"),
         ]  # fmt: skip
         render.table("SFTs in it", columns, [_cells(sft) for sft in record.sfts])
+
+
+def _facts(found: ComposedModel) -> Iterator[tuple[str, str]]:
+    """What one would like to know of any model."""
+    yield "model type", found.model_type
+    yield "architecture", found.architecture
+    yield "parameters", f"{found.parameters:,}, and {found.head_parameters:,} of its head"
+    if found.tied_output is not None:
+        yield "input and output embedding", "one matrix" if found.tied_output else "two matrices"
+    if found.vocabulary is not None:
+        yield "vocabulary", f"{found.vocabulary:,}"
+    yield "size", f"{found.size / 1e6:,.1f} MB"
+    yield "dtype", found.dtype
+    yield "fingerprint", found.fingerprint
 
 
 def _composition(base: Mapping[str, Any], sfts: tuple[Mapping[str, Any], ...]) -> str:
