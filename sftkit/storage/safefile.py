@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from sftkit.errors import FormatError
-from sftkit.shown import brief
+from sftkit.shown import brief, is_name, quoted
 from sftkit.storage.cut import check_whole
 from sftkit.storage.dtypes import CODES, code_of
 
@@ -58,6 +58,17 @@ class TensorSpec:
         if self.code not in CODES:
             raise FormatError(f"{self.name}: dtype {self.code} is not supported.")
         return CODES[self.code]
+
+
+def check_names(names: Iterable[str], where: Path) -> None:
+    """Refuse names of tensors that a terminal would obey, that break lines, or that fill pages; no real one does.
+
+    Raises:
+        FormatError: quoting the name.
+    """
+    for name in names:
+        if not is_name(name):
+            raise FormatError(f"{where}: a tensor is called {quoted(name)}: too long for a name, or not plain text.")
 
 
 class SafeReader:
@@ -97,6 +108,7 @@ class SafeReader:
             )
             for name, info in header.items()
         }
+        check_names(self.specs, path)
 
     def __contains__(self, name: str) -> bool:
         return name in self.specs

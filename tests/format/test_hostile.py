@@ -50,6 +50,34 @@ def test_a_document_of_more_characters_than_any_is_refused(tmp_path: Path) -> No
         read(write_raw(tmp_path / "x.sft", sft=text))
 
 
+ODD = {"an escape": "\x1b[31mred", "a line break": "a\nb", "another direction": "a\u202eb", "pages": "x" * 20_000}
+
+
+@pytest.mark.parametrize("where", ["diff/{}/gaps", "diff/{}/values", "head/{}", "{}", "the document"])
+@pytest.mark.parametrize("odd", ODD)
+def test_a_name_that_a_terminal_would_obey_or_that_fills_pages_is_refused(where: str, odd: str, tmp_path: Path) -> None:
+    held, said = tensors(), document()
+    if where == "the document":
+        said["parameters"] |= {ODD[odd]: {"shape": [3], "dtype": "float32"}}
+    else:
+        held[where.format(ODD[odd])] = np.ones(3, np.float32)
+    with pytest.raises(FormatError, match=r"too long for a name, or not plain text") as told:
+        read(write_raw(tmp_path / "x.sft", held, sft=said))
+    assert str(told.value).isprintable()
+    assert len(str(told.value)) < 300 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_such_a_name_is_not_written(odd: str, tmp_path: Path) -> None:
+    sft = read(write_raw(tmp_path / "x.sft"))
+    spec = next(iter(sft.metadata.parameters.values()))
+    listed = replace(sft.metadata, parameters={**sft.metadata.parameters, ODD[odd]: spec})
+    for made in (replace(sft, head={ODD[odd]: np.ones(3, np.float32)}), replace(sft, metadata=listed)):
+        with pytest.raises(FormatError, match="too long for a name, or not plain text"):
+            write(tmp_path / "y.sft", made)
+    assert not (tmp_path / "y.sft").exists()
+
+
 @pytest.mark.parametrize("training", [nested(400), nested(5000), {"note": "\ud800"}, {"x": ["y" * MOST_CHARACTERS]}])
 def test_what_a_reader_would_refuse_is_not_written(training: dict[str, Any], tmp_path: Path) -> None:
     sft = read(write_raw(tmp_path / "x.sft"))
