@@ -7,7 +7,6 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,14 @@ import torch
 from safetensors.torch import load_file
 
 import sftkit
-from sftkit.errors import FormatError, MismatchError, OutputExistsError, SettingsError, SftkitError
+from sftkit.errors import FormatError, MismatchError, SettingsError
 from sftkit.format.files import SftFile
 from sftkit.format.writing import write
-from sftkit.python.wording import as_arguments
 from sftkit.sharing import hub
 from tests.composing.test_checkpoint_kinds import composed
 from tests.helpers import pico
 from tests.helpers.build import make_sft, save_sft
+from tests.test_public_errors import wrong
 
 
 @pytest.fixture
@@ -70,80 +69,6 @@ def test_models_are_scored(paths: tuple[Path, Path], pico_base: Path, tmp_path: 
     (tmp_path / "text.txt").write_text("ta mi lo ka su ra en an\n" * 20)
     found = sftkit.evaluate("mlm", tmp_path / "text.txt", pico_base, paths[0], device="cpu")
     assert found.metrics
-
-
-def test_errors_speak_of_arguments(paths: tuple[Path, Path], pico_base: Path) -> None:
-    with pytest.raises(OutputExistsError, match="overwrite=True"):
-        sftkit.read(paths[0]).save(paths[1])
-    with pytest.raises(MismatchError, match="force=True"):
-        sftkit.read(paths[0]).apply_to(pico.make_model(seed=3))
-    with pytest.raises(SettingsError, match="method="):
-        sftkit.compose(pico_base, paths[0], output="x", method="mean")
-    with pytest.raises(SettingsError, match="Say where to"):
-        sftkit.compose(pico_base, paths[0])
-
-
-def test_no_message_speaks_of_a_command_line(paths: tuple[Path, Path], pico_base: Path, tmp_path: Path) -> None:
-    a = sftkit.read(paths[0])
-    (tmp_path / "text.txt").write_text("ta mi lo\n" * 30)
-    other = pico.make_model(seed=3)
-    calls: list[Callable[[], object]] = [
-        lambda: sftkit.Switch(other, {"a": a}),
-        lambda: a.applied_to(other).__enter__(),
-        lambda: sftkit.apply(other, paths),
-        lambda: sftkit.compose(pico_base, a, output=tmp_path / "out", method="ties", trim=3),
-        lambda: sftkit.evaluate("mlm", tmp_path / "text.txt", pico_base, scheme="strict"),
-        lambda: sftkit.evaluate("mlm", tmp_path / "text.txt", pico_base, device="tpu"),
-        lambda: next(sftkit.predict(pico_base, ["ta mi"], objective="pos", device="cpu")),
-    ]
-    for call in calls:
-        with pytest.raises(SftkitError) as error:
-            call()
-        assert "--" not in str(error.value)
-
-
-def test_options_become_arguments() -> None:
-    assert as_arguments("--trim 3: a share is needed.") == "trim=3: a share is needed."
-    assert as_arguments("--method mean: unknown.") == 'method="mean": unknown.'
-    assert as_arguments("Name one: --head a.sft") == 'Name one: head="a.sft"'
-    assert as_arguments("Was it trained with --pos?") == 'Was it trained with objective="pos"?'
-    assert as_arguments("Give a longer --max-length, or go on with --force.") == (
-        "Give a longer max_length, or go on with force=True."
-    )
-
-
-def wrong(value: object) -> Any:
-    """What a type checker would refuse."""
-    return value
-
-
-REFUSED: dict[str, Callable[[Any, Any], object]] = {
-    "a weight is given as a pair": lambda _, a: sftkit.read(f"{a}:0.5"),
-    r"is no SFT; give": lambda base, a: sftkit.compose(base, wrong((0.5, a)), output="x"),
-    "in the place of the base": lambda _, a: sftkit.compose(a, a, output="x"),
-    "what is made is a model": lambda base, a: sftkit.compose(base, a, output="x.sft"),
-    "what is made is an SFT": lambda _, a: sftkit.subtract(a, a, output="x"),
-    "nothing to add": lambda base, _: sftkit.compose(base, output="x"),
-    "trim is about method='ties'": lambda base, a: sftkit.compose(base, a, output="x", trim=0.1),
-    "values is about SFTs": lambda base, a: sftkit.compose(base, a, output="x", values="bf16"),
-    "say the same thing": lambda base, _: sftkit.subtract(base, base, output="x.sft", k=1, density=0.1),
-    "among the differences of two models": lambda _, a: sftkit.subtract(a, a, output="x.sft", k=1),
-    "head and no_head contradict": lambda base, a: sftkit.compose(base, a, output="x", head=a, no_head=True),
-    "is not among the SFTs": lambda base, a: sftkit.compose(base, a, output="x", head="other.sft"),
-    "leave the weights out": lambda _, a: sftkit.overlap(a, wrong((a, 0.5))),
-    "no objective 'tags'": lambda base, _: sftkit.evaluate("tags", "x.txt", base),
-    "no option 'colums'": lambda base, _: sftkit.evaluate("pos", "x.txt", base, colums=("a", "b")),
-    "texts is one text": lambda base, _: sftkit.predict(base, "ta mi", objective="mlm"),
-    "takes names": lambda _, a: sftkit.Switch(pico.make_model(), wrong([a])),
-    "no model in memory": lambda base, a: sftkit.apply(wrong(base), a),
-    "1 weights for 2 SFTs": lambda _, a: sftkit.apply(pico.make_model(), [a, a], [1.0]),
-}
-
-
-@pytest.mark.parametrize("says", REFUSED)
-def test_what_makes_no_sense_is_refused_in_a_line(says: str, paths: tuple[Path, Path], pico_base: Path) -> None:
-    with pytest.raises(SftkitError, match=says):
-        REFUSED[says](pico_base, paths[0])
 
 
 def test_whatever_stands_for_an_sft_is_taken_wherever_one_is_meant(
@@ -218,26 +143,6 @@ def test_numbers_of_numpy_weigh_and_nothing_else_does(paths: tuple[Path, Path]) 
             assert again.digest == one.digest
 
 
-def test_errors_have_fields(paths: tuple[Path, Path], pico_base: Path) -> None:
-    sft = sftkit.read(paths[0])
-    with pytest.raises(MismatchError) as shape:
-        sft.apply_to(pico.make_model(intermediate_size=32))
-    assert shape.value.path == "a.sft"
-    assert shape.value.tensor in sft.metadata.parameters
-    assert shape.value.expected != shape.value.found
-    with pytest.raises(MismatchError) as weights:
-        sft.apply_to(pico.make_model(seed=3))
-    assert sft.metadata.base is not None
-    assert weights.value.expected == sft.metadata.base.fingerprint
-    assert len(weights.value.found) == 32
-    with pytest.raises(FormatError) as missing:
-        sftkit.compose(pico_base, "missing.sft", output="x")
-    assert missing.value.path == "missing.sft"
-    with pytest.raises(OutputExistsError) as there:
-        sft.save(paths[1])
-    assert there.value.path == str(paths[1])
-
-
 @pytest.mark.parametrize("values", ["f32", "bf16", "f16"])
 def test_the_parents_of_a_sum_are_the_files_that_were_read(values: str, pico_base: Path, tmp_path: Path) -> None:
     files = [save_sft(tmp_path / f"{at}.sft", pico_base, seed=at, values=values) for at in (0, 1)]
@@ -257,9 +162,9 @@ def test_what_reading_would_refuse_is_not_written(pico_base: Path, tmp_path: Pat
         "of the head is complex128": replace(sft, head={"x": np.zeros(1, complex)}),
         "of the head is Tensor": replace(sft, head={"x": torch.zeros(1)}),  # type: ignore[dict-item]
     }
-    for says, wrong in spoiled.items():
+    for says, bad in spoiled.items():
         with pytest.raises(FormatError, match=says), np.errstate(invalid="ignore"):
-            write(tmp_path / "x.sft", wrong)
+            write(tmp_path / "x.sft", bad)
     with pytest.raises(FormatError, match="known are f32"):
         write(tmp_path / "x.sft", sft, values="f8")
     assert not (tmp_path / "x.sft").exists()

@@ -19,7 +19,6 @@ from sftkit.composing import writing
 from sftkit.composing.compose import compose
 from sftkit.composing.report import ArithmeticReport
 from sftkit.composing.turns import THREADS
-from sftkit.errors import CheckpointError, MismatchError, OutputExistsError
 from sftkit.format.sft import CsrDifference
 from sftkit.storage.safefile import SafeWriter
 from tests.helpers.build import make_sft
@@ -182,33 +181,6 @@ def test_old_norm_names_become_the_modern_ones(tmp_path: Path, base: Path) -> No
     assert (tmp_path / "old" / name).read_bytes() == (tmp_path / "modern" / name).read_bytes()
 
 
-def test_another_base_is_refused_naming_both_fingerprints_unless_forced(tmp_path: Path, base: Path) -> None:
-    sft = make_sft(save_base(tmp_path / "other", seed=1), objective="pos")
-    with pytest.raises(MismatchError) as error:
-        add(base, tmp_path / "out", sft)
-    assert fingerprint(Checkpoint(base)) in str(error.value)
-    assert fingerprint(Checkpoint(tmp_path / "other")) in str(error.value)
-    assert not (tmp_path / "out").exists()
-    assert add(base, tmp_path / "out", sft, force=True).notes
-
-
-def test_another_shape_is_refused_naming_the_tensor_and_both_shapes(tmp_path: Path, base: Path) -> None:
-    sft = make_sft(save_base(tmp_path / "other", vocab_size=130), objective="pos")
-    with pytest.raises(MismatchError, match=r"word_embeddings.*\[130, 16\].*\[120, 16\]"):
-        add(base, tmp_path / "out", sft)
-
-
-def test_another_architecture_is_refused_naming_the_tensor(tmp_path: Path, base: Path) -> None:
-    sft = make_sft(save_base(tmp_path / "other", num_hidden_layers=3), objective="pos")
-    with pytest.raises(MismatchError, match=r"encoder\.layer\.2.* no such parameter"):
-        add(base, tmp_path / "out", sft)
-
-
-def test_two_task_heads_are_refused_naming_both(tmp_path: Path, base: Path) -> None:
-    with pytest.raises(MismatchError, match=r"0\.sft and 1\.sft both bring a task head"):
-        add(base, tmp_path / "out", make_sft(base, objective="pos"), make_sft(base, objective="ner", seed=1))
-
-
 def test_a_composed_model_counts_as_the_base_it_was_made_from(tmp_path: Path, base: Path) -> None:
     language, task = make_sft(base), make_sft(base, objective="pos", seed=1)
     add(base, tmp_path / "tagger", task)
@@ -268,27 +240,6 @@ def test_a_pooler_entry_that_the_base_has_no_place_for_is_left_out_with_a_note(t
     assert after[0] == before[0] + 1
     report = add(save_base(tmp_path / "masked"), tmp_path / "skipped", with_pooler)
     assert any("pooler" in note for note in report.notes)
-
-
-def test_an_existing_output_is_only_replaced_when_asked_for(tmp_path: Path, base: Path) -> None:
-    sft = make_sft(base, objective="pos")
-    add(base, tmp_path / "out", sft)
-    with pytest.raises(OutputExistsError, match="--overwrite"):
-        add(base, tmp_path / "out", sft)
-    add(base, tmp_path / "out", sft, overwrite=True)
-
-
-def test_a_sum_that_does_not_fit_the_dtype_is_refused(tmp_path: Path, base: Path) -> None:
-    sft = make_sft(base, objective="pos", scale=1e5)
-    with pytest.raises(MismatchError, match="does not fit float16"):
-        add(cast(base, np.float16), tmp_path / "out", sft, force=True)
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_record_that_is_no_record_is_refused(tmp_path: Path, base: Path) -> None:
-    (base / "sftkit.json").write_text('{"base": 3}')
-    with pytest.raises(CheckpointError, match=r"sftkit\.json"):
-        add(base, tmp_path / "out", make_sft(base, objective="pos"))
 
 
 def test_whoever_watches_hears_of_every_byte_once(pico_base: Path, tmp_path: Path) -> None:

@@ -268,22 +268,6 @@ def test_from_the_command_line_alone_or_beside_a_tasks_own_files(
     assert [len(read(tmp_path / name).metadata.trained_with) for name in ("a.sft", "b.sft")] == [2, 1]
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("--source", "en.sft:x.conllu", "--objective", "pos"),
-        ("--source", "en=en.sft:x.conllu"),
-        ("--source", "en=en.sft:x.conllu", "--objective", "chess"),
-        ("--source", "a=a.sft:x", "--source", "a=b.sft:y", "--objective", "pos"),
-        ("--objective", "pos"),
-        ("--source", "a=a.sft:x", "--objective", "pos", "--mlm", "x.txt"),
-        ("--source", "a=a.sft:x", "--objective", "pos", "--with", "b.sft"),
-    ],
-)
-def test_wrong_usage_is_status_2(arguments: tuple[str, ...]) -> None:
-    assert sftkit("train", *arguments).status == 2
-
-
 class _Scoring(Observer):
     """Keeps how many held-out examples the plan has, and what is told while they are scored."""
 
