@@ -30,7 +30,7 @@ from sftkit.storage.dtypes import narrowed, widened
 #: Elements of a parameter that are summed at a time: the scratch arrays then stay in the processor's cache.
 WINDOW = 1 << 18
 #: A weight beyond this is told of: those of papers are between -1 and 2, a slip (:100 for 1.00, :50 for 50 %) is not.
-HEAVY = 10.0
+_HEAVY = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +253,7 @@ def odd_weights(weighted: Sequence[Weighted]) -> tuple[str, ...]:
         *(
             f"{i.path} has a weight of {i.weight:g}, and 1 is what was learned. Is {i.weight:g} meant?"
             for i in items
-            if abs(i.weight) > HEAVY
+            if abs(i.weight) > _HEAVY
         ),
     )
 

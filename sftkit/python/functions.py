@@ -99,7 +99,7 @@ def _method(name: str, **settings: float | None) -> Method:
     from sftkit.algebra.arithmetic import Method
 
     given = {key: value for key, value in settings.items() if value is not None}
-    made = Method(name, **given)  # type: ignore[arg-type]
+    made = Method(name, **given)  # type: ignore[arg-type]  # it checks its own values
     for key, of in (("trim", "ties"), ("drop", "dare"), ("seed", "dare")):
         if key in given and name != of:
             raise SettingsError(f"{key} is about method={of!r}; this is {name!r}.")

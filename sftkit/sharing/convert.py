@@ -118,9 +118,7 @@ def to_sft(
     if not file.exists():
         raise FormatError(f"{source}: holds no {FILE_NAME}.")
     components = read_components(file)
-    for name, array in components.head.items():
-        if not np.isfinite(np.asarray(array, np.float64)).all():
-            raise FormatError(f"{file}: {name}, of the head, holds a value that is not finite. The file is damaged.")
+    _check_head(components.head, labels, file)
     checkpoint = Checkpoint(base) if base else None
     diffs = _canonical(components.diffs, checkpoint, file)
     specs = {name: ParameterSpec(entries.shape, "float32") for name, entries in diffs.items()}
@@ -134,10 +132,6 @@ def to_sft(
         objective, note = _guess(components.head, diffs)
         notes += [note] if note else []
     k = sum(len(entries.positions) for entries in diffs.values())
-    if labels and not any(array.shape[:1] == (len(labels),) for array in components.head.values()):
-        raise SettingsError(
-            f"--labels names {len(labels)} labels, and no tensor of the head in {file} has as many rows"
-        )
     if components.head and objective not in ("", *LANGUAGE_OBJECTIVES) and not labels:
         notes.append("The file does not say the task's labels; without --labels A,B,… no command can score with it.")
     recorded = identify(checkpoint, base_name or str(base))() if checkpoint else None
@@ -218,6 +212,17 @@ def checked(path: Path, k: int | None = None, notes: Sequence[str] = ()) -> Conv
         raise FormatError(f"{path}: {entries:,} entries were written of {k:,}. This is a bug; please report it.")
     head = {name: array.shape for name, array in sorted(file.head.items())}
     return ConvertReport(path, entries, file.metadata.density, file.metadata.objective, head, tuple(notes))
+
+
+def _check_head(head: Mapping[str, NDArray[Any]], labels: Sequence[str], file: Path) -> None:
+    """Refuse values that are not finite, and labels that are not as many as the rows."""
+    for name, array in head.items():
+        if not np.isfinite(np.asarray(array, np.float64)).all():
+            raise FormatError(f"{file}: {name}, of the head, holds a value that is not finite. The file is damaged.")
+    if labels and not any(array.shape[:1] == (len(labels),) for array in head.values()):
+        raise SettingsError(
+            f"--labels names {len(labels)} labels, and no tensor of the head in {file} has as many rows"
+        )
 
 
 def _canonical(diffs: Mapping[str, Entries], checkpoint: Checkpoint | None, file: Path) -> dict[str, Entries]:

@@ -17,7 +17,7 @@ from sftkit.tasks.options import COLUMNS, TaskOptions, parse_columns
 from sftkit.training.settings import Settings, settings_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 STANDARD_INPUT = "-"
 #: What an example is called; else a sentence.
@@ -90,12 +90,7 @@ def predict(
           sftkit predict mmt-small/ --mlm - --jsonl
     """
     objective, data = shared.one_objective(given, known=_FILES)
-    if len(data) > 1:
-        raise typer.BadParameter(f"--{objective}: one file at a time; of several, cat them and give - for the name.")
-    if words is not None and objective not in ("pos", "ner", "dep"):
-        raise typer.BadParameter(f"--words is about --pos, --ner and --dep, not --{objective}.")
-    if columns and objective in ("pos", "ner"):
-        raise typer.BadParameter(f"--columns: what predict --{objective} reads has words alone; see --words.")
+    _check_given(objective, data, columns=columns, words=words is not None)
     asked = {"columns": _with_label(objective, parse_columns(columns or ""))} | given.of(TaskOptions)
     options = shared.task_options(asked, objective, data)
     from sftkit.cli.options.arguments import parse_weighted, split_weight
@@ -130,11 +125,21 @@ def predict(
             with atomic_file(output, overwrite=overwrite) as part, part.open("w", encoding="utf-8", newline="") as file:
                 file.writelines(pieces)
     _tell([text for text in unlabelled.notes if text not in before], quiet=quiet)
+    if output is not None and not quiet:
+        what = render.counted(unlabelled.examples, _EXAMPLES.get(objective, "sentence"))
+        render.said(f"wrote {output}: {what}")
     if not quiet and (output is not None or (render.stdout().is_terminal and data[0] != STANDARD_INPUT)):
-        if output is not None:
-            what = render.counted(unlabelled.examples, _EXAMPLES.get(objective, "sentence"))
-            render.said(f"wrote {output}: {what}")
         after_predict(ctx.obj, output, objective, jsonl=jsonl)
+
+
+def _check_given(objective: str, data: Sequence[str], *, columns: str | None, words: bool) -> None:
+    """Refuse several files, and options that are about other objectives."""
+    if len(data) > 1:
+        raise typer.BadParameter(f"--{objective}: one file at a time; of several, cat them and give - for the name.")
+    if words and objective not in ("pos", "ner", "dep"):
+        raise typer.BadParameter(f"--words is about --pos, --ner and --dep, not --{objective}.")
+    if columns and objective in ("pos", "ner"):
+        raise typer.BadParameter(f"--columns: what predict --{objective} reads has words alone; see --words.")
 
 
 def _with_label(objective: str, given: tuple[str, ...]) -> tuple[str, ...]:

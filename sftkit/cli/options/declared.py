@@ -46,7 +46,7 @@ def takes(*tables: Table) -> Callable[[Callable[..., None]], Callable[..., None]
 
         kinds = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
         parameters = [*made[: len(files)], *kinds, *made[len(files) :]]
-        called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by Typer
         called.__annotations__ = {each.name: each.annotation for each in parameters}
         return called
 
@@ -97,7 +97,7 @@ def _read(each: Declared, value: Any) -> Any:
     return tuple(value) if each.many else value
 
 
-def choice(*names: str, known: Collection[str], help: str, metavar: str = "", empty: bool = False, **more: Any) -> Any:  # noqa: A002
+def choice(*names: str, known: Collection[str], help: str, metavar: str = "", empty: bool = False, **more: Any) -> Any:  # noqa: A002 - Typer's word
     """An option whose value is one of several words: a shell completes them, and another is refused with the nearest.
 
     Args:

@@ -21,6 +21,7 @@ class _Answer:
 
     def complete(self) -> str:
         """All that could follow."""
+        # mixed into Typer's classes, which have what is missing here
         args, incomplete = self.get_completion_args()  # type: ignore[attr-defined]
         return "\n".join(map(self.format_completion, self.get_completions(args, incomplete)))  # type: ignore[attr-defined]
 
