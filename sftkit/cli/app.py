@@ -133,6 +133,8 @@ class _Group(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that is called, with its options."""
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            ctx.fail(f"{args[0]}: there is no such command.{meant(args[0], self.commands)}")
         name, listed, rest = super().resolve_command(ctx, args)
         return name, built(name) if name and listed else listed, rest
 

@@ -49,11 +49,16 @@ class SweepPlan:
     notes: list[str] = field(default_factory=list)
 
     @property
-    def missing(self) -> list[str]:
-        """Files that cells read, that are not there, and that no cell makes."""
+    def read(self) -> list[str]:
+        """Files that cells read and that no cell makes."""
         made = {output for each in self.cells.values() for output in each.outputs}
         names = dict.fromkeys(name for each in self.cells.values() for name in each.inputs)
-        return [name for name in names if name not in made and not Path(name).exists()]
+        return [name for name in names if name not in made]
+
+    @property
+    def missing(self) -> list[str]:
+        """Those of them that are not there."""
+        return [name for name in self.read if not Path(name).exists()]
 
 
 def plan(sweep: Sweep, place: Path, commands: Commands) -> SweepPlan:

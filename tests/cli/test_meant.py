@@ -12,7 +12,7 @@ from sftkit.shown import meant
 from tests.cli.run import sftkit
 
 REFUSED = {
-    "trian --mlm x.txt": "No such command 'trian'. Did you mean 'train'?",
+    "trian --mlm x.txt": "trian: there is no such command. Did you mean train?",
     "train --batchsize 3": "No such option: --batchsize. Did you mean --batch-size?",
     "train --gradient": "No such option: --gradient. Did you mean --gradient-checkpointing?",
     "inspect --layer x.sft": "No such option: --layer. Did you mean --layers?",

@@ -220,7 +220,7 @@ def test_what_evaluate_writes_is_drawn_and_averaged_anew(tmp_path: Path) -> None
     (tmp_path / "scores.csv").write_text(SEVERAL)
     done = sftkit("plot", tmp_path / "scores.csv", "-o", tmp_path / "x.png", "--json")
     (panel,) = json.loads(done.stdout)["panels"]
-    assert (panel["task"], panel["metric"]) == ("scores", "accuracy")
+    assert (panel["task"], panel["metric"]) == ("", "accuracy")  # it names no task, and no file does
     found = {each["method"]: (each["mean"], each["languages"]) for each in panel["methods"]}
     assert {name: mean for name, (mean, _) in found.items()} == pytest.approx({"lottery": 0.7, "random": 0.6})
     assert {name: (one["mean"], one["low"], one["high"]) for name, one in found["lottery"][1].items()} == {

@@ -22,6 +22,7 @@ from sftkit.sweeps.shipped import path_of, shipped
 from sftkit.sweeps.snakefile import workflow
 from sftkit.sweeps.states import DONE, MISSING, OLD, states
 from tests.cli.run import sftkit as run
+from tests.helpers import pico
 
 SWEEP = """
 base = "base"
@@ -183,7 +184,47 @@ def test_missing_files_are_told_before_anything_starts(tmp_path: Path, monkeypat
     Path("a.toml").write_text(SWEEP.replace("METHODS", ""))
     done = run("sweep", "a.toml")
     assert done.status == 1
-    assert "files are not there: " in done.stderr
+    assert "6 of 6 files that cells read are not there: " in done.stderr
+
+
+def test_a_rehearsal_with_missing_files_shows_the_plan_and_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.toml").write_text(SWEEP.replace("METHODS", ""))
+    done = run("sweep", "a.toml", "--dry-run", "-q")
+    assert done.status == 1
+    assert "to do, for 4 scores" in done.stdout
+    assert "error: 6 of 6 files that cells read are not there: " in done.stderr
+
+
+def test_a_rehearsal_tells_what_would_fail_when_its_cell_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    base = pico.save_base(Path("base"))
+    for name in ("en", "mt", "wo"):
+        Path(f"{name}.txt").write_text("ta mi lo .\nka su ra .\n" * 60)
+        Path(f"{name}.train").write_text("1\tta\t_\tNOUN\n" * 3)
+        Path(f"{name}.test").write_text("nothing\n")
+    Path("a.toml").write_text(SWEEP.replace("METHODS", "").replace("steps = 3", "steps = 3\nk = 9_999_999"))
+    done = run("sweep", "a.toml", "--dry-run", "-q")
+    assert base.is_dir()
+    assert done.status == 1
+    assert "to do, for " in done.stdout
+    assert "error: learn pos, lottery, seed 0 would fail: " in done.stderr
+
+
+@pytest.mark.parametrize("command", [(), ("--dry-run",)])
+def test_every_entry_of_frozen_norms_is_refused_before_anything_starts(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = SWEEP.replace("METHODS", "").replace("[0.01, 0.02]", "[0.01, 1.0]")
+    Path("a.toml").write_text(text)
+    done = run("sweep", "a.toml", *command)
+    assert done.status == 1
+    assert "a.toml: method lottery, pos: density 1 is every entry, and layer norms are frozen." in done.stderr
+    Path("a.toml").write_text(text.replace("steps = 3", "steps = 3\ntrain-norms = true"))
+    assert "layer norms are frozen" not in run("sweep", "a.toml", *command).stderr
 
 
 def test_without_snakemake_a_line_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

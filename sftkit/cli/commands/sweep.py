@@ -65,7 +65,5 @@ def sweep(
         raise typer.BadParameter(f"{extra[0]}: one sweep at a time; arguments for snakemake come after --.")
     more = [*(["--profile", profile] if profile else []), *(extra or ())]
     grid = SweepRun.read(path_of(file), output, quiet=quiet, json=json)
-    if dry_run:
-        grid.rehearse(jobs)
-    elif not grid.run(jobs, more):
+    if not (grid.rehearse(jobs) if dry_run else grid.run(jobs, more)):
         raise typer.Exit(1)

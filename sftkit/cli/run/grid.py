@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from sftkit.sweeps import engine
 from sftkit.sweeps.cells import SweepCell
 from sftkit.sweeps.document import Sweep, read_sweep
 from sftkit.sweeps.forecast import SweepForecast
+from sftkit.sweeps.learned import densities_for
 from sftkit.sweeps.options import CommandOption, Commands, arguments
 from sftkit.sweeps.plan import SweepPlan, plan
 from sftkit.sweeps.results import write_results
@@ -66,6 +67,7 @@ class SweepRun:
     plan: SweepPlan
     quiet: bool
     json: bool
+    refused: dict[str, str] = field(default_factory=dict)  # a cell's title -> why its rehearsal ended
 
     @staticmethod
     def read(file: Path, output: Path | None, *, quiet: bool, json: bool) -> SweepRun:
@@ -89,25 +91,27 @@ class SweepRun:
         for note in () if self.quiet else self.plan.notes:
             render.note(note)
 
-    def rehearse(self, jobs: int | None) -> None:
-        """Show cells, what is there, and what all takes."""
+    def rehearse(self, jobs: int | None) -> bool:
+        """Show cells, what is there, and what all takes; returns whether the sweep could be run."""
         self._tell()
-        missing = self.plan.missing
-        if missing and not self.quiet:
-            render.note(f"{show.missing(missing)} A sweep that is to run needs them.")
         found = SweepForecast(self.plan.cells, self.sweep.costs, self._rehearsed)
         document = show.forecast(self.sweep, self.plan, found, _jobs(jobs, self.sweep))
         if self.json:
             render.as_json(document)
         else:
             show.show_forecast(document, self.sweep)
+        for title, why in self.refused.items():
+            render.error(f"{title} would fail: {why}")
+        if missing := self.plan.missing:
+            render.error(show.missing(missing, self.plan.read), f"They are looked for from {Path.cwd()}.")
+        return not (missing or self.refused)
 
     def run(self, jobs: int | None, extra: list[str]) -> bool:
         """Do what is missing; returns whether all went well."""
         engine.check_engine()
         self._tell()
         if missing := self.plan.missing:
-            raise SettingsError(show.missing(missing), f"They are looked for from {Path.cwd()}.")
+            raise SettingsError(show.missing(missing, self.plan.read), f"They are looked for from {Path.cwd()}.")
         began, place = time.monotonic(), self.plan.place
         with engine.locked(place, self._waiting) as lock:
             write_workflow(place / engine.SNAKEFILE, workflow(self.plan, self.sweep.resources, self.sweep.name))
@@ -144,7 +148,7 @@ class SweepRun:
             render.note(f"waiting for the sweep in {self.plan.place} to end")
 
     def _rehearsed(self, cell: SweepCell) -> Any:
-        """Measure a cell by ``train --dry-run``; None if what it needs is not there."""
+        """Measure a cell by ``train --dry-run``; None if what it needs is not there, or it is refused."""
         words = cell.rehearsal
         if words is None or not all(Path(name).exists() for name in cell.inputs if name not in self._made):
             return None
@@ -153,7 +157,11 @@ class SweepRun:
         done = subprocess.run(
             [sys.executable, "-m", "sftkit", *words, "--dry-run", "--json", "--quiet"], capture_output=True, check=False
         )
-        return parse_json(done.stdout.decode()) if done.returncode == 0 else None
+        if done.returncode != 0:
+            told = [line for line in done.stderr.decode(errors="replace").splitlines() if line.startswith("error: ")]
+            self.refused[cell.title] = told[-1].removeprefix("error: ") if told else f"status {done.returncode}"
+            return None
+        return parse_json(done.stdout.decode())
 
     @property
     def _made(self) -> set[str]:
@@ -186,6 +194,11 @@ def _check_values(file: Path, sweep: Sweep, known: Commands) -> None:
         for objective, options in tables:
             words = [f"--{objective}", "x", *arguments(without(options, "density"), known.train)]
             parsed = _parsed(file, "train", words, method.name)
+            if 1.0 in densities_for(options) and not options.get("train-norms"):
+                raise SettingsError(
+                    f"{file}: method {method.name}, {objective}: density 1 is every entry, and layer norms are frozen. "
+                    "Ask for less, or let them move, too: train-norms = true."
+                )
             given = {name: value for name, value in parsed.items() if name in _known_settings() and value is not None}
             try:
                 settings_for(objective, **given)

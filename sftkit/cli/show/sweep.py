@@ -17,10 +17,11 @@ from sftkit.sweeps.plan import SweepPlan
 from sftkit.sweeps.states import DONE, OLD, states
 
 
-def missing(names: list[str]) -> str:
-    """Files that are not there, in a line."""
+def missing(names: list[str], read: list[str]) -> str:
+    """Files that are not there, of those that are read, in a line."""
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    return f"{render.counted(len(names), 'file')} {'is' if len(names) == 1 else 'are'} not there: {shown}."
+    of = render.counted(len(read), "file")
+    return f"{len(names)} of {of} that cells read {'is' if len(names) == 1 else 'are'} not there: {shown}."
 
 
 def expected(cells: Mapping[str, SweepCell], found: SweepForecast) -> dict[str, float]:

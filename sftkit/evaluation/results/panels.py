@@ -68,9 +68,9 @@ class ScorePanel:
 
     @property
     def title(self) -> str:
-        """Such as "dep: UAS (%)"."""
+        """Such as "dep: UAS (%)"; of a table that names no task, "UAS (%)"."""
         name = self.metric.upper() if self.metric in ("uas", "las", "f1") else self.metric.replace("_", " ")
-        return f"{self.task}: {name}{' (%)' if self.scale == 100 else ''}"
+        return f"{f'{self.task}: ' if self.task else ''}{name}{' (%)' if self.scale == 100 else ''}"
 
     @cached_property
     def methods(self) -> tuple[str, ...]:
@@ -127,12 +127,14 @@ def panels(scores: Sequence[ScoreRow], task: str | None, metric: str | None) -> 
     """
     tasks = tuple(dict.fromkeys(score.task for score in scores))
     if task is not None and task not in tasks:
-        raise SettingsError(f"--task {task}: there is {', '.join(tasks)}.{meant(task, tasks)}")
+        there = ", ".join(tasks)
+        told = f"there is {there}.{meant(task, tasks)}" if there else "the table is of one, and does not name it."
+        raise SettingsError(f"--task {task}: {told}")
     chosen = [each for each in tasks if task in (None, each)]
     made = [panel for each in chosen for panel in _of_task([score for score in scores if score.task == each], metric)]
     if not made:
-        there = sorted({score.metric for score in scores if score.task in chosen})
-        raise SettingsError(f"--metric {metric}: there is {', '.join(there)}.{meant(metric or '', there)}")
+        known = sorted({score.metric for score in scores if score.task in chosen})
+        raise SettingsError(f"--metric {metric}: there is {', '.join(known)}.{meant(metric or '', known)}")
     return made
 
 

@@ -44,7 +44,7 @@ class ScoreRow:
     """A row.
 
     Attributes:
-        language, task, seed, metric: as the table has them.
+        language, task, seed, metric: as the table has them; task is "" in a table of one that does not name it.
         method: with its variant, where there is one.
         setting: how dense.
         value: of the metric, shares from 0 to 1.
@@ -105,7 +105,7 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
             raise DataError(f"{path}, line {line}: more cells than columns.")
     if is_wide(names):
         metrics = metrics_of(names)
-        rows = [(line, score) for line, row in rows for score in scores_in(row, metrics, COLUMNS, path.stem)]
+        rows = [(line, score) for line, row in rows for score in scores_in(row, metrics, COLUMNS)]
     if not rows:
         raise DataError(f"{path} holds no scores yet.")
     return rows

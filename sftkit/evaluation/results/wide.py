@@ -26,7 +26,7 @@ def metrics_of(names: Sequence[str]) -> list[str]:
     return [name for name in names if name not in others and name not in about]
 
 
-def scores_in(row: Mapping[str, str], metrics: Sequence[str], columns: Sequence[str], task: str) -> Iterator[
+def scores_in(row: Mapping[str, str], metrics: Sequence[str], columns: Sequence[str]) -> Iterator[
     dict[str, str]
 ]:  # fmt: skip
     """The scores of a row, with the columns of a table of scores; those that are not known are empty.
@@ -35,11 +35,10 @@ def scores_in(row: Mapping[str, str], metrics: Sequence[str], columns: Sequence[
         row: of such a table.
         metrics: its columns that are.
         columns: of a table of scores.
-        task: what it is of, where the row does not say.
     """
     if row[DATA] == AVERAGE:
         return
-    known = {"language": row[DATA], "task": row.get(TASK) or task, "method": row.get(SYSTEM) or OWN}
+    known = {"language": row[DATA], "task": row.get(TASK) or "", "method": row.get(SYSTEM) or OWN}
     for name in metrics:
         if not row[name].strip():  # of another task
             continue
