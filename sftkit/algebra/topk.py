@@ -60,9 +60,9 @@ def select(blocks: Callable[[], Iterable[Block]], k: int) -> Selection:
         blocks: gives the same blocks in the same order every time it is called; it is called two or three times.
         k: how many; all entries if there are no more than that.
     """
-    if k <= 0:
-        return Selection({}, 0, 0)
     coarse = _coarse(keys for _, _, keys in blocks())
+    if k <= 0 or not coarse.any():
+        return Selection({}, 0, 0)
     upper, above = _deciding_bin(coarse, k)
     if coarse[upper] <= _CANDIDATES:
         return _decided(blocks(), upper, k - above)
@@ -106,9 +106,9 @@ def _fine(blocks: Iterable[Keys], upper: int) -> NDArray[np.int64]:
 
 
 def _deciding_bin(histogram: NDArray[np.int64], k: int) -> tuple[int, int]:
-    """The bin that holds the K-th largest key (the lowest bin if there are fewer), and how many keys lie above it."""
+    """The bin that holds the K-th largest key (the smallest if there are fewer), and how many keys lie above it."""
     from_top = np.cumsum(histogram[::-1])
-    at = min(int(np.searchsorted(from_top, k)), len(histogram) - 1)
+    at = int(np.searchsorted(from_top, min(k, from_top[-1])))
     return len(histogram) - 1 - at, int(from_top[at] - histogram[::-1][at])
 
 

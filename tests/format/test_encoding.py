@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sftkit.format.encoding import decode, encode
-from sftkit.storage.dtypes import BFLOAT16
+from sftkit.errors import FormatError
+from sftkit.format.encoding import UNMOVED, decode, encode
+from sftkit.storage.dtypes import BFLOAT16, VALUE_DTYPES
 
 DTYPES = [np.dtype(np.float32), np.dtype(np.float16), BFLOAT16]
 # gaps on both sides of every width's limit, and of twice it
@@ -70,6 +71,26 @@ def test_a_gap_over_255_among_small_ones_is_bridged_by_zeros(gap: int, stored: l
 def test_the_width_that_makes_the_file_smallest_is_chosen(gap: int, dtype: Any) -> None:
     gaps, _ = encode(*entries([gap] * 50, DTYPES[0]))
     assert gaps.dtype == dtype
+
+
+@pytest.mark.parametrize(("gaps", "dtype"), [([256, 1, 1, 1], np.uint16), ([256, 1, 1, 1, 1, 1], np.uint8)])
+def test_the_entry_that_bridges_a_gap_is_counted(gaps: list[int], dtype: Any) -> None:
+    assert encode(*entries(gaps, DTYPES[0]))[0].dtype == dtype  # 25 bytes beside 24; 35 beside 36
+
+
+@pytest.mark.parametrize("beyond", [0, 1, 1000])
+def test_positions_at_or_beyond_the_end_are_refused(beyond: int) -> None:
+    with pytest.raises(FormatError, match=rf"reach position {300 + beyond:,}, but the parameter has 300 elements"):
+        decode(np.array([1, 300 + beyond], np.uint16), np.ones(2, np.float32), 300, "p")
+
+
+def test_a_gap_of_0_is_named_by_its_place_in_the_whole_parameter() -> None:
+    with pytest.raises(FormatError, match="gap 1003 is 0"):
+        decode(np.array([1, 2, 0], np.uint8), np.ones(3, np.float32), 9999, "p", last=5, first=1001)
+
+
+def test_what_did_not_move_is_the_smallest_number_that_bf16_has() -> None:
+    assert np.array([1], np.uint16).view(VALUE_DTYPES["bf16"])[0] == UNMOVED
 
 
 @settings(deadline=None, max_examples=60)
