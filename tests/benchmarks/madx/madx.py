@@ -131,8 +131,10 @@ def in_world(
 
 
 def spread(asked: argparse.Namespace, values: list[Any]) -> list[Any]:
-    """One value a task, or one for all."""
-    return values * len(asked.tasks) if len(values) == 1 else values
+    """One value a task, of as many or of one for all."""
+    if len(values) not in (1, len(asked.tasks)):
+        sys.exit(f"error: {len(values)} values ({', '.join(map(str, values))}) for the tasks {', '.join(asked.tasks)}")
+    return values if len(values) > 1 else values * len(asked.tasks)
 
 
 def split(objective: str, name: str, part: str) -> str:
