@@ -38,7 +38,7 @@ def test_rows_are_added_to_a_table_in_its_own_columns(tmp_path: Path) -> None:
 def test_the_commands_of_its_page_are_understood() -> None:
     page = (Path(__file__).parent / "benchmarks/madx/README.md").read_text(encoding="utf-8")
     commands = re.findall(r"madx\.py ([^\n\"]+)", page)
-    assert len(commands) == 9
+    assert len(commands) == 10
     for command in commands:
         words = shlex.split(command.replace("{objective}", "pos"))
         words = [re.sub(r"\{(size|seed)\}", "2", word) for word in words]

@@ -28,7 +28,7 @@ from sftkit.inspecting.overlap import overlap
 from sftkit.storage.documents import read_object
 
 HERE = Path(__file__).parent
-OVERLAPS = HERE / "overlaps.csv"
+OVERLAPS, SPEEDS = HERE / "overlaps.csv", HERE / "madx-speed.csv"
 
 
 def main(arguments: list[str]) -> None:
@@ -53,6 +53,9 @@ def main(arguments: list[str]) -> None:
     if (madx := HERE / "laboratory-madx.csv").is_file():
         print("\n## MAD-X beside Table 2\n")
         beside(HERE / "laboratory.csv", madx)
+    if SPEEDS.is_file():
+        print("\n## MAD-X beside a sum of SFTs: seconds of a forward pass, medians of pairs\n")
+        print(SPEEDS.read_text(encoding="utf-8"), end="")
     if OVERLAPS.is_file():
         print("\n## Figure 5: overlap of language SFTs, and how related the languages are\n")
         related()
