@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sftkit.evaluation.results.table import read_scores
-from tests.benchmarks.madx.madx import append, labelled, parser
+from tests.benchmarks.madx.madx import append, labelled, parser, spread
 from tests.helpers.scores import row, write
 
 FOUND: dict[str, Any] = {
@@ -38,7 +38,7 @@ def test_rows_are_added_to_a_table_in_its_own_columns(tmp_path: Path) -> None:
 def test_the_commands_of_its_page_are_understood() -> None:
     page = (Path(__file__).parent / "benchmarks/madx/README.md").read_text(encoding="utf-8")
     commands = re.findall(r"madx\.py ([^\n\"]+)", page)
-    assert len(commands) == 9
+    assert len(commands) == 10
     for command in commands:
         words = shlex.split(command.replace("{objective}", "pos"))
         words = [re.sub(r"\{(size|seed)\}", "2", word) for word in words]
@@ -50,3 +50,11 @@ def test_one_labelled_file_is_asked_for() -> None:
     assert labelled(parser().parse_args([*asked, "--ner", "x"])) == {"objective": "ner", "data": Path("x")}
     with pytest.raises(SystemExit, match="one labelled file"):
         labelled(parser().parse_args(asked))
+
+
+def test_tasks_have_steps_of_their_own_or_the_same() -> None:
+    words = ["world", "w", "--csv", "r.csv", "--steps", "9", "--tasks", "pos", "dep", "--task-steps"]
+    asked = [parser().parse_args([*words, *steps]) for steps in (["5"], ["5", "6"], ["5", "6", "7"])]
+    assert [spread(each, each.task_steps) for each in asked[:2]] == [[5, 5], [5, 6]]
+    with pytest.raises(SystemExit, match=r"5, 6, 7.*pos, dep"):
+        spread(asked[2], asked[2].task_steps)

@@ -15,6 +15,7 @@ import csv
 import itertools
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from sftkit.inspecting.overlap import overlap
 from sftkit.storage.documents import read_object
 
 HERE = Path(__file__).parent
-OVERLAPS = HERE / "overlaps.csv"
+OVERLAPS, SPEEDS = HERE / "overlaps.csv", HERE / "madx-speed.csv"
 
 
 def main(arguments: list[str]) -> None:
@@ -39,6 +40,8 @@ def main(arguments: list[str]) -> None:
         ("Figure 2: sizes of task SFTs", "laboratory-sizes", sizes),
         ("Figure 3: density of the language's SFT x density of the task's", "laboratory-density", densities),
         ("Other ways to fine-tune, one unseen language a world", "laboratory-methods", compared),
+        ("L1 off, layer norms that move, one unseen language a world", "laboratory-settings", compared),
+        ("Real text: English to languages that the base has not seen, three seeds", "real-text", by_language),
     ):
         if (path := HERE / f"{name}.csv").is_file():
             print(f"\n## {title}\n")
@@ -47,6 +50,12 @@ def main(arguments: list[str]) -> None:
     if (seen := HERE / "laboratory-seen.csv").is_file():
         print("\n## Table 3: what language SFTs gain in languages that the base has seen, and in others\n")
         gains(HERE / "laboratory.csv", seen)
+    if (madx := HERE / "laboratory-madx.csv").is_file():
+        print("\n## MAD-X beside Table 2\n")
+        beside(HERE / "laboratory.csv", madx)
+    if SPEEDS.is_file():
+        print("\n## MAD-X beside a sum of SFTs: seconds of a forward pass, medians of pairs\n")
+        print(SPEEDS.read_text(encoding="utf-8"), end="")
     if OVERLAPS.is_file():
         print("\n## Figure 5: overlap of language SFTs, and how related the languages are\n")
         related()
@@ -61,6 +70,28 @@ def compared(panel: ScorePanel) -> None:
     for at, first in enumerate(points):
         for second in points[at + 1 :]:
             print(f"{panel.title:<16} {first.method} - {second.method}: {less(first.values, second.values)}")
+
+
+def by_language(panel: ScorePanel) -> None:
+    """The same, of each language and of their mean."""
+    for language in (*panel.languages, *([""] if len(panel.languages) > 1 else [])):
+        points = [replace(point, values=_only(point.values, language)) for point in panel.points]
+        print(f"{language or 'all languages'}:")
+        compared(replace(panel, points=tuple(points)))
+
+
+def beside(ours: Path, theirs: Path) -> None:
+    """Another table's methods, and Table 2's less each of them, and what each gains by the language's adapter."""
+    for own, other in zip(*(panels(read_scores(path), None, None) for path in (ours, theirs)), strict=True):
+        table_2 = [point for point in own.points if point.method in ("lottery", "random", "task-only")]
+        for point in other.points:
+            size = f"K {point.k:,.0f}"
+            print(f"{own.title:<16} {point.method:<24} {size:<9} {told(mean(point.values, point.values))}")
+            for each in table_2:
+                print(f"{own.title:<16} {each.method} - {point.method}: {less(each.values, point.values)}")
+        for at, first in enumerate(other.points):
+            for second in other.points[at + 1 :]:
+                print(f"{own.title:<16} {first.method} - {second.method}: {less(first.values, second.values)}")
 
 
 def sizes(panel: ScorePanel) -> None:
@@ -166,6 +197,11 @@ def _pairs(place: Path, world: dict[str, Any]) -> Iterator[tuple[object, ...]]:
 def middle(point: Point) -> float:
     """The mean of all its scores."""
     return mean(point.values, point.values).value
+
+
+def _only(values: Values, language: str) -> dict[tuple[str, str], float]:
+    """Those of a language; of all if none is named."""
+    return {unit: value for unit, value in values.items() if language in ("", unit[0])}
 
 
 def _averaged(each: Sequence[Values]) -> Values:

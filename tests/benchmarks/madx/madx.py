@@ -24,6 +24,8 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 OBJECTIVES = ("pos", "dep", "ner", "nli")
+#: Tokens of a test sentence: more than a world's ever have, and no more than its base takes.
+WHOLE = 256
 #: As ``sftkit sweep`` writes them; cells of the language's adapter come after.
 COLUMNS = (
     "language", "task", "method", "density", "seed", "metric", "value", "low", "high", "seconds", "k", "base",
@@ -87,41 +89,52 @@ def labelled(asked: argparse.Namespace) -> dict[str, Any]:
 
 def world(asked: argparse.Namespace) -> dict[str, Any]:
     """All of an invented world: adapters of its unseen languages, of tasks in each size, their scores into the CSV."""
-    from tests.benchmarks.madx.stacked import LANGUAGE, TASK, learn, score
+    from tests.benchmarks.madx.stacked import LANGUAGE, learn
 
     known = json.loads((asked.world / "world.json").read_text(encoding="utf-8"))
-    base, source = asked.world / "base", known["source"]
+    steps, rates = spread(asked, asked.task_steps), spread(asked, asked.task_lr or [asked.lr])
     learned: dict[str, dict[str, Any]] = {}
+    rows = 0
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        for each in (source, *known[asked.languages]):
-            given = {"base": base, "objective": "mlm", "data": asked.world / f"mlm/{each}.txt", "dev": None}
+        for each in (known["source"], *known[asked.languages]):
             told(f"language {each}")
-            learned[each] = learn(
-                LANGUAGE,
-                given | {"device": asked.device},
-                training(asked, asked.language_reduction),
-                None,
-                place / each,
-            )
-        rows = 0
-        for objective in asked.tasks:
+            given = {"base": asked.world / "base", "objective": "mlm", "data": asked.world / f"mlm/{each}.txt"}
+            how = training(asked, asked.language_reduction)
+            learned[each] = learn(LANGUAGE, given | {"dev": None, "device": asked.device}, how, None, place / each)
+        for objective, *how_long in zip(asked.tasks, steps, rates, strict=True):
             for reduction in asked.reductions:
                 told(f"{objective}, reduction {reduction:g}")
-                given = {"base": base, "device": asked.device, "objective": objective}
-                files = {part: asked.world / split(objective, source, part) for part in ("train", "dev")}
-                asked_task = argparse.Namespace(**vars(asked) | {"steps": asked.task_steps, "eval_every": None})
-                learn(
-                    TASK, given | {"data": files["train"], "dev": files["dev"]},
-                    training(asked_task, reduction), place / source, place / "task",
-                )  # fmt: skip
-                for each in known[asked.languages]:
-                    for method, below in (("mad-x", place / each), ("mad-x task-only", None)):
-                        test = given | {"data": asked.world / split(objective, each, "test")}
-                        found = score(test, asked.max_length, below, place / "task")
-                        labels = {"language": each, "task": objective, "method": method, "seed": asked.seed}
-                        rows += append(asked.csv, labels | {"base": str(base)}, found, learned[each] if below else {})
+                changed = vars(asked) | dict(zip(("steps", "lr"), how_long, strict=True)) | {"eval_every": None}
+                how = training(argparse.Namespace(**changed), reduction)
+                rows += in_world(asked, known, objective, how, place, learned)
     return {"csv": str(asked.csv), "rows": rows}
+
+
+def in_world(
+    asked: argparse.Namespace, known: dict[str, Any], objective: str, how: Any, place: Path, learned: dict[str, Any]
+) -> int:
+    """Learn a task's adapter in a world's source language, and score it in the others; returns how many rows."""
+    from tests.benchmarks.madx.stacked import TASK, learn, score
+
+    given = {"base": asked.world / "base", "device": asked.device, "objective": objective}
+    train, dev = (asked.world / split(objective, known["source"], part) for part in ("train", "dev"))
+    learn(TASK, given | {"data": train, "dev": dev}, how, place / known["source"], place / "task")
+    rows = 0
+    for each in known[asked.languages]:
+        test = given | {"data": asked.world / split(objective, each, "test")}
+        for method, below in (("mad-x", place / each), ("mad-x task-only", None)):
+            found = score(test, WHOLE, below, place / "task")
+            labels = {"language": each, "task": objective, "method": method + asked.suffix, "seed": asked.seed}
+            rows += append(asked.csv, labels | {"base": str(given["base"])}, found, learned[each] if below else {})
+    return rows
+
+
+def spread(asked: argparse.Namespace, values: list[Any]) -> list[Any]:
+    """One value a task, of as many or of one for all."""
+    if len(values) not in (1, len(asked.tasks)):
+        sys.exit(f"error: {len(values)} values ({', '.join(map(str, values))}) for the tasks {', '.join(asked.tasks)}")
+    return values if len(values) > 1 else values * len(asked.tasks)
 
 
 def split(objective: str, name: str, part: str) -> str:
@@ -201,7 +214,13 @@ OPTIONS: tuple[tuple[tuple[str, ...], str, dict[str, Any]], ...] = (
     (("--language-reduction",), "world speed", {"type": float, "default": 2}),
     (("--reductions",), "world", {"type": float, "nargs": "+", "default": [1, 2, 4, 8, 16, 32]}),
     (("--steps",), "language task world", {"type": int, "required": True}),
-    (("--task-steps",), "world", {"type": int, "required": True}),
+    (
+        ("--task-steps",),
+        "world",
+        {"type": int, "nargs": "+", "required": True, "help": "one for each of --tasks, or for all"},
+    ),
+    (("--task-lr",), "world", {"type": float, "nargs": "+", "help": "one for each of --tasks, or for all; else --lr"}),
+    (("--suffix",), "world", {"default": "", "help": "after the method's name in the table"}),
     (("--eval-every",), "language task world", {"type": int, "help": "else only before and after"}),
     (("--lr",), "language task world", {"type": float, "default": 5e-5}),
     (("--seed",), "language task world", {"type": int, "default": 0}),
