@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -13,9 +14,11 @@ from sftkit.algebra import arithmetic
 from sftkit.algebra.arithmetic import SUM, Merger, Method, Weighted, added, collapse
 from sftkit.algebra.window import Merged
 from sftkit.errors import SettingsError
+from sftkit.format.files import SftFile
 from sftkit.format.metadata import Metadata, ParameterSpec
 from sftkit.format.sft import RowStream, to_csr
 from sftkit.storage.dtypes import BFLOAT16
+from tests.helpers.build import save_sft
 
 SIZE = 40
 
@@ -158,7 +161,7 @@ def test_every_method_gives_sorted_positions_without_zeros(name: Literal["sum", 
     assert merged.values.all()
 
 
-@pytest.mark.parametrize("settings", [{"name": "slerp"}, {"trim": 1.0}, {"drop": -0.1}])
+@pytest.mark.parametrize("settings", [{"name": "slerp"}, {"trim": 1.0}, {"trim": 1.5}, {"drop": -0.1}])
 def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         Method(**settings)
@@ -181,3 +184,15 @@ def test_an_sft_in_memory_is_walked_through_as_its_entries(at: set[int], shape: 
     assert np.concatenate([piece[0] for piece in pieces]).tolist() == positions[values != 0].tolist()
     assert np.concatenate([piece[1] for piece in pieces]).tolist() == values[values != 0].tolist()
     assert all((piece[0] < stop).all() for piece, stop in zip(pieces, range(step, 60 + step, step), strict=True))
+
+
+@pytest.mark.parametrize("holes", [False, True])
+def test_stretches_of_any_length_give_every_entry_of_a_file_and_count_them(
+    holes: bool, pico_base: Path, tmp_path: Path
+) -> None:
+    file = SftFile(save_sft(tmp_path / "x.sft", pico_base, k=2000))
+    merger = Merger([Weighted(file)], SUM)  # which compares their number with what the file promises
+    for name in file.names:
+        found = merger.windows(name, file.metadata.parameters[name].size, 13, holes=holes)
+        positions = np.concatenate([np.sort(window.positions) for window in found])
+        assert positions.tolist() == file.entries(name)[0].tolist()

@@ -9,7 +9,8 @@ import torch
 
 from sftkit.algebra.arithmetic import added
 from sftkit.checkpoints.checkpoint import numpy_to_tensor, tensor_to_numpy
-from sftkit.modeling.backbone import backbone_parameters
+from sftkit.modeling import sparse
+from sftkit.modeling.backbone import backbone_parameters, flat
 from sftkit.modeling.sparse import SparsePhi, sparse_parameters
 from tests.helpers import pico
 
@@ -186,6 +187,25 @@ def test_weights_that_are_views_of_one_storage_train_as_others_do() -> None:
                 optimizer.step()
             gradients.append(phi.phi.detach())
     torch.testing.assert_close(gradients[0], gradients[1])
+
+
+@pytest.mark.parametrize("written", [0, 1, 37, 500, 1 << 22])
+def test_theta_and_phi_are_written_the_same_however_many_weights_at_a_time(
+    written: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sparse, "_WRITTEN", written)
+    model = pico.make_model()
+    before = {name: flat(weight).clone() for name, weight in backbone_parameters(model).items()}
+    positions = {name: where for name, where in _positions(model, 0.02).items() if len(where)}
+    with sparse_parameters(model, positions) as phi:
+        with torch.no_grad():
+            phi.phi.copy_(torch.arange(1, len(phi.phi) + 1))
+        phi.refresh()
+        at = 0
+        for name, where in positions.items():
+            expected = before[name].index_add(0, where, torch.arange(at + 1, at + len(where) + 1.0))
+            assert torch.equal(_weight(model, name).reshape(-1), expected)
+            at += len(where)
 
 
 def test_weights_of_several_dtypes_are_each_rounded_once() -> None:
