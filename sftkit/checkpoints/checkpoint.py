@@ -25,7 +25,8 @@ from sftkit.checkpoints.wrappers import check_all_wrapped, unwrapped, wrappers_o
 from sftkit.errors import CheckpointError, FormatError
 from sftkit.format.metadata import ParameterSpec
 from sftkit.storage.dtypes import BFLOAT16, FLOAT_CODES, code_of
-from sftkit.storage.safefile import SafeReader, TensorSpec, check_names
+from sftkit.storage.names import check_names
+from sftkit.storage.safefile import SafeReader, TensorSpec
 
 SAFETENSORS, SAFETENSORS_INDEX = "model.safetensors", "model.safetensors.index.json"
 PYTORCH, PYTORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"

@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from sftkit.errors import FormatError
-from sftkit.shown import brief, is_name, quoted
+from sftkit.shown import brief
 from sftkit.storage.cut import check_whole
 from sftkit.storage.dtypes import CODES, code_of
+from sftkit.storage.names import check_names
 
 #: Bytes after which a writer begins to flush: a disk that only starts at the end makes the user wait.
 _FLUSH = 96 << 20
@@ -58,17 +59,6 @@ class TensorSpec:
         if self.code not in CODES:
             raise FormatError(f"{self.name}: dtype {self.code} is not supported.")
         return CODES[self.code]
-
-
-def check_names(names: Iterable[str], where: Path) -> None:
-    """Refuse names of tensors that a terminal would obey, that break lines, or that fill pages; no real one does.
-
-    Raises:
-        FormatError: quoting the name.
-    """
-    for name in names:
-        if not is_name(name):
-            raise FormatError(f"{where}: a tensor is called {quoted(name)}: too long for a name, or not plain text.")
 
 
 class SafeReader:

@@ -18,11 +18,8 @@ from sftkit.sweeps.costs import Costs
 from sftkit.sweeps.document import read_sweep
 from sftkit.sweeps.forecast import SweepForecast
 from sftkit.sweeps.plan import SweepPlan, plan
-from sftkit.sweeps.shipped import path_of, shipped
-from sftkit.sweeps.snakefile import workflow
 from sftkit.sweeps.states import DONE, MISSING, OLD, states
 from tests.cli.run import sftkit as run
-from tests.helpers import pico
 
 SWEEP = """
 base = "base"
@@ -39,6 +36,8 @@ test = "{}.test"
 density = [0.01, 0.02]
 steps = 3
 """
+
+
 COMMANDS = commands()
 
 
@@ -178,41 +177,6 @@ def test_what_is_wrong_is_told_in_a_line_before_anything_starts(
     assert len(done.stderr.splitlines()) <= 2
 
 
-def test_missing_files_are_told_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("snakemake")
-    monkeypatch.chdir(tmp_path)
-    Path("a.toml").write_text(SWEEP.replace("METHODS", ""))
-    done = run("sweep", "a.toml")
-    assert done.status == 1
-    assert "6 of 6 files that cells read are not there: " in done.stderr
-
-
-def test_a_rehearsal_with_missing_files_shows_the_plan_and_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("a.toml").write_text(SWEEP.replace("METHODS", ""))
-    done = run("sweep", "a.toml", "--dry-run", "-q")
-    assert done.status == 1
-    assert "to do, for 4 scores" in done.stdout
-    assert "error: 6 of 6 files that cells read are not there: " in done.stderr
-
-
-def test_a_rehearsal_tells_what_would_fail_when_its_cell_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    base = pico.save_base(Path("base"))
-    for name in ("en", "mt", "wo"):
-        Path(f"{name}.txt").write_text("ta mi lo .\nka su ra .\n" * 60)
-        Path(f"{name}.train").write_text("1\tta\t_\tNOUN\n" * 3)
-        Path(f"{name}.test").write_text("nothing\n")
-    Path("a.toml").write_text(SWEEP.replace("METHODS", "").replace("steps = 3", "steps = 3\nk = 9_999_999"))
-    done = run("sweep", "a.toml", "--dry-run", "-q")
-    assert base.is_dir()
-    assert done.status == 1
-    assert "to do, for " in done.stdout
-    assert "error: learn pos, lottery, seed 0 would fail: " in done.stderr
-
-
 @pytest.mark.parametrize("command", [(), ("--dry-run",)])
 def test_every_entry_of_frozen_norms_is_refused_before_anything_starts(
     command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -225,58 +189,6 @@ def test_every_entry_of_frozen_norms_is_refused_before_anything_starts(
     assert "a.toml: method lottery, pos: density 1 is every entry, and layer norms are frozen." in done.stderr
     Path("a.toml").write_text(text.replace("steps = 3", "steps = 3\ntrain-norms = true"))
     assert "layer norms are frozen" not in run("sweep", "a.toml", *command).stderr
-
-
-def test_without_snakemake_a_line_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sftkit.sweeps.engine.find_spec", {}.get)
-    Path("a.toml").write_text(SWEEP.replace("METHODS", ""))
-    done = run("sweep", "a.toml")
-    assert done.status == 1
-    assert "pip install 'sftkit[sweep]'" in done.stderr
-
-
-def test_the_papers_sweep_compiles_and_has_a_price(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    sweep = read_sweep(path_of("paper"), COMMANDS)
-    found = plan(sweep, Path("paper"), COMMANDS)
-    per_task = {task.name: len(task.languages or ()) * len(task.options["density"]) for task in sweep.tasks}
-    assert per_task == {"pos": 96, "dep": 96, "ner": 54, "nli": 60}
-    # lottery and task-only everywhere, random in the first two
-    assert len(found.rows) == 2 * sum(per_task.values()) + per_task["pos"] + per_task["dep"]
-    text = workflow(found, sweep.resources, "paper")
-    assert text.count("\nrule ") + text.startswith("rule ") == len(found.cells) + 1
-    forecast = SweepForecast(found.cells, sweep.costs)
-    assert all(forecast.seconds(each) is not None and forecast.bytes(each) is not None for each in found.cells.values())
-
-
-LABORATORY = [name for name in shipped() if name.startswith("laboratory")]
-
-
-@pytest.mark.parametrize("name", LABORATORY)
-def test_the_laboratory_compiles_has_a_price_and_ten_seeds(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    sweep = read_sweep(path_of(name), COMMANDS)
-    assert len(sweep.seeds) == 10
-    found = plan(sweep, Path("laboratory"), COMMANDS)
-    assert found.rows
-    assert not found.missing
-    forecast = SweepForecast(found.cells, sweep.costs)
-    assert all(forecast.seconds(each) is not None for each in found.cells.values())
-
-
-def test_the_laboratorys_files_share_what_they_learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All that another file asks for of the lottery at the density of Table 2 is a cell of Table 2's."""
-    monkeypatch.chdir(tmp_path)
-    whole, methods = (
-        plan(read_sweep(path_of(name), COMMANDS), Path("laboratory"), COMMANDS).cells
-        for name in ("laboratory", "laboratory-methods")
-    )
-    lottery = {record for record, each in methods.items() if each.work.phases and "--method lottery" in each.plain}
-    assert lottery
-    assert lottery <= whole.keys()
 
 
 def test_as_many_languages_of_a_world_are_scored_as_the_file_says(place: Path) -> None:
@@ -309,26 +221,6 @@ def test_a_cell_is_expected_to_take_what_those_like_it_took_beside_their_steps(p
     assert forecast.seconds(scores[1]) == pytest.approx(7)
 
 
-def test_every_sweep_that_comes_along_is_listed_and_can_be_read() -> None:
-    done = run("sweep", "--list")
-    for path in (Path(sftkit.__file__).parent / "sweeps").glob("*.toml"):
-        assert path.stem in done.stdout
-        assert read_sweep(path, COMMANDS).tasks
-
-
-def test_the_example_of_the_page_is_a_sweep(place: Path) -> None:
-    text = (Path(sftkit.__file__).parent / "docs/sweeps.md").read_text(encoding="utf-8")
-    (example, *_), (methods, *_) = (re.findall(r"<!-- sweep -->\n```toml\n(.*?)```", text, re.DOTALL),
-                                    re.findall(r"\n```toml\n(\[methods.*?)```", text, re.DOTALL))  # fmt: skip
-    assert len(planned(place, text=example).rows) == 3 * 3 * 2
-    more = example.replace('methods = ["lottery", "random", "task-only"]\n', "")
-    more = more.replace("[tasks.pos]", '[tasks.dep]\ntrain = "{}.conllu"\ntest = "{}.conllu"\n[tasks.pos]')
-    found: Any = planned(place, text=more + methods)
-    assert found.notes
-    with pytest.raises(SettingsError):
-        planned(place, text=more + methods.replace("trim", "trimm"))
-
-
 def test_no_two_rows_say_the_same_of_different_scores(place: Path) -> None:
     """The task alone is learned under the source language's SFT of each density, so its rows have that density."""
     found = planned(place, 'methods = ["lottery", "task-only"]', change=("density = 0.05", "density = [0.05, 0.1]"))
@@ -351,3 +243,16 @@ def test_a_misspelt_mark_is_told_with_those_that_there_are(change: tuple[str, st
     with pytest.raises(SettingsError) as error:
         planned(place, change=change)
     assert told in str(error.value)
+
+
+def test_the_example_of_the_page_is_a_sweep(place: Path) -> None:
+    text = (Path(sftkit.__file__).parent / "docs/sweeps.md").read_text(encoding="utf-8")
+    (example, *_), (methods, *_) = (re.findall(r"<!-- sweep -->\n```toml\n(.*?)```", text, re.DOTALL),
+                                    re.findall(r"\n```toml\n(\[methods.*?)```", text, re.DOTALL))  # fmt: skip
+    assert len(planned(place, text=example).rows) == 3 * 3 * 2
+    more = example.replace('methods = ["lottery", "random", "task-only"]\n', "")
+    more = more.replace("[tasks.pos]", '[tasks.dep]\ntrain = "{}.conllu"\ntest = "{}.conllu"\n[tasks.pos]')
+    found: Any = planned(place, text=more + methods)
+    assert found.notes
+    with pytest.raises(SettingsError):
+        planned(place, text=more + methods.replace("trim", "trimm"))
