@@ -17,6 +17,9 @@ KEYS: dict[str, Keys] = {
     "any": RNG.integers(0, 2**31, 1500, np.uint32),
     "few": RNG.choice(np.array([0, 7, FIVE, FIVE + 1, 2**31 - 1], np.uint32), 1500),
     "near": RNG.integers(FIVE, FIVE + 900, 1500, np.uint32),
+    "near, and more above": np.concatenate(
+        [RNG.integers(FIVE, FIVE + 900, 1000, np.uint32), RNG.integers(2**30, 2**31, 500, np.uint32)]
+    ),
 }
 
 

@@ -126,8 +126,7 @@ def predict(
                 file.writelines(pieces)
     _tell([text for text in unlabelled.notes if text not in before], quiet=quiet)
     if output is not None and not quiet:
-        what = render.counted(unlabelled.examples, _EXAMPLES.get(objective, "sentence"))
-        render.said(f"wrote {output}: {what}")
+        render.said(f"wrote {output}: {render.counted(unlabelled.examples, _EXAMPLES.get(objective, 'sentence'))}")
     if not quiet and (output is not None or (render.stdout().is_terminal and data[0] != STANDARD_INPUT)):
         after_predict(ctx.obj, output, objective, jsonl=jsonl)
 
