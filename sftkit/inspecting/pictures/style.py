@@ -62,7 +62,7 @@ class Series:
 
 def series(number: int) -> Series:
     """The look of the ``number``-th series, from 0; after seven colours the dashes and hatches are others."""
-    again = number // len(SERIES)
+    again = 2 * (number // len(SERIES))
     return Series(
         SERIES[number % len(SERIES)], _DASHES[(number + again) % len(_DASHES)], _MARKERS[number % len(_MARKERS)],
         _HATCHES[(number + again) % len(_HATCHES)],
