@@ -32,7 +32,7 @@ import torch
 from datasets import Dataset
 from torch.autograd import DeviceType  # type: ignore[attr-defined]  # torch's
 from torch.profiler import ProfilerActivity, profile
-from transformers import AutoModelForCausalLM, BertForMaskedLM, BertForTokenClassification, LlamaConfig
+from transformers import BertForMaskedLM, BertForTokenClassification
 
 from sftkit.modeling.backbone import backbone_parameters
 from sftkit.modeling.sparse import sparse_parameters
@@ -41,14 +41,13 @@ from sftkit.training.engine.regularisers import l1_on
 from sftkit.training.lottery import learn
 from sftkit.training.settings import settings_for
 from tests.benchmarks import peers
-from tests.benchmarks.training import BATCH, DENSITY, SIZES, VARIANTS, Task, one, peak_memory
+from tests.benchmarks._device import CUDA, DEVICE, Rows
+from tests.benchmarks.gpu_llama import llama
+from tests.benchmarks.training import BATCH, DENSITY, SIZES, VARIANTS, Task, one
 from tests.helpers import pico
 
-CUDA = torch.cuda.is_available()
-DEVICE = "cuda" if CUDA else "cpu"
 SIZE, LENGTH, STEPS = ("mbert", 256, 12) if CUDA else ("pico", 16, 3)
 PRECISIONS = ("f32", "bf16")
-Rows = list[tuple[str, float | str, str]]
 
 
 def main(out: Path | None) -> None:
@@ -203,52 +202,6 @@ def _count(call: Callable[[], Any]) -> int:
     if CUDA:
         return sum(event.device_type == DeviceType.CUDA for event in profiled.events())
     return sum(not event.cpu_children for event in profiled.events())
-
-
-def llama() -> Rows:
-    """Phase 2 of a large causal model in bfloat16: what it takes beside weights and φ."""
-    config = LlamaConfig() if CUDA else LlamaConfig(**pico.CONFIGS["llama"] | {"vocab_size": 300})
-    torch.set_default_dtype(torch.bfloat16)
-    try:
-        with torch.device(DEVICE):
-            model: Any = AutoModelForCausalLM.from_config(config)
-    finally:
-        torch.set_default_dtype(torch.float32)
-    model.train()
-    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    model.get_output_embeddings().weight.requires_grad_(False)
-    parameters = backbone_parameters(model)
-    positions = {
-        name: torch.arange(0, p.numel(), 23, dtype=torch.int32, device=DEVICE)
-        for name, p in parameters.items() if p.dim() > 1
-    }  # fmt: skip
-    k = sum(map(len, positions.values()))
-    weights = sum(p.nbytes for p in model.parameters())
-    ids = torch.randint(5, config.vocab_size, (1, 1024 if CUDA else 16), device=DEVICE)
-    seconds = []
-    with sparse_parameters(model, positions) as phi:
-        del positions
-        optimizer = torch.optim.AdamW([phi.phi], lr=1e-5, fused=True)
-        for _ in range(4):
-            begin = time.perf_counter()
-            model(input_ids=ids, labels=ids).loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            if CUDA:
-                torch.cuda.synchronize()
-            seconds.append(time.perf_counter() - begin)
-        peak = peak_memory(DEVICE) * 1e6
-    largest = max(p.numel() for p in parameters.values()) * 2
-    return [
-        ("parameters", float(sum(p.numel() for p in model.parameters())), ""),
-        ("K", float(k), ""),
-        ("step of 1,024 tokens", seconds[-1], "s"),
-        ("weights", weights / 1e9, "GB"),
-        ("φ, gradient, moments, positions, θ there: 22 K", 22 * k / 1e9, "GB"),
-        ("the largest weight's gradient", largest / 1e9, "GB"),
-        ("peak", peak / 1e9, "GB"),
-        ("peak less weights and 24 K", (peak - weights - 24 * k) / 1e9, "GB"),
-    ]
 
 
 def scoring() -> Rows:
