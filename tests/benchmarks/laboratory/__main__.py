@@ -41,6 +41,7 @@ def main(arguments: list[str]) -> None:
         ("Figure 3: density of the language's SFT x density of the task's", "laboratory-density", densities),
         ("Other ways to fine-tune, one unseen language a world", "laboratory-methods", compared),
         ("L1 off, layer norms that move, one unseen language a world", "laboratory-settings", compared),
+        ("Another criterion, another rewinding, one unseen language a world", "laboratory-criteria", compared),
         ("Real text: English to languages that the base has not seen, three seeds", "real-text", by_language),
     ):
         if (path := HERE / f"{name}.csv").is_file():
