@@ -23,8 +23,8 @@ _SEEN |= {code: f"\\u{code:04x}" for code in range(0xD800, 0xE000) if code not i
 _ON_A_LINE = _SEEN | {10: "\\n", 9: "\\t"}
 #: Characters of a value that a message quotes, and of a message.
 QUOTED, MOST = 80, 2000
-#: Characters of the name of a tensor.
-_LONGEST_NAME = 1000
+#: Characters of the name of a tensor, in a message.
+_LONGEST_NAME = 200
 
 
 def shown(text: str) -> str:
@@ -38,9 +38,9 @@ def shown_on_a_line(text: str, most: int = MOST) -> str:
     return text if text.isascii() and text.isprintable() else text.translate(_ON_A_LINE)
 
 
-def is_name(text: str) -> bool:
-    """Whether a tensor may be called so: of no more than 1,000 characters, none of which a terminal would obey."""
-    return shown_on_a_line(text, _LONGEST_NAME) == text
+def called(name: str) -> str:
+    """A tensor's name as a message has it: on one line, and no longer than any real one."""
+    return shown_on_a_line(name, _LONGEST_NAME)
 
 
 def quoted(value: Any, most: int = QUOTED) -> str:

@@ -25,7 +25,6 @@ from sftkit.checkpoints.wrappers import check_all_wrapped, unwrapped, wrappers_o
 from sftkit.errors import CheckpointError, FormatError
 from sftkit.format.metadata import ParameterSpec
 from sftkit.storage.dtypes import BFLOAT16, FLOAT_CODES, code_of
-from sftkit.storage.names import check_names
 from sftkit.storage.safefile import SafeReader, TensorSpec
 
 SAFETENSORS, SAFETENSORS_INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -235,7 +234,6 @@ class TorchReader:
                 f"{path}: holds no tensors but a dictionary ({inner!r:.60}), as a trainer's checkpoint does. Save the "
                 "model itself: model.save_pretrained(…)"
             )
-        check_names((name for name in tensors if isinstance(name, str)), path)
         self._arrays = {
             str(name): tensor_to_numpy(tensor, f"{path}: {name}")
             for name, tensor in tensors.items()

@@ -19,7 +19,7 @@ from sftkit.format.encoding import GAP_DTYPES, Positions, Values, decode
 from sftkit.format.metadata import Metadata
 from sftkit.format.sft import CsrDifference, check_rows, to_csr
 from sftkit.format.writing import DIFF, GAPS, HEAD, VALUES, file_digest, gaps_of, values_of
-from sftkit.shown import shown_on_a_line
+from sftkit.shown import called
 from sftkit.storage.dtypes import CODES, FLOATS, VALUE_DTYPES
 from sftkit.storage.nearby import no_such
 from sftkit.storage.places import at_home
@@ -55,27 +55,26 @@ class SftFile:
             self._check_header(name)
         for key in self._reader:
             if key in _NAMELESS:
-                raise FormatError(f"{path}: {key} names no parameter. The file is damaged.")
+                raise FormatError(f"{path}: {called(key)} names no parameter. The file is damaged.")
             if _is_part(key, VALUES) and gaps_of(key[len(DIFF) : -len(VALUES)]) not in self._reader:
-                raise FormatError(f"{path}: {key} has no gaps beside it. The file is damaged.")
+                raise FormatError(f"{path}: {called(key)} has no gaps beside it. The file is damaged.")
 
     def _check_header(self, name: str) -> None:
         gaps, values = self._reader.specs[gaps_of(name)], self._reader.specs.get(values_of(name))
         if name not in self.metadata.parameters:
-            called = shown_on_a_line(name)
             raise FormatError(
-                f"{self.path}: diff/{called} is not among the metadata's parameters. The file is damaged."
+                f"{self.path}: diff/{called(name)} is not among the metadata's parameters. The file is damaged."
             )
         if values is None:
-            raise FormatError(f"{self.path}: diff/{name}/values is missing. The file is damaged.")
+            raise FormatError(f"{self.path}: diff/{called(name)}/values is missing. The file is damaged.")
         if len(gaps.shape) != 1 or gaps.shape != values.shape:
             raise FormatError(
-                f"{self.path}: diff/{name} has gaps of shape {list(gaps.shape)} and values of shape "
+                f"{self.path}: diff/{called(name)} has gaps of shape {list(gaps.shape)} and values of shape "
                 f"{list(values.shape)}; both must be [n]. The file is damaged."
             )
         if CODES.get(gaps.code) not in GAP_DTYPES or CODES.get(values.code) not in VALUE_DTYPES.values():
             raise FormatError(
-                f"{self.path}: diff/{name} has gaps of {gaps.code} and values of {values.code}; "
+                f"{self.path}: diff/{called(name)} has gaps of {gaps.code} and values of {values.code}; "
                 "known are U8, U16, U32 and F32, BF16, F16."
             )
 
@@ -94,7 +93,7 @@ class SftFile:
         tensors = {key: self._reader.read(key) for key in self._reader if key.startswith(HEAD)}
         for key, array in tensors.items():
             if array.dtype in FLOATS and not np.isfinite(array).all():
-                raise FormatError(f"{self.path}: {key}: a value is not finite. The file is damaged.")
+                raise FormatError(f"{self.path}: {called(key)}: a value is not finite. The file is damaged.")
         return {key[len(HEAD) :]: array for key, array in tensors.items()}
 
     @property
@@ -111,7 +110,7 @@ class SftFile:
         """
         gaps, values = self.stored(name, 0, self.stored_length(name))
         try:
-            return decode(gaps, values, self.metadata.parameters[name].size, name)
+            return decode(gaps, values, self.metadata.parameters[name].size, called(name))
         except FormatError as error:
             raise FormatError(f"{self.path}: {error}") from None
 
@@ -147,7 +146,7 @@ def read(path: str | Path) -> CsrDifference:
     parameters = {}
     for name in file.names:
         positions, values = file.entries(name)
-        parameters[name] = to_csr(positions, values, file.metadata.parameters[name], f"{path}: {name}")
+        parameters[name] = to_csr(positions, values, file.metadata.parameters[name], f"{path}: {called(name)}")
     sft = CsrDifference(parameters, file.metadata, file.head)
     file.check_count(sft.k)
     return sft

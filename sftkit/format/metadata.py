@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sftkit.errors import FormatError
-from sftkit.shown import is_name, quoted
+from sftkit.shown import called
 from sftkit.storage.documents import NotJson, check_characters, check_levels, parse_json
 from sftkit.storage.dtypes import canonical_dtype
 
@@ -124,8 +124,7 @@ class Metadata:
             check_levels([self.training, self.parents, self.parameters])
             document = self.document()
             check_characters(document)
-            _check_names(self.parameters)
-        except ValueError as error:  # NotJson is one
+        except NotJson as error:
             raise FormatError(f"What the SFT says of itself cannot be written: it is {error}.") from None
         text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         if len(text) > MOST_CHARACTERS:
@@ -220,18 +219,11 @@ def _base(value: Any) -> Base:
     )
 
 
-def _check_names(names: Iterable[str]) -> None:
-    odd = next((name for name in names if not is_name(name)), None)
-    if odd is not None:
-        raise ValueError(f"parameters: {quoted(odd)} is too long for a name, or not plain text")
-
-
 def _spec(name: Any, value: Any) -> ParameterSpec:
     shape, dtype = (value["shape"], value.get("dtype", "float32")) if isinstance(value, dict) else value
-    _check_names([str(name)])
-    sizes = tuple(_count(f"parameters/{name}/shape", size) for size in shape)
+    sizes = tuple(_count(f"parameters/{called(name)}/shape", size) for size in shape)
     if math.prod(sizes) >= 2**62:  # flat positions are int64
-        raise ValueError(f"parameters/{name}/shape: {list(sizes)} has more elements than any model")
+        raise ValueError(f"parameters/{called(name)}/shape: {list(sizes)} has more elements than any model")
     return ParameterSpec(sizes, canonical_dtype(str(dtype)))
 
 

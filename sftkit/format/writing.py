@@ -18,7 +18,6 @@ from sftkit.errors import FormatError
 from sftkit.format.difference import Difference, density
 from sftkit.format.encoding import Positions, Values, encode
 from sftkit.format.metadata import Metadata
-from sftkit.shown import is_name, quoted
 from sftkit.storage.atomic import atomic_file
 from sftkit.storage.dtypes import CODES, FLOATS, VALUE_DTYPES
 from sftkit.storage.places import at_home
@@ -88,8 +87,6 @@ def _tensors(sft: Difference, stored: str) -> tuple[dict[str, NDArray[Any]], Met
 
 
 def _check_head(name: str, array: Any) -> None:
-    if isinstance(name, str) and not is_name(name):
-        raise FormatError(f"{quoted(name)} of the head: too long for a name, or not plain text.", tensor=name)
     if not isinstance(name, str) or not isinstance(array, np.ndarray) or array.dtype not in CODES.values():
         kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
         raise FormatError(f"{name}: a tensor of the head is {kind}; known are numpy arrays of {', '.join(CODES)}.")

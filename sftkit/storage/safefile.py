@@ -25,10 +25,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from sftkit.errors import FormatError
-from sftkit.shown import brief
+from sftkit.shown import brief, called
 from sftkit.storage.cut import check_whole
 from sftkit.storage.dtypes import CODES, code_of
-from sftkit.storage.names import check_names
 
 #: Bytes after which a writer begins to flush: a disk that only starts at the end makes the user wait.
 _FLUSH = 96 << 20
@@ -57,7 +56,7 @@ class TensorSpec:
             FormatError: if numpy has no such dtype.
         """
         if self.code not in CODES:
-            raise FormatError(f"{self.name}: dtype {self.code} is not supported.")
+            raise FormatError(f"{called(self.name)}: dtype {self.code} is not supported.")
         return CODES[self.code]
 
 
@@ -98,7 +97,6 @@ class SafeReader:
             )
             for name, info in header.items()
         }
-        check_names(self.specs, path)
 
     def __contains__(self, name: str) -> bool:
         return name in self.specs
@@ -123,7 +121,7 @@ class SafeReader:
         """
         spec = self.specs[name]
         if spec.code not in CODES:
-            raise FormatError(f"{self.path}: {name}: dtype {spec.code} is not supported.")
+            raise FormatError(f"{self.path}: {called(name)}: dtype {spec.code} is not supported.")
         array: NDArray[Any] = np.empty(max(min(end, spec.size) - begin, 0), spec.dtype)
         self.read_into(name, begin * spec.dtype.itemsize, array.view(np.uint8))
         return array
