@@ -14,8 +14,9 @@ from typing import Any
 from sftkit.algebra.arithmetic import Merger, Method, Weighted, collapse, odd_weights, paths
 from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.checkpoints.fingerprint import fingerprint
+from sftkit.composing.beside import copy_model, copy_small_files
 from sftkit.composing.compose import compose, plan_composition, record_of, report
-from sftkit.composing.record import Record, check_names, copy_model, copy_small_files, describe, summed, write_config
+from sftkit.composing.record import Record, check_names, describe, summed, write_config
 from sftkit.composing.report import ArithmeticReport, uses
 from sftkit.composing.sums import negated
 from sftkit.composing.writing import Watch, unwatched, write_model
