@@ -57,9 +57,9 @@ CARRIED = {
 LEFT = (
     "README.md", "pytorch_model.bin", "optimizer.pt", "onnx/model.onnx", "checkpoint-10/config.json", ".git/HEAD",
     "tf_model.h5.index.json", "flax_model-00001-of-00002.msgpack", "model.ckpt.index", "model.ckpt.data-00000-of-00001",
-    "consolidated.00.pth", "saved_model/1/saved_model.pb", "saved_model/1/variables/variables.index",
-    "openvino_model.xml", "model.onnx.data", "model.onnx_data_1", "model.safetensors.old", "model.mlpackage/Manifest.json", "model.pte",
-    "mlx/config.json", "mlx/weights.npz", "pytorch_model_fsdp_0/__0_0.distcp",
+    "consolidated.00.pth", "saved_model/1/saved_model.pb", "saved_model/1/variables/variables.index", "model.pte",
+    "openvino_model.xml", "model.onnx.data", "model.onnx_data_1", "model.safetensors.old", "mlx/config.json",
+    "model.mlpackage/Manifest.json", "mlx/weights.npz", "pytorch_model_fsdp_0/__0_0.distcp",
 )  # fmt: skip
 OTHER_MODEL = {"mlx/config.json": '{"model_type": "bert"}'}
 
