@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sftkit.checkpoints.classes import language_class
+from sftkit.checkpoints.classes import is_causal
 from sftkit.checkpoints.config import read_config
 from sftkit.composing.heads import classifies_texts
 from sftkit.errors import CheckpointError
@@ -32,7 +32,7 @@ def name_padding(folder: Path) -> None:
     if not tokens:
         return
     wanted, named = tokens.get(number) if isinstance(number, int) else None, _named(folder)
-    causal = language_class(str(config.get("model_type") or "")).endswith(("ForCausalLM", "LMHeadModel"))
+    causal = is_causal(str(config.get("model_type") or ""))
     if wanted is not None and (not named or (causal and named != wanted)):
         _say(folder / _SETTINGS, pad_token=wanted)
         if (folder / _SPECIAL).is_file():

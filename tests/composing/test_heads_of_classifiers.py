@@ -14,6 +14,7 @@ from sftkit.algebra.arithmetic import Weighted
 from sftkit.composing.compose import compose
 from sftkit.composing.difference import difference
 from sftkit.format.files import SftFile
+from sftkit.python.scored import predict
 from tests.composing.test_ties import IDS
 from tests.helpers import pico
 from tests.helpers.pico import make_as
@@ -93,6 +94,23 @@ def test_a_composed_causal_classifier_takes_batches(
         batch = tokenizer(["ta mi lo", "ka"], padding=True, return_tensors="pt", return_token_type_ids=False)
         alone = tokenizer(["ka"], return_tensors="pt", return_token_type_ids=False)
         assert torch.allclose(model(**batch).logits[1], model(**alone).logits[0], atol=1e-5)
+
+
+@pytest.mark.parametrize(("named", "number"), [(None, 3), ("[PAD]", 3), ("[MASK]", 0), ("[PAD]", None)])
+def test_a_causal_classifier_pads_in_memory_as_the_composed_one(
+    named: str | None, number: int | None, tmp_path: Path
+) -> None:
+    base = pico.save_base(tmp_path / "base", "gpt2")
+    settings = json.loads((base / "tokenizer_config.json").read_text()) | {"pad_token": named}
+    (base / "tokenizer_config.json").write_text(json.dumps(settings))
+    tuned = make_as("GPT2ForSequenceClassification", "gpt2", problem_type="single_label_classification")
+    tuned.config.pad_token_id = number
+    tuned.save_pretrained(tmp_path / "tuned")
+    difference(tmp_path / "tuned", base, tmp_path / "d.sft")
+    compose(base, [Weighted(SftFile(tmp_path / "d.sft"), 1.0, "d.sft")], tmp_path / "out")
+    texts = ["ta mi lo", "ka"]  # both end in token 3, [SEP], after which a classifier looks only if that is no padding
+    in_memory = list(predict(base, texts, objective="classify", sfts=tmp_path / "d.sft", device="cpu"))
+    assert in_memory == list(predict(tmp_path / "out", texts, objective="classify", device="cpu"))
 
 
 def test_a_tokenizer_without_tokenizer_json_gets_the_padding_token_of_its_classifier(tmp_path: Path) -> None:
