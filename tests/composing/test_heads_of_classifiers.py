@@ -13,10 +13,12 @@ import transformers
 from sftkit.algebra.arithmetic import Weighted
 from sftkit.composing.compose import compose
 from sftkit.composing.difference import difference
+from sftkit.composing.subtract import subtract_from_model
 from sftkit.format.files import SftFile
 from sftkit.python.scored import predict
 from tests.composing.test_ties import IDS
 from tests.helpers import pico
+from tests.helpers.build import make_sft
 from tests.helpers.pico import make_as
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -111,6 +113,14 @@ def test_a_causal_classifier_pads_in_memory_as_the_composed_one(
     texts = ["ta mi lo", "ka"]  # both end in token 3, [SEP], after which a classifier looks only if that is no padding
     in_memory = list(predict(base, texts, objective="classify", sfts=tmp_path / "d.sft", device="cpu"))
     assert in_memory == list(predict(tmp_path / "out", texts, objective="classify", device="cpu"))
+
+
+def test_what_remains_of_a_causal_classifier_takes_batches_too(tmp_path: Path) -> None:
+    make_as("LlamaForSequenceClassification", "llama", pad_token_id=3).save_pretrained(tmp_path / "model")
+    pico.make_tokenizer().save_pretrained(tmp_path / "model")  # pads with 0
+    sft = Weighted(make_sft(tmp_path / "model", objective="clm", head=False), 1.0, "x.sft")
+    subtract_from_model(tmp_path / "model", [sft], tmp_path / "out")
+    assert transformers.AutoTokenizer.from_pretrained(tmp_path / "out").pad_token_id == 3
 
 
 def test_a_tokenizer_without_tokenizer_json_gets_the_padding_token_of_its_classifier(tmp_path: Path) -> None:
