@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from sftkit.checkpoints.checkpoint import PYTORCH, PYTORCH_INDEX, SAFETENSORS, SAFETENSORS_INDEX
 from sftkit.checkpoints.config import read_index
 from sftkit.errors import CheckpointError
+from sftkit.shown import shown
 from sftkit.storage.documents import read_json, read_object
 
 RECORD = "sftkit.json"
@@ -27,10 +28,10 @@ _WEIGHTS = (
     *(f"*.{ending}" for ending in (*_FORMATS, *_MORE_FORMATS)), *(f"*.{ending}.*" for ending in _FORMATS),
     "*.onnx_data*", "*.ckpt-*", "*.data-?????-of-?????", "openvino_*.xml", "checkpoint",
 )  # fmt: skip
-#: What is written anew, is of the training that made the base, or is the base's own description.
+#: What is written anew, is of the training that made the base, or describes the base itself, or differences from it.
 _OTHER = (
     "config.json", RECORD, "README.md", "adapter_config.json", "adapter_model*", "trainer_state.json",
-    "all_results.json", "train_results.json", "eval_results.json", "events.out.*", ".*",
+    "all_results.json", "train_results.json", "eval_results.json", "events.out.*", "*.sft", ".*",
 )  # fmt: skip
 #: Of the weights the small projections that embedding models have beside theirs (``colbert_linear.pt``).
 _COPIED = ("*_linear.pt",)
@@ -93,9 +94,15 @@ def _files(root: Path, at: Path, above: frozenset[Path], modules: frozenset[Path
                 yield from _files(root, path, above, modules)
         elif inside or _is_small(path, top=at == root):
             if path.is_file():
-                yield path.relative_to(root)
+                yield _utf8(path).relative_to(root)
             elif path.is_symlink():
                 raise CheckpointError(f"{path}: a link to nothing. Download the model once more, or remove the link.")
+
+
+def _utf8(path: Path) -> Path:
+    if any("\ud800" <= letter <= "\udfff" for letter in path.name):
+        raise CheckpointError(f"{shown(str(path))}: this name is not UTF-8, so no record could hold it. Rename it.")
+    return path
 
 
 def _is_small(path: Path, *, top: bool) -> bool:

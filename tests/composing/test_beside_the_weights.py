@@ -59,7 +59,7 @@ LEFT = (
     "tf_model.h5.index.json", "flax_model-00001-of-00002.msgpack", "model.ckpt.index", "model.ckpt.data-00000-of-00001",
     "consolidated.00.pth", "saved_model/1/saved_model.pb", "saved_model/1/variables/variables.index", "model.pte",
     "openvino_model.xml", "model.onnx.data", "model.onnx_data_1", "model.safetensors.old", "mlx/config.json",
-    "model.mlpackage/Manifest.json", "mlx/weights.npz", "pytorch_model_fsdp_0/__0_0.distcp",
+    "model.mlpackage/Manifest.json", "mlx/weights.npz", "pytorch_model_fsdp_0/__0_0.distcp", "mt.sft",
 )  # fmt: skip
 OTHER_MODEL = {"mlx/config.json": '{"model_type": "bert"}'}
 
@@ -120,11 +120,18 @@ def test_links_are_followed_as_the_hubs_cache_has_them_and_never_back(tmp_path: 
     assert not any((tmp_path / "out" / name).is_symlink() for name in made)
 
 
-@pytest.mark.parametrize("wrong", ["a link to nothing", "a model of its own", "outside the model", "not a list"])
+@pytest.mark.parametrize(
+    "wrong", ["a link to nothing", "a model of its own", "outside the model", "not a list", "not UTF-8"]
+)
 def test_what_cannot_go_along_rightly_is_refused_and_nothing_is_written(wrong: str, tmp_path: Path) -> None:
     base = save_base(tmp_path / "base")
     if wrong == "a link to nothing":
         (base / "vocab.txt").symlink_to(tmp_path / "nowhere")
+    elif wrong == "not UTF-8":
+        try:
+            (base / "\udcff.txt").touch()
+        except OSError:
+            pytest.skip("this file system has no such names")
     elif wrong == "a model of its own":
         save_base(base / "0_Transformer", seed=1)
         (base / "modules.json").write_text('[{"path": "0_Transformer"}]')

@@ -59,8 +59,7 @@ def test_what_a_composed_model_needs_beside_the_weights_is_downloaded_and_no_oth
         "config.json", "model-00001-of-00002.safetensors", "model.safetensors.index.json", "tokenizer.model",
         "vocab.txt", "source.spm", "bpe.codes", "qwen.tiktoken", "chat_template.jinja",
         "additional_chat_templates/tools.jinja", "modules.json", "1_Pooling/config.json", "2_Dense/model.safetensors",
-        "10_Dense/pytorch_model.bin",
-        "colbert_linear.pt", "modeling_novel.py", "parts/ops.py",
+        "10_Dense/pytorch_model.bin", "colbert_linear.pt", "modeling_novel.py", "parts/ops.py",
     ]  # fmt: skip
     left = ["tf_model.h5", "onnx/model.onnx", "fp16/model.safetensors", "optimizer.pt", "consolidated.00.pth"]
     asked: list[str] = []
