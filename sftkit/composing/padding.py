@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sftkit.checkpoints.classes import is_causal
-from sftkit.checkpoints.config import read_config
+from sftkit.checkpoints.config import of_texts, read_config
 from sftkit.composing.heads import classifies_texts
 from sftkit.errors import CheckpointError
 from sftkit.inspecting.tokens import vocabulary
@@ -27,19 +27,21 @@ def name_padding(folder: Path) -> None:
         folder: the composed model's.
     """
     config = read_config(folder)
-    architecture, number = str((config.get("architectures") or [""])[0]), config.get("pad_token_id")
+    part, architecture = of_texts(config), str((config.get("architectures") or [""])[0])
+    number = part.get("pad_token_id")
     tokens = _tokens(folder) if classifies_texts(architecture) else {}
     if not tokens:
         return
     wanted, named = tokens.get(number) if isinstance(number, int) else None, _named(folder)
-    causal = is_causal(str(config.get("model_type") or ""))
+    causal = is_causal(str(part.get("model_type") or ""))
     if wanted is not None and (not named or (causal and named != wanted)):
         _say(folder / _SETTINGS, pad_token=wanted)
         if (folder / _SPECIAL).is_file():
             _say(folder / _SPECIAL, pad_token=wanted)
     elif wanted is None and causal and (named or number is not None):
         place = next((at for at, token in tokens.items() if token == named), None)
-        _say(folder / "config.json", pad_token_id=place)
+        part["pad_token_id"] = place
+        _say(folder / "config.json", **config)
 
 
 def _named(folder: Path) -> str:

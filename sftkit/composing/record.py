@@ -135,6 +135,9 @@ def write_config(folder: Path, base: Checkpoint, changes: Mapping[str, Any]) -> 
     if changes.get("architectures") and changes["architectures"] != config.get("architectures"):
         for key in ("id2label", "label2id", "problem_type"):  # another head's
             config.pop(key, None)
+    if "pad_token_id" in changes and config.get("text_config"):
+        rest = {key: value for key, value in changes.items() if key != "pad_token_id"}
+        changes = rest | {"text_config": config["text_config"] | {"pad_token_id": changes["pad_token_id"]}}
     merged = config | dict(changes)
     _write_json(
         folder / "config.json", {key: value for key, value in merged.items() if key not in changes or value is not None}

@@ -156,7 +156,8 @@ class Stage:
             fresh -= set(load_head(loaded.model, head.owner.sft, head.owner.path, self._main_dtype))
             padding = head.owner.sft.metadata.training.get("pad_token_id")
             if isinstance(padding, int):  # as in the composed model's config
-                loaded.model.config.pad_token_id = padding
+                config: Any = loaded.model.config
+                (getattr(config, "text_config", None) or config).pad_token_id = padding
         if fresh:
             raise MismatchError(
                 f"{self._base}: nothing brings a trained head for --{objective.name} ({min(fresh)} would be random). "

@@ -163,13 +163,16 @@ def fit_tokenizer(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, pa
     tokenizer.padding_side = "right"
     if (getattr(model.config, "type_vocab_size", None) or 0) < 2:
         tokenizer.model_input_names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
-    named = getattr(model.config, "pad_token_id", None)
-    ends = "ForSequenceClassification" in type(model).__name__ and is_causal(model.config.model_type)
+    part = getattr(model.config, "text_config", None) or model.config
+    named = getattr(part, "pad_token_id", None)
+    ends = "ForSequenceClassification" in type(model).__name__ and is_causal(part.model_type)
     if ends and isinstance(named, int) and 0 <= named < len(tokenizer):
         tokenizer.pad_token = tokenizer.convert_ids_to_tokens(named)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
-    model.config.pad_token_id = tokenizer.pad_token_id  # causal classifiers look for the last token before padding
+    model.config.pad_token_id = part.pad_token_id = (
+        tokenizer.pad_token_id
+    )  # causal classifiers look for the last token before padding
 
 
 def device_of(name: str) -> str:

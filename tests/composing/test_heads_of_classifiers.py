@@ -115,6 +115,32 @@ def test_a_causal_classifier_pads_in_memory_as_the_composed_one(
     assert in_memory == list(predict(tmp_path / "out", texts, objective="classify", device="cpu"))
 
 
+@pytest.mark.parametrize(("named", "number", "both"), [("[PAD]", 3, 3), (None, 3, 3), ("[MASK]", -1, 4)])
+def test_a_classifier_on_a_model_of_images_and_texts_takes_batches(
+    named: str | None, number: int, both: int, tmp_path: Path
+) -> None:
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}
+    texts = small | {"num_key_value_heads": 2, "head_dim": 8, "vocab_size": pico.VOCABULARY, "pad_token_id": 0}
+    for name, head, padding in (
+        ("base", "ForConditionalGeneration", 0),
+        ("tuned", "ForSequenceClassification", number),
+    ):
+        config = pico.config_of(
+            "gemma3", text_config=texts | {"pad_token_id": padding}, mm_tokens_per_image=4, image_token_index=110,
+            vision_config=small | {"image_size": 8, "patch_size": 4}, boi_token_index=111, eoi_token_index=112,
+        )  # fmt: skip
+        torch.manual_seed(0)
+        getattr(transformers, f"Gemma3{head}")._from_config(config).save_pretrained(tmp_path / name)
+    pico.make_tokenizer().save_pretrained(tmp_path / "base")
+    settings = json.loads((tmp_path / "base" / "tokenizer_config.json").read_text()) | {"pad_token": named}
+    (tmp_path / "base" / "tokenizer_config.json").write_text(json.dumps(settings))
+    difference(tmp_path / "tuned", tmp_path / "base", tmp_path / "d.sft")
+    compose(tmp_path / "base", [Weighted(SftFile(tmp_path / "d.sft"), 1.0, "d.sft")], tmp_path / "out")
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert tokenizer.pad_token_id == config["text_config"]["pad_token_id"] == both
+
+
 def test_what_remains_of_a_causal_classifier_takes_batches_too(tmp_path: Path) -> None:
     make_as("LlamaForSequenceClassification", "llama", pad_token_id=3).save_pretrained(tmp_path / "model")
     pico.make_tokenizer().save_pretrained(tmp_path / "model")  # pads with 0
