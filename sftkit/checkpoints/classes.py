@@ -51,6 +51,11 @@ def language_class(model_type: str) -> str:
     return str(known.get("masked") or known.get("causal") or known.get("seq2seq") or "")
 
 
+def is_causal(model_type: str) -> bool:
+    """Whether the models of a type read from left to right, so that their classifiers look for a text's last token."""
+    return language_class(model_type).endswith(("ForCausalLM", "LMHeadModel"))
+
+
 def ties_of(model_type: str, architecture: str) -> dict[str, str]:
     """Name -> the name that it is tied to, where the config asks for ties; full names in the class."""
     if architecture in _table()["classes"]:

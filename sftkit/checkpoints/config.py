@@ -54,6 +54,11 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
+def of_texts(config: dict[str, Any]) -> dict[str, Any]:
+    """The part of a config that is about texts: its ``text_config`` if it has one, as models of images and texts do."""
+    return config.get("text_config") or config
+
+
 def read_index(index: Path) -> list[str]:
     """The shards that an index names, sorted; each is a regular file beside it.
 

@@ -14,10 +14,11 @@ from sftkit.algebra.arithmetic import SUM, Merger, Method, Weighted, collapse, o
 from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.composing.bases import check_origin, set_aside
 from sftkit.composing.belong import check_shapes
+from sftkit.composing.beside import copy_model, copy_small_files
 from sftkit.composing.heads import HeadChoice, choose_head, head_document
 from sftkit.composing.layout import BaseView, Layout, plan_layout
 from sftkit.composing.padding import name_padding
-from sftkit.composing.record import Record, check_names, copy_model, copy_small_files, describe, summed, write_config
+from sftkit.composing.record import Record, check_names, describe, summed, write_config
 from sftkit.composing.renamed import Source, named_as_learned
 from sftkit.composing.report import ArithmeticReport, uses
 from sftkit.composing.writing import Streamed, Watch, unwatched, write_model

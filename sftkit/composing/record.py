@@ -1,13 +1,11 @@
-"""What lies beside the weights in a composed model: ``sftkit.json``, ``config.json``, and the files that are copied.
+"""What is written beside the weights of a composed model: ``sftkit.json`` and ``config.json``.
 
 ``sftkit.json`` says what the model was made of, in an order that does not depend on the command line.
 """
 
 from __future__ import annotations
 
-import fnmatch
 import json
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,23 +14,12 @@ from typing import Any
 from sftkit import __version__
 from sftkit.algebra.arithmetic import Weighted
 from sftkit.checkpoints.checkpoint import Checkpoint
+from sftkit.composing.beside import RECORD
 from sftkit.errors import CheckpointError, SettingsError
 from sftkit.shown import shown
-from sftkit.storage.documents import read_json, read_object
+from sftkit.storage.documents import read_object
 
-RECORD = "sftkit.json"
 _OF_ITS_OWN = "Delete it to use the model as a base of its own."
-#: Files that are weights, or written anew, or of the training that made the base, or the base's own description.
-_NOT_COPIED = (
-    "*.safetensors", "*.safetensors.index.json", "*.bin", "*.bin.index.json", "*.h5", "*.msgpack", "*.gguf", "*.onnx",
-    "*.onnx_data", "*.ot", "*.pt", "*.pth", "*.ckpt", "*.npz", "*.tflite", "config.json", RECORD, "README.md",
-    "adapter_*", "trainer_state.json", "all_results.json", "train_results.json", "eval_results.json", "events.out.*",
-    ".*",
-)  # fmt: skip
-#: Of these the small projections that embedding models have beside their weights (``colbert_linear.pt``).
-_COPIED = ("*_linear.pt",)
-#: Folders of the same model in other formats, and of its training.
-_NOT_ENTERED = (".*", "onnx", "openvino", "coreml", "original", "runs", "logs", "checkpoint-*", "__pycache__")
 
 
 def check_names(names: Iterable[str]) -> None:
@@ -148,71 +135,13 @@ def write_config(folder: Path, base: Checkpoint, changes: Mapping[str, Any]) -> 
     if changes.get("architectures") and changes["architectures"] != config.get("architectures"):
         for key in ("id2label", "label2id", "problem_type"):  # another head's
             config.pop(key, None)
+    if "pad_token_id" in changes and config.get("text_config"):
+        rest = {key: value for key, value in changes.items() if key != "pad_token_id"}
+        changes = rest | {"text_config": config["text_config"] | {"pad_token_id": changes["pad_token_id"]}}
     merged = config | dict(changes)
     _write_json(
         folder / "config.json", {key: value for key, value in merged.items() if key not in changes or value is not None}
     )
-
-
-def copy_small_files(source: Path, folder: Path) -> tuple[str, ...]:
-    """What lies beside the weights: tokenizer, templates, processors, Python files (which are never run), modules.
-
-    Folders that ``modules.json`` of sentence-transformers names are copied whole: a dense layer's weights are in one.
-
-    Returns:
-        The files, and folders without any, by their paths inside; sorted.
-    """
-    there = set(folder.rglob("*"))
-    modules = _module_folders(source)
-    for path in sorted(source.iterdir()):
-        if path.is_dir():
-            if path.name in modules:
-                shutil.copytree(path, folder / path.name, dirs_exist_ok=True)
-            elif not _matches(path.name, _NOT_ENTERED):
-                _copy_folder(path, folder / path.name)
-        elif path.is_file() and (_matches(path.name, _COPIED) or not _matches(path.name, _NOT_COPIED)):
-            shutil.copyfile(path, folder / path.name)
-    made = (path for path in folder.rglob("*") if path not in there)
-    return tuple(
-        sorted(path.relative_to(folder).as_posix() for path in made if not (path.is_dir() and any(path.iterdir())))
-    )
-
-
-def _copy_folder(source: Path, folder: Path) -> None:
-    """A folder's small files, if it has any."""
-    for path in sorted(source.iterdir()):
-        if path.is_dir() and not _matches(path.name, _NOT_ENTERED):
-            _copy_folder(path, folder / path.name)
-        elif path.is_file() and (path.name == "config.json" or not _matches(path.name, _NOT_COPIED)):
-            folder.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, folder / path.name)
-
-
-def _module_folders(source: Path) -> frozenset[str]:
-    try:
-        named = read_json(source / "modules.json")
-        return frozenset(str(module["path"]) for module in named if module.get("path"))
-    except (OSError, CheckpointError, TypeError, KeyError, AttributeError):
-        return frozenset()
-
-
-def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def copy_model(source: Path, folder: Path) -> None:
-    """A base as it is, to the byte: config, weights under their own names, and small files; no ``sftkit.json``."""
-    copy_small_files(source, folder)
-    shutil.copyfile(source / "config.json", folder / "config.json")
-    weights = (
-        "model*.safetensors",
-        "model.safetensors.index.json",
-        "pytorch_model*.bin",
-        "pytorch_model.bin.index.json",
-    )
-    for path in sorted(source.iterdir()):
-        if _matches(path.name, weights):
-            shutil.copyfile(path, folder / path.name)
 
 
 def _write_json(path: Path, document: Mapping[str, Any]) -> None:

@@ -14,8 +14,10 @@ from typing import Any
 from sftkit.algebra.arithmetic import Merger, Method, Weighted, collapse, odd_weights, paths
 from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.checkpoints.fingerprint import fingerprint
+from sftkit.composing.beside import copy_model, copy_small_files
 from sftkit.composing.compose import compose, plan_composition, record_of, report
-from sftkit.composing.record import Record, check_names, copy_model, copy_small_files, describe, summed, write_config
+from sftkit.composing.padding import name_padding
+from sftkit.composing.record import Record, check_names, describe, summed, write_config
 from sftkit.composing.report import ArithmeticReport, uses
 from sftkit.composing.sums import negated
 from sftkit.composing.writing import Watch, unwatched, write_model
@@ -171,6 +173,7 @@ def _from_weights(
         streamed = write_model(folder, plan.base, plan.layout, merger, shard_size=shard_size, watch=watch)
         write_config(folder, plan.base, plan.layout.config)
         carried = copy_small_files(model, folder)
+        name_padding(folder)
         replace(record_of(plan, streamed, Method(), str(model)), carried=carried).write(folder)
     made = report(str(output), weighted, streamed, None, (*plan.notes, *notes))
     return replace(made, exact=made.exact and not any(item.sft.head for item in weighted))

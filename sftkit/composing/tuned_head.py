@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from sftkit.checkpoints.config import of_texts
 from sftkit.checkpoints.lm_heads import is_lm_class, is_task_class
 from sftkit.checkpoints.names import dotted, is_pooler, model_prefix
 from sftkit.checkpoints.ties import same_bytes
@@ -42,7 +43,7 @@ def _task(tuned: BaseView) -> TunedHead:
     labels = _labels(checkpoint.config) or numbered(rows_of(tensors, tuned.architecture))
     objective = _objective(tuned.architecture, labels)
     kind = problem_type(tuned.architecture, checkpoint.config, len(labels))
-    padding = checkpoint.config.get("pad_token_id")
+    padding = of_texts(checkpoint.config).get("pad_token_id")
     training = {"pad_token_id": padding} if isinstance(padding, int) and classifies_texts(tuned.architecture) else {}
     metadata = Metadata(
         {}, 0, objective=objective, labels=labels, problem_type=kind, head=tuned.architecture, training=training

@@ -154,6 +154,10 @@ class Stage:
             untie_output(loaded.model)
         if head.owner is not None:
             fresh -= set(load_head(loaded.model, head.owner.sft, head.owner.path, self._main_dtype))
+            padding = head.owner.sft.metadata.training.get("pad_token_id")
+            if isinstance(padding, int):  # as in the composed model's config
+                config: Any = loaded.model.config
+                (getattr(config, "text_config", None) or config).pad_token_id = padding
         if fresh:
             raise MismatchError(
                 f"{self._base}: nothing brings a trained head for --{objective.name} ({min(fresh)} would be random). "

@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from sftkit.checkpoints.checkpoint import Checkpoint
-from sftkit.checkpoints.classes import type_facts
+from sftkit.checkpoints.classes import is_causal, type_facts
 from sftkit.checkpoints.names import model_prefix
 from sftkit.errors import CheckpointError, SettingsError
 from sftkit.modeling.prefix_space import put_space_before_words
@@ -146,7 +146,8 @@ def load_tokenizer(path: Path, *, words: bool = False, trust_remote_code: bool =
 def fit_tokenizer(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, path: Path) -> None:
     """Make a tokenizer give what the model takes, and both agree on what padding is.
 
-    Batches are padded on the right. Most causal models come without a padding token: they get the end-of-text token.
+    Batches are padded on the right. A causal classifier is padded with what its config names, as one that is composed;
+    most causal models come without a padding token: they get the end-of-text token.
     Token types are only given to models that tell two of them apart, whatever class the tokenizer is of.
 
     Raises:
@@ -162,9 +163,16 @@ def fit_tokenizer(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, pa
     tokenizer.padding_side = "right"
     if (getattr(model.config, "type_vocab_size", None) or 0) < 2:
         tokenizer.model_input_names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
+    part = getattr(model.config, "text_config", None) or model.config
+    named = getattr(part, "pad_token_id", None)
+    ends = "ForSequenceClassification" in type(model).__name__ and is_causal(part.model_type)
+    if ends and isinstance(named, int) and 0 <= named < len(tokenizer):
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(named)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
-    model.config.pad_token_id = tokenizer.pad_token_id  # causal classifiers look for the last token before padding
+    model.config.pad_token_id = part.pad_token_id = (
+        tokenizer.pad_token_id
+    )  # causal classifiers look for the last token before padding
 
 
 def device_of(name: str) -> str:

@@ -28,7 +28,8 @@ PUBLISHED = "pytorch_diff.bin"
 DEFAULT_BASE = "bert-base-multilingual-cased"
 _WEIGHTS = (
     "model.safetensors", "model-*.safetensors", "model.safetensors.index.json", "*.json", "tokenizer*", "vocab*",
-    "merges*", "*.model", "*.txt", "chat_template*",
+    "merges*", "*.model", "*.txt", "*.spm", "*.codes", "*.tiktoken", "*.jinja",
+    "[1-9]_*/*", "[1-9][0-9]_*/*", "*_linear.pt",  # modules of sentence-transformers, with weights of their own
     "*.py",  # copied, and run only where that is asked for
 )  # fmt: skip
 _PICKLED = ("pytorch_model*.bin", "pytorch_model.bin.index.json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,35 @@ def test_a_model_comes_from_the_hub_with_its_revision(tmp_path: Path, monkeypatc
     assert resolve_model("owner/name@abc") == tmp_path
     assert (asked["repo"], asked["revision"]) == ("owner/name", "abc")
     assert not any("bin" in pattern for pattern in asked["allow_patterns"])
+
+
+def _chosen(names: list[str], patterns: list[str]) -> list[str]:
+    """As huggingface_hub chooses: a star stands for any letters, "/" among them."""
+    return [name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
+
+
+def test_what_a_composed_model_needs_beside_the_weights_is_downloaded_and_no_other_format(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = [
+        "config.json", "model-00001-of-00002.safetensors", "model.safetensors.index.json", "tokenizer.model",
+        "vocab.txt", "source.spm", "bpe.codes", "qwen.tiktoken", "chat_template.jinja",
+        "additional_chat_templates/tools.jinja", "modules.json", "1_Pooling/config.json", "2_Dense/model.safetensors",
+        "10_Dense/pytorch_model.bin", "colbert_linear.pt", "modeling_novel.py", "parts/ops.py",
+    ]  # fmt: skip
+    left = ["tf_model.h5", "onnx/model.onnx", "fp16/model.safetensors", "optimizer.pt", "consolidated.00.pth"]
+    asked: list[str] = []
+
+    def snapshot(*_: Any, **options: Any) -> str:
+        if options.get("local_files_only"):
+            raise LocalEntryNotFoundError("not here yet")
+        asked.extend(_chosen([*wanted, *left], options["allow_patterns"]))
+        (tmp_path / "model.safetensors").touch()
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    resolve_model("owner/name")
+    assert asked == wanted
 
 
 def test_an_unreachable_hub_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
