@@ -21,7 +21,7 @@ from sftkit.checkpoints.config import read_config, read_index
 from sftkit.checkpoints.names import backbone_prefix, canonical, check_parts, heads_of, is_buffer
 from sftkit.checkpoints.quantised import check_no_gguf, check_plain
 from sftkit.checkpoints.ties import Ties, asks_for_ties, dropped_while_loading, find_ties
-from sftkit.checkpoints.wrappers import check_all_wrapped, unwrapped, wrappers_of
+from sftkit.checkpoints.wrappers import HAVE_MODULES, check_all_wrapped, unwrapped, wrappers_of
 from sftkit.errors import CheckpointError, FormatError
 from sftkit.format.metadata import ParameterSpec
 from sftkit.storage.dtypes import BFLOAT16, FLOAT_CODES, code_of
@@ -82,7 +82,8 @@ class Checkpoint:
         self._readers = {name: readers[key] for name, key in self._stored.items()}
         self.prefix = backbone_prefix(self.model_type, self._readers, self.architecture)
         if not self.config.get("auto_map"):  # else a Python file that comes along may name them as it likes
-            check_all_wrapped(self.path, self._readers)
+            if self.model_type not in HAVE_MODULES:
+                check_all_wrapped(self.path, self._readers)
             check_parts(self.path, self.model_type, self._readers, self.prefix)
         check_plain(self.path, self.config, (self.spec(key) for key in self._readers if key not in self.ignored))
 

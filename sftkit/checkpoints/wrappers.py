@@ -16,6 +16,8 @@ from sftkit.shown import shown
 _INNER = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 _ANYWHERE = re.compile(rf"(^|\.)(?:{'|'.join(map(re.escape, _INNER))})+")
 _AROUND = ("module.", "base_model.model.")
+#: Around a part of a model. Of transformers' own classes only LeViT's has such names.
+_INSIDE, HAVE_MODULES = ".module.", ("levit",)
 _ADAPTER = re.compile(r"(^|\.)(lora|hada|lokr|oft|vera|ia3)_\w+(\.|$)|(^|\.)prompt_encoder\.")
 _BASE_LAYER, _ORIGINAL = ".base_layer.", ".original_module."
 _SAVED = re.compile(r"\.modules_to_save\.([^.]+)\.")
@@ -72,12 +74,12 @@ def check_all_wrapped(where: Path, names: Iterable[str]) -> None:
         CheckpointError: quoting a name.
     """
     names = tuple(names)
-    wrapped = [name for name in names if name.startswith(_AROUND)]
+    wrapped = [name for name in names if name.startswith(_AROUND) or _INSIDE in name]
     if wrapped:
-        around = next(each for each in _AROUND if wrapped[0].startswith(each))
+        around = next((each for each in _AROUND if wrapped[0].startswith(each)), _INSIDE)
         raise CheckpointError(
             f"{where}: {len(wrapped)} of {len(names)} weights, such as {shown(wrapped[0])}, are called what a wrapper "
-            f"calls them ({around}…), the others are not. Rename them, or save the model itself: "
+            f"calls them ({around.strip('.')}.…), the others are not. Rename them, or save the model itself: "
             "model.save_pretrained(…)"
         )
 

@@ -113,6 +113,12 @@ def test_a_wrappers_name_before_some_of_the_weights_is_refused(
         Checkpoint(mixed)
 
 
+def test_a_wrapper_around_a_part_of_the_model_is_refused(pico_base: Path, tmp_path: Path) -> None:
+    change = renamed(lambda name: name.replace("bert.encoder.", "bert.encoder.module."))
+    with pytest.raises(CheckpointError, match=r"\d+ of \d+ weights, such as '?bert.encoder.module.*module\.…"):
+        Checkpoint(rewritten(pico_base, tmp_path / "inside", change))
+
+
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 def test_a_wrapped_model_is_loaded_as_the_model_itself(wrapper: str, pico_base: Path, tmp_path: Path) -> None:
     wrapped = rewritten(pico_base, tmp_path / "wrapped", renamed(WRAPPERS[wrapper]))
