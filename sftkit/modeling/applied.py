@@ -105,7 +105,7 @@ class OwnOutput:
     def __init__(self, model: PreTrainedModel) -> None:
         """Make it; the model stays tied."""
         self._config, self._inputs, self._output = model.config, model.get_input_embeddings(), embeddings_of(model)[1]
-        self.tied: nn.Parameter = self._inputs.weight  # type: ignore[assignment]
+        self.tied: nn.Parameter = self._inputs.weight  # type: ignore[assignment]  # a module's attribute
         with torch.inference_mode(False):  # it may be trained on later
             self.own = nn.Parameter(self.tied.detach().clone(), requires_grad=self.tied.requires_grad)
         self._made, self._said = version(self.own), self._config.tie_word_embeddings

@@ -157,10 +157,10 @@ def _fit_fonts(figure: Figure) -> None:
     texts = figure.findobj(lambda part: isinstance(part, Text))
     missing = False
     for text in texts:
-        written = text.get_text()  # type: ignore[attr-defined]
+        written = text.get_text()  # type: ignore[attr-defined]  # findobj gives what it was asked for
         more = sorted({str(_font_with(letter)) for letter in set(written) if not letter.isascii()} - {_FONT, "None"})
         if more:
-            text.set_fontfamily([_FONT, *more])  # type: ignore[attr-defined]
+            text.set_fontfamily([_FONT, *more])  # type: ignore[attr-defined]  # the same
         missing = missing or any(chr(int(code[2:], 16)).isprintable() for code in _CODE.findall(written))
     if missing:
         told = "No font of this machine has the letters that are written as \\u…: install one, such as Noto Sans."
