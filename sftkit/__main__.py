@@ -25,12 +25,13 @@ class _Remarks(_Output):
     """Standard error's bytes: a run of days does not end because its log's disk is full."""
 
     def write(self, data: Any) -> int:
-        """Write, or do without; a reader who went away is told, as ever."""
+        """Write, or do without this once; a reader who went away is told, as ever."""
         try:
             return super().write(data)
         except BrokenPipeError:
             raise
         except OSError:
+            self.gone = False  # there may be room again
             return len(data)
 
 

@@ -60,8 +60,8 @@ def select(blocks: Callable[[], Iterable[Block]], k: int) -> Selection:
         blocks: gives the same blocks in the same order every time it is called; it is called two or three times.
         k: how many; all entries if there are no more than that.
     """
-    coarse = _coarse(keys for _, _, keys in blocks())
-    if k <= 0 or not coarse.any():
+    coarse = _coarse(keys for _, _, keys in blocks()) if k > 0 else None
+    if coarse is None or not coarse.any():
         return Selection({}, 0, 0)
     upper, above = _deciding_bin(coarse, k)
     if coarse[upper] <= _CANDIDATES:

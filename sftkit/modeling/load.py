@@ -170,9 +170,8 @@ def fit_tokenizer(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, pa
         tokenizer.pad_token = tokenizer.convert_ids_to_tokens(named)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
-    model.config.pad_token_id = part.pad_token_id = (
-        tokenizer.pad_token_id
-    )  # causal classifiers look for the last token before padding
+    # causal classifiers look for the last token before padding
+    model.config.pad_token_id = part.pad_token_id = tokenizer.pad_token_id
 
 
 def device_of(name: str) -> str:
