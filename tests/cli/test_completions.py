@@ -77,6 +77,15 @@ def test_files_are_left_to_the_shell_by_their_kind(line: str, kind: str) -> None
     assert [answer.split("\t")[0] for answer in answered(line)] == [kind]
 
 
+def test_help_offers_pages_and_commands() -> None:
+    assert [answer.split("\t")[1] for answer in answered("help tra")] == ["transfer", "training", "train"]
+
+
+def test_sweep_offers_what_comes_along_and_files() -> None:
+    assert answered("sweep w")[0].startswith("plain\tworld\tAn invented world")
+    assert [answer.split("\t")[0] for answer in answered("sweep w")] == ["plain", "file"]
+
+
 def test_numbers_and_names_on_the_hub_are_not_completed() -> None:
     for line in ("train --lr ", "pull "):
         assert answered(line) == []

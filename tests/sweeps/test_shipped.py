@@ -30,6 +30,10 @@ def test_the_papers_sweep_compiles_and_has_a_price(tmp_path: Path, monkeypatch: 
     assert all(forecast.seconds(each) is not None and forecast.bytes(each) is not None for each in found.cells.values())
 
 
+def test_each_is_listed_by_a_whole_sentence() -> None:
+    assert [title for title in shipped().values() if not title.endswith(".")] == []
+
+
 LABORATORY = [name for name in shipped() if name.startswith("laboratory")]
 
 

@@ -19,9 +19,15 @@ PAGES = (
 )  # fmt: skip
 
 
+def _topics(incomplete: str) -> list[str]:
+    return [each for each in (*PAGES, *SUMMARIES) if each.startswith(incomplete)]
+
+
 def help(  # noqa: A001 - the command's name
     ctx: typer.Context,
-    topic: Annotated[str | None, typer.Argument(metavar="[TOPIC]", help="A page, or a command.")] = None,
+    topic: Annotated[
+        str | None, typer.Argument(metavar="[TOPIC]", help="A page, or a command.", autocompletion=_topics)
+    ] = None,
 ) -> None:
     """Show the documentation's pages: getting started, the method, transfer, troubleshooting and the rest.
 

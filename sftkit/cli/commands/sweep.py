@@ -11,9 +11,18 @@ from sftkit.cli.options import shared
 from sftkit.cli.show import render
 
 
+def _named(incomplete: str) -> list[tuple[str, str]]:
+    from sftkit.sweeps.shipped import shipped
+
+    return [each for each in shipped().items() if each[0].startswith(incomplete)]
+
+
 def sweep(
     file: Annotated[
-        str | None, typer.Argument(metavar="FILE.toml", help="What to cross, or the name of a sweep that comes along.")
+        str | None,
+        typer.Argument(
+            metavar="FILE.toml", help="What to cross, or the name of a sweep that comes along.", autocompletion=_named
+        ),
     ] = None,
     extra: Annotated[
         list[str] | None, typer.Argument(metavar="[-- ARGUMENT…]", help="Arguments for snakemake, such as --executor.")

@@ -106,7 +106,7 @@ def complete_quickly(param: Any) -> None:
 
 
 def complete_files(param: Any) -> None:
-    """Let a parameter that has no words to offer complete the files that its value's name speaks of."""
+    """Let a parameter complete the files that its value's name speaks of, after the words that it has to offer."""
     words, metavar = param.shell_complete, param.metavar or ""
     kind = _KINDS.get(metavar) or ("sft" if ".sft" in metavar and "OWNER" not in metavar else "")
     if not kind:
@@ -115,7 +115,10 @@ def complete_files(param: Any) -> None:
     def complete(ctx: Any, incomplete: str) -> list[Any]:
         from typer.core import CompletionItem  # type: ignore[attr-defined]  # not in its __all__
 
-        return words(ctx, incomplete) or [CompletionItem(incomplete, type=kind)]
+        return [
+            *(each for each in words(ctx, incomplete) if each.type == "plain"),
+            CompletionItem(incomplete, type=kind),
+        ]
 
     param.shell_complete = complete
 
