@@ -12,6 +12,7 @@ from sftkit.cli.options import shared
 from sftkit.cli.options.arguments import TERMINAL, check_plot
 from sftkit.cli.options.declared import Given, takes
 from sftkit.cli.run.bases import with_base
+from sftkit.cli.run.purpose import check_purpose
 from sftkit.cli.run.request import TASK, Request, for_task
 from sftkit.cli.show import render
 from sftkit.cli.show.scores import show
@@ -118,6 +119,7 @@ def evaluate(
     from sftkit.evaluation.misspelt import check_marks
 
     check_marks([*patterns, *(file for files in given.of(FILES).values() for file in files)], _MARKS)
+    check_purpose(given, [model, *(sfts or ())])
     asked = shared.objectives(given, several=any(TASK in text for text in patterns))
     if len(asked) > 1 and plot is not None:
         raise typer.BadParameter("--plot draws one task: name one kind of data, or --csv.")

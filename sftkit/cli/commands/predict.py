@@ -10,6 +10,7 @@ import typer
 
 from sftkit.cli.options import shared
 from sftkit.cli.options.declared import Given, takes
+from sftkit.cli.run.purpose import check_purpose
 from sftkit.cli.show import render
 from sftkit.cli.show.then import after_predict
 from sftkit.declared import MACHINE, OUTPUT, READING
@@ -89,6 +90,7 @@ def predict(
       echo 'Paris is the [MASK] of France.' | \\
           sftkit predict mmt-small/ --mlm - --jsonl
     """
+    check_purpose(given, [model, *(sfts or ())], _FILES)
     objective, data = shared.one_objective(given, known=_FILES)
     _check_given(objective, data, columns=columns, words=words is not None)
     asked = {"columns": _with_label(objective, parse_columns(columns or ""))} | given.of(TaskOptions)
