@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from scipy.spatial.distance import squareform
 
 from sftkit.format.sft import CsrDifference
 from sftkit.inspecting.overlap import METRICS, overlap
+from sftkit.inspecting.page.lines import panel_svg
 from sftkit.inspecting.pictures.colours import AMOUNT, CONTRAST, Colour, is_dark, shade
-from sftkit.inspecting.pictures.data import curve_panels, density_maps, magnitude_maps, overlap_map
+from sftkit.inspecting.pictures.data import Line, Panel, curve_panels, density_maps, magnitude_maps, overlap_map
 from sftkit.inspecting.summary import summarise_difference
 from tests.helpers.build import make_sft
 
@@ -91,6 +93,16 @@ def test_entries_that_are_next_to_nothing_do_not_stretch_the_histogram(pico_base
     assert histogram.counts.sum() == sft.k
     assert histogram.counts[0] >= sft.parameters[name].nnz
     assert len(histogram.counts) <= 8 * 8 + 1
+
+
+def test_a_page_s_curves_have_round_steps_and_values() -> None:
+    drawn = panel_svg(Panel("loss", (Line("a", 0, "phase2", {0: 6.02, 125: 3.1, 250: 2.38}),)))
+    assert re.findall(r">([\d.,]+)</text>", drawn) == ["3", "4", "5", "6", "0", "50", "100", "150", "200", "250"]
+
+
+@pytest.mark.parametrize("values", [(1e308, -1e308), (5.0, 5.0), (5e-324, 0.0)])
+def test_a_page_s_curves_take_any_values(values: tuple[float, float]) -> None:
+    assert "<polyline" in panel_svg(Panel("loss", (Line("a", 0, "phase2", dict(enumerate(values))),)))
 
 
 def test_an_sft_without_entries_has_no_histogram_and_a_map_of_zeros(pico_base: Path) -> None:

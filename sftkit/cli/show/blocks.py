@@ -83,7 +83,7 @@ def show_heat(heat: HeatMap, name: str = "") -> None:
         row = [_cell(heat, screen, value, text, cells.width) for value, text in zip(values, texts, strict=True)]
         screen.line(Text(f"{label} ").append_text(Text("").join(row)))
     told = "in brackets: expected at random. " if cells.brackets else ""
-    screen.line(Text(told + _scale(heat, screen) + _key(heat, cells.width), "dim italic"))
+    screen.line(Text(told + _scale(heat, screen) + _empty(heat, screen) + _key(heat, cells.width), "dim italic"))
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _fitting(heat: HeatMap, screen: _Screen, room: int) -> _Cells:
 def _cell(heat: HeatMap, screen: _Screen, value: float, text: str, width: int) -> Text:
     """One cell: on its colour, or before its shade."""
     if np.isnan(value):
-        dash = "·" if screen.fancy else "-"
+        dash = _dash(screen)
         return Text(f"{dash} ".rjust(width) if text else dash * width, "dim")
     if screen.colours:
         colour = heat.colour(value)
@@ -145,6 +145,15 @@ def _scale(heat: HeatMap, screen: _Screen) -> str:
     shades = _SHADES if screen.fancy else _PLAIN_SHADES
     each = [f"'{shade}' {heat.form.format(step)}" for step, shade in zip(steps, shades, strict=True)]
     return f"from {', '.join(each)}"
+
+
+def _empty(heat: HeatMap, screen: _Screen) -> str:
+    """What a cell without a value says; that one with itself has none needs no word."""
+    return f"; {_dash(screen)} no such parameters" if np.isnan(heat.values).any() and heat.columns != heat.rows else ""
+
+
+def _dash(screen: _Screen) -> str:
+    return "·" if screen.fancy else "-"
 
 
 def _short(heat: HeatMap, most: int = _HEADING) -> list[str]:

@@ -37,8 +37,10 @@ th[aria-sort=ascending] button::after{content:" \\2191"}th[aria-sort=descending]
 svg{max-width:100%;height:auto}svg text{fill:var(--ink);font:11px system-ui,sans-serif}
 svg .grid{stroke:var(--line)}
 figure{margin:.5rem 0}
-@media print{body{max-width:none;padding:0}h2{break-after:avoid}section{break-inside:avoid}
-th button::after{content:""!important}}
+@media print{*{-webkit-print-color-adjust:exact;print-color-adjust:exact}
+body{max-width:none;padding:0;font-size:11px}h2,h3{break-after:avoid}figure,tr,details table{break-inside:avoid}
+.wide{overflow:visible}table{font-size:9px}table.rows th{white-space:normal}
+table.rows th,table.rows td{padding:.15rem .3rem}th button::after{content:""!important}}
 @media (max-width:40rem){body{padding:.8rem}}
 """
 

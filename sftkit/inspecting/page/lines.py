@@ -9,8 +9,8 @@ from sftkit.inspecting.pictures.colours import SERIES
 from sftkit.inspecting.pictures.data import Line, Panel
 from sftkit.inspecting.pictures.html import escaped
 
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 680, 240, 64, 12, 10, 34
-_TICKS = 4
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 680, 240, 64, 18, 10, 34
+_TICKS = 5
 #: Step and value -> where on the drawing.
 _Place = Callable[[float, float], tuple[float, float]]
 #: Lines after which colours come again, with dashes.
@@ -26,19 +26,18 @@ def panel_svg(panel: Panel) -> str:
     points = [(x, y) for line in panel.lines for x, y in line.points.items() if math.isfinite(y)]
     if not points:
         return ""
-    left, right = min(x for x, _ in points), max(x for x, _ in points)
+    right = max(1, *(x for x, _ in points))
     low, high = min(y for _, y in points), max(y for _, y in points)
     if high == low:
         low, high = low - 0.5, high + 0.5
 
     def place(x: float, y: float) -> tuple[float, float]:
-        across = (x - left) / (right - left) if right > left else 0.5
         return (
-            _LEFT + across * (_WIDTH - _LEFT - _RIGHT),
+            _LEFT + x / right * (_WIDTH - _LEFT - _RIGHT),
             _TOP + (high - y) / (high - low) * (_HEIGHT - _TOP - _BOTTOM),
         )
 
-    drawn = "".join(_grid(place, left, right, low, high))
+    drawn = "".join(_grid(place, right, low, high))
     drawn += "".join(_line(line, place) for line in panel.lines)
     legend = " ".join(
         f'<span style="white-space:nowrap;margin-right:1rem"><svg width="26" height="8" aria-hidden="true">'
@@ -52,18 +51,27 @@ def panel_svg(panel: Panel) -> str:
     )
 
 
-def _grid(place: _Place, left: int, right: int, low: float, high: float) -> list[str]:
+def _grid(place: _Place, right: int, low: float, high: float) -> list[str]:
     made = []
-    for tick in range(_TICKS + 1):
-        value = low + (high - low) * tick / _TICKS
-        _, y = place(left, value)
+    for value in _round(low, high):
+        _, y = place(0, value)
         made.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         made.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.4g}</text>')
-    for step in range(left, right + 1, max(1, math.ceil((right - left) / _TICKS))):
+    for step in _round(0, right, integer=True):
         x, _ = place(step, low)
-        made.append(f'<text x="{x:.1f}" y="{_HEIGHT - 14}" text-anchor="middle">{step:,}</text>')
-    made.append(f'<text x="{(_LEFT + _WIDTH) / 2}" y="{_HEIGHT - 1}" text-anchor="middle">step</text>')
+        made.append(f'<text x="{x:.1f}" y="{_HEIGHT - 16}" text-anchor="middle">{step:,.0f}</text>')
+    made.append(f'<text x="{(_LEFT + _WIDTH) / 2}" y="{_HEIGHT - 3}" text-anchor="middle">step</text>')
     return made
+
+
+def _round(low: float, high: float, **more: bool) -> list[float]:
+    """A few round numbers in a range."""
+    from matplotlib.ticker import MaxNLocator
+
+    if not math.isfinite(high - low):
+        return [low, high]
+    found = MaxNLocator(_TICKS, steps=[1, 2, 2.5, 5, 10], **more).tick_values(low, high)
+    return [value for value in map(float, found) if low <= value <= high]
 
 
 def _line(line: Line, place: _Place) -> str:

@@ -99,7 +99,7 @@ def _cell(heat: HeatMap, row: int, column: int, small: bool) -> str:
     else:
         colour = heat.colour(value)
         colours = f"background:{as_hex(colour)};color:{PAPER if is_dark(colour) else INK}"
-    size = "width:12px;height:12px;padding:0" if small else "padding:3px 5px;min-width:30px"
+    size = "width:12px;height:12px;padding:0" if small else "padding:3px 5px;min-width:44px"
     style = f"{colours};{size};border:1px solid #ffffff55;text-align:center"
     return f'<td title="{escaped(pointed)}" style="{style}">{inside}</td>'
 
