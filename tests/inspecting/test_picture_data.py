@@ -95,6 +95,14 @@ def test_entries_that_are_next_to_nothing_do_not_stretch_the_histogram(pico_base
     assert len(histogram.counts) <= 8 * 8 + 1
 
 
+def test_an_overlap_of_what_chance_gives_is_no_darker_than_the_middle_of_the_scale(sfts: list[CsrDifference]) -> None:
+    heat = overlap_map(overlap(sfts[:2]))
+    assert heat.beside is not None
+    assert np.nanmax(heat.beside) <= heat.high / 2
+    same = overlap_map(overlap([sfts[0], sfts[0]]))
+    assert np.nanmax(same.values) <= same.high <= 100
+
+
 def test_a_page_s_curves_have_round_steps_and_values() -> None:
     drawn = panel_svg(Panel("loss", (Line("a", 0, "phase2", {0: 6.02, 125: 3.1, 250: 2.38}),)))
     assert re.findall(r">([\d.,]+)</text>", drawn) == ["3", "4", "5", "6", "0", "50", "100", "150", "200", "250"]

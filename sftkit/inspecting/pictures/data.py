@@ -96,7 +96,7 @@ def overlap_map(report: OverlapReport, *, ordered: bool = True) -> HeatMap:
         np.fill_diagonal(matrix, np.nan)
     order, joins, top = _clustered(values) if ordered else (np.arange(len(values)), None, 0.0)
     names = tuple(report.names[at] for at in order)
-    low, high, neutral = _ends(report.metric, values)
+    low, high, neutral = _ends(report.metric, values, beside)
     chance = "" if neutral is None else f"; at random {neutral:g}"
     return HeatMap(
         title=f"{report.metric}{', %' if scale == 100 else ''}: {report.meaning}{chance}",
@@ -106,9 +106,10 @@ def overlap_map(report: OverlapReport, *, ordered: bool = True) -> HeatMap:
     )  # fmt: skip
 
 
-def _ends(metric: str, values: Matrix) -> tuple[float, float, float | None]:
+def _ends(metric: str, values: Matrix, expected: Matrix) -> tuple[float, float, float | None]:
+    """Of the colours, and their middle; of shares chance has no darker colour than the middle one's."""
     if metric not in _NEUTRAL:
-        return 0.0, _largest([values]), None
+        return 0.0, min(100.0, max(_largest([values]), 2 * _largest([expected]))), None
     neutral, least = _NEUTRAL[metric]
     reach = max(least, _largest([np.abs(values - neutral)]))
     return neutral - reach, neutral + reach, neutral
