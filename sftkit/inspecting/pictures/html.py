@@ -116,7 +116,7 @@ def histogram_html(histogram: Histogram | None) -> str:
     )
     first, last = histogram.edges[0], histogram.edges[-1]
     told = f"entries by |φ|, from {first:.2g} or less to {last:.2g}, eight bars to a power of ten"
-    return f'{_caption(told)}<div style="white-space:nowrap;line-height:0;overflow-x:auto">{bars}</div>'
+    return f'{_caption(told)}<div style="white-space:nowrap;line-height:0;padding-top:4px;overflow-x:auto">{bars}</div>'
 
 
 def summary_html(summary: DiffSummary) -> str:
