@@ -134,7 +134,8 @@ class _Group(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that is called, with its options."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
-            ctx.fail(f"{args[0]}: there is no such command.{meant(args[0], self.commands)}")
+            near = meant(args[0], self.commands) or _page(args[0])
+            ctx.fail(f"{args[0]}: there is no such command.{near}")
         name, listed, rest = super().resolve_command(ctx, args)
         return name, built(name) if name and listed else listed, rest
 
@@ -212,6 +213,13 @@ def _version(value: bool) -> None:
     if value:
         typer.echo(f"sftkit {__version__}")
         raise typer.Exit
+
+
+def _page(word: str) -> str:
+    """Where a word is a page of the documentation and no command."""
+    from sftkit.cli.commands.help import PAGES
+
+    return f" It is a page: sftkit help {word}" if word in PAGES else ""
 
 
 @app.callback()

@@ -16,6 +16,7 @@ from sftkit.composing.bases import check_origin, set_aside
 from sftkit.composing.belong import check_shapes
 from sftkit.composing.beside import copy_model, copy_small_files
 from sftkit.composing.heads import HeadChoice, choose_head, head_document
+from sftkit.composing.languages import language_notes
 from sftkit.composing.layout import BaseView, Layout, plan_layout
 from sftkit.composing.padding import name_padding
 from sftkit.composing.record import Record, check_names, describe, summed, write_config
@@ -143,7 +144,8 @@ def lost_notes(plan: Plan, streamed: Streamed) -> tuple[str, ...]:
 
 def check_base(plan: Plan, found: str, base: str, *, force: bool) -> tuple[str, ...]:
     """Whether the SFTs belong to the base, which has this fingerprint; notes."""
-    return check_origin(plan.record, found, plan.base, plan.weighted, base, force=force)
+    belonging = check_origin(plan.record, found, plan.base, plan.weighted, base, force=force)
+    return (*belonging, *(language_notes(plan.weighted) if plan.record is None else ()))
 
 
 def record_of(plan: Plan, streamed: Streamed, method: Method, given: str) -> Record:

@@ -240,7 +240,9 @@ def _written(
             notes.append(f"only {delta.moved:,} parameters differ: all of them are kept, not {wanted:,}.")
     write(output, delta, values=values, overwrite=overwrite)
     if delta.inexact:
-        notes.append(f"{delta.inexact:,} differences {delta.why}: base + SFT is there within rounding only.")
+        notes.append(
+            f"in {delta.inexact:,} entries base + SFT is the model up to rounding only: the differences {delta.why}."
+        )
     if delta.left_out:
         notes.append(f"base + SFT is not the whole tuned model: {delta.left_out[0]} is left out.")
     written = SftFile(output).metadata

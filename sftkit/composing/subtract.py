@@ -160,9 +160,7 @@ def _from_weights(
     plan = plan_composition(model, taken)
     listed = {sft["digest"] for sft in plan.record.sfts} if plan.record is not None else None
     notes = [*odd_weights(weighted), f"subtracted within one rounding of each weight, because {why}."]
-    if listed is None:
-        notes.append("whether the SFTs are part of this model could not be checked.")
-    else:
+    if listed is not None:
         notes += [
             f"{i.path} is not among the SFTs that sftkit.json lists." for i in weighted if i.sft.digest not in listed
         ]
@@ -175,5 +173,15 @@ def _from_weights(
         carried = copy_small_files(model, folder)
         name_padding(folder)
         replace(record_of(plan, streamed, Method(), str(model)), carried=carried).write(folder)
+    if listed is None:
+        notes += [_whether_in_it(item, model, streamed.base) for item in weighted]
     made = report(str(output), weighted, streamed, None, (*plan.notes, *notes))
     return replace(made, exact=made.exact and not any(item.sft.head for item in weighted))
+
+
+def _whether_in_it(item: Weighted, model: Path, found: str) -> str:
+    """What is known of an SFT that was taken out of a model that has no record, from the model's fingerprint."""
+    base = item.sft.metadata.base
+    if base is not None and found in (base.fingerprint, *base.rounded.values()):
+        return f"{item.path} was no part of {model}, which is the base that it was learned on: its negative is now."
+    return f"whether {item.path} is part of this model could not be checked."

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sftkit.algebra.arithmetic import Weighted, odd_weights
+from sftkit.algebra.arithmetic import Weighted
 from sftkit.composing.bases import check_belongs
+from sftkit.composing.languages import notes_on
 from sftkit.errors import SettingsError
 from sftkit.evaluation.bootstrap import Draws, Interval, intervals, over_seeds
 from sftkit.evaluation.run import Comparison, Evaluation, Exam, Scorer, Scoring, Watch, comparison, drawn_of
@@ -131,7 +132,7 @@ def evaluate_each(
         objective.watch = reading
         exam = scorer.exam(objective, objective.read(case.data), case.data)
         found[name] = _Found(case.data, dict.fromkeys(objective.reading_notes()))
-        found[name].notes.update(dict.fromkeys(note for sfts in sets for note in odd_weights(sfts)))
+        found[name].notes.update(dict.fromkeys(note for sfts in sets for note in notes_on(base, sfts)))
         _score(exam, name, case, found[name], begin, watch)
     systems = {name: _system(name, found, scoring) for name in runs[0]}
     told = [f"{name}: {note}" if name else note for name, one in found.items() for note in one.notes]

@@ -13,9 +13,10 @@ from typing import Any
 from datasets import Dataset
 from transformers import PreTrainedModel
 
-from sftkit.algebra.arithmetic import Weighted, odd_weights, paths
+from sftkit.algebra.arithmetic import Weighted, paths
 from sftkit.composing.bases import check_belongs
 from sftkit.composing.heads import brings_task_head
+from sftkit.composing.languages import notes_on
 from sftkit.errors import MismatchError, SettingsError
 from sftkit.evaluation.bootstrap import Draws, Interval, draws, intervals, p_values, percentiles
 from sftkit.evaluation.stage import Stage
@@ -146,7 +147,7 @@ def evaluate(
     objective.watch = reading
     rows = objective.read(data)
     belonging = check_belongs(base, [*sfts, *against], force=scoring.force)
-    notes = dict.fromkeys((*odd_weights(sfts), *odd_weights(against), *belonging, *objective.reading_notes()))
+    notes = dict.fromkeys((*notes_on(base, sfts), *notes_on(base, against), *belonging, *objective.reading_notes()))
     exam = scorer.exam(objective, rows, data)
     scored, predicted = exam.score(sfts, watch)
     if predictions is not None:

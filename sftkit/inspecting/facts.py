@@ -83,6 +83,7 @@ def _trained_with(metadata: Metadata) -> str:
     """Digests of the SFTs that were applied while training, behind their names where the training record has them."""
     sources = metadata.training.get("sources")
     each = [source.get("sft") for source in sources if isinstance(source, Mapping)] if isinstance(sources, list) else []
+    each.append(metadata.training.get("source_sft"))
     names = {str(sft.get("xxh3_128")): sft.get("name") or "" for sft in each if isinstance(sft, Mapping)}
     return "\n".join(f"{names.get(digest, '')}  {digest}".strip() for digest in metadata.trained_with)
 

@@ -15,8 +15,9 @@ from typing import IO, Any
 
 from datasets import Dataset
 
-from sftkit.algebra.arithmetic import Weighted, odd_weights
+from sftkit.algebra.arithmetic import Weighted
 from sftkit.composing.bases import check_belongs
+from sftkit.composing.languages import notes_on
 from sftkit.errors import SettingsError
 from sftkit.evaluation.run import Scoring, for_head
 from sftkit.evaluation.stage import Stage
@@ -63,7 +64,7 @@ class Predictor:
         self._stage = Stage(objective, base, scoring.device, trust_remote_code=trusted)
         self._objective = for_head(objective, self._stage.problem(self._sfts))
         self._tokenizer = load_tokenizer(base, words=self._objective.takes_words, trust_remote_code=trusted)
-        self.notes = (*odd_weights(self._sfts), *check_belongs(base, self._sfts, force=scoring.force))
+        self.notes = (*notes_on(base, self._sfts), *check_belongs(base, self._sfts, force=scoring.force))
 
     def opened(self, source: str, stdin: IO[bytes] | None = None, *, words: bool | None = None) -> Unlabelled:
         """A source, as what it has to be for the objective.

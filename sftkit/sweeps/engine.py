@@ -63,7 +63,9 @@ def check_engine() -> None:
         SettingsError: saying how to get it.
     """
     if find_spec("snakemake") is None:
-        raise SettingsError("A sweep needs Snakemake, which is not installed here: pip install 'sftkit[sweep]'")
+        raise SettingsError(
+            "A sweep needs Snakemake, which is not installed here: python -m pip install 'snakemake>=9.10'"
+        )
 
 
 def command(place: Path, jobs: int, resources: Resources, extra: Sequence[str]) -> list[str]:

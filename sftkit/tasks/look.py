@@ -265,7 +265,7 @@ def _suspicions(objective: Objective, parts: Mapping[str, Part], shared: Mapping
         if part.disputed:
             yield f"{name}: texts that are there several times with different labels: {len(part.disputed):,}."
         if part.unknown > UNKNOWN * (part.pieces or 0):
-            yield f"{name}: pieces that the tokenizer does not know: {part.unknown / (part.pieces or 1):.1%}."
+            yield f"{name}: pieces that the tokenizer does not know: {100 * part.unknown / (part.pieces or 1):.1f} %."
         if objective.takes_words and part.numbers > NUMBERS * part.words:
             yield f"{name}: words that are numbers: {part.numbers:,} of {part.words:,}. Are they the words (--columns)?"
 

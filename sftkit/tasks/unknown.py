@@ -50,6 +50,6 @@ def told_unknown(unknown: int, pieces: int) -> str:
     if unknown <= MANY * pieces:
         return ""
     return (
-        f"pieces that the tokenizer does not know: {unknown / pieces:.0%}. Pieces are the parts of words that a model "
-        "reads; of these it sees nothing. Is the base one for this script?"
+        f"pieces that the tokenizer does not know: {100 * unknown / pieces:.0f} %. A piece is a word or a part of one; "
+        "of these the model sees only that something is there. Is the base one for this script and its letters?"
     )

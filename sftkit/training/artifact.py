@@ -103,6 +103,7 @@ def _record(trained: Trained, k: int, share: float) -> dict[str, Any]:
         "sources": [
             {"name": each.name, "data": digest(each.data), "sft": _digest(each.sft)} for each in settings.sources
         ],
+        "source_sft": _digest(settings.source_sft),
         "mask_from": _digest(settings.mask_from),
         "avoid": [_digest(path) for path in settings.avoid],
         "max_length": trained.equipment.data.max_length,

@@ -65,6 +65,7 @@ class Forecast:
         """
         self.parts, self._every, self._clock = parts, every, clock
         self._steps = {part.kind: _Mean() for part in parts}
+        self._short = all(part.steps <= _SLOW for part in parts)  # then there are no others to go by
         self._scoring = _Mean()
         self._at, self._done, self.seen = -1, 0, 0
         self._mark = self._began = clock()
@@ -76,7 +77,7 @@ class Forecast:
     def step(self, step: int) -> None:
         """So many steps of this part are done."""
         now = self._clock()
-        if self.seen >= _SLOW:
+        if self.seen >= _SLOW or self._short:
             self._steps[self.parts[self._at].kind].add(now - self._mark)
         self._mark, self._done, self.seen = now, step, self.seen + 1
 

@@ -57,3 +57,11 @@ def test_many_options_stand_in_groups_in_one_order(command: str) -> None:
 
 def test_training_has_every_group() -> None:
     assert all(f"─ {group} ─" in sftkit("train", "--help").stdout for group in GROUPS)
+
+
+def test_an_example_is_not_broken_however_narrow_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert (
+        "  sftkit train --mlm mt.txt --base mmt-small/ --steps 2000 --lr 5e-4 -o mt.sft\n"
+        in sftkit("train", "-h").stdout
+    )

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from sftkit.cli.commands.help import PAGES, page
+from tests.cli.run import sftkit
 from tests.helpers.screen import on_terminal
 
 _CODE = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -43,3 +44,13 @@ def test_a_wide_terminal_is_used_for_tables_but_not_for_prose() -> None:
     assert max(map(len, wide)) > 150
     prose = on_terminal("help", "start", width=200).printed
     assert max(len(line) for line in prose if line[:1] not in " ┏┃┡│└") <= 100
+
+
+def test_a_word_that_is_no_page_leads_to_pages_that_have_it() -> None:
+    told = sftkit("help", "dendrogram").stderr
+    assert "there is no such page. The word stands in: " in told
+    assert "there is no such page. There are start, " in sftkit("help", "xyzzyx").stderr
+
+
+def test_a_page_that_is_called_as_a_command_is_named() -> None:
+    assert "transfer: there is no such command. It is a page: sftkit help transfer" in sftkit("transfer").stderr

@@ -84,7 +84,7 @@ def test_a_long_evaluation_is_counted_in_lines_where_no_bar_can_be_watched(
         display.scoring(1, 1200)
         monkeypatch.setattr(progress, "_PLAIN_EVERY", -1.0)
         display.scoring(300, 1200)
-    assert capsys.readouterr().err.splitlines() == ["phase 1  scoring 300 of 1,200"]
+    assert capsys.readouterr().err.splitlines() == ["phase 1  after step 5: scoring 300 of 1,200"]
 
 
 def test_of_several_k_each_phase_says_whose_it_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -171,3 +171,15 @@ def test_a_real_terminal_is_asked_for_its_width(tmp_path: Path, pico_base: Path)
 def test_a_screen_obeys_what_bars_send() -> None:
     assert seen("bar 1\r\x1b[2Knote\nbar 2\r\x1b[2K") == ["note", ""]
     assert seen("one\ntwo\r\x1b[2K\x1b[1A\x1b[2Kthree") == ["three", ""]
+
+
+def test_a_narrow_terminal_has_whole_numbers_and_no_bar() -> None:
+    with terminal(width=60) as screen, TrainingDisplay() as display:
+        display.phase("phase 2", 4000)
+        display.step(40, 5.851)
+        display.scoring(16, 109)
+        assert display._bar is not None
+        display._bar.refresh()
+        up = screen.told
+        display.close()
+    assert [line for line in up if line] == ["phase 2   40/4000 loss 5.851  scoring 16 of 109"]

@@ -43,6 +43,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pico_base: Path, treeb
 def test_from_a_run_to_a_model_that_labels(here: Path, treebank: Path) -> None:
     done = train("--pos", treebank, "--base", "the base", "--with", "mt.sft:0.5", "-o", "new pos.sft")
     compose = following(done)
+    assert "In the place of mt.sft:0.5 goes the SFT of the language that the model is for." in done.stderr
     assert compose == ["compose", "the base", "mt.sft:0.5", "new pos.sft", "-o", "new pos-model"]
     predict = following(sftkit(*compose))
     assert predict == ["predict", "new pos-model", "--pos", "-"]
@@ -127,4 +128,4 @@ def test_what_is_common_to_two_sfts_is_no_alarm_when_one_is_taken_out(here: Path
     sftkit("compose", "mt.sft", "my pos.sft", "-o", "both.sft")
     done = sftkit("subtract", "both.sft", "mt.sft", "-o", "back.sft")
     assert "opposite" not in done.stderr
-    assert "there it is the difference of their values" in done.stderr
+    assert "of them are in more than one SFT" in done.stderr

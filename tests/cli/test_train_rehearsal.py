@@ -162,7 +162,7 @@ def test_after_twenty_steps_the_plan_says_how_long_all_takes(
         assert "time:" not in capsys.readouterr().err
         display.step(20, None)
         said = capsys.readouterr().err
-        assert "1,000 steps of phase 1 × 1 s + 1,000 steps of phase 2 × 1 s (taken to be as slow)" in said
+        assert "1,000 steps of phase 1 × 1 s + 1,000 steps of phase 2 × 1 s (taken to be as slow as phase 1's)" in said
         assert "5 evaluations × 1 s: about 33 min; --run-dir DIR keeps it safe" in said
         display.step(21, None)
         assert "time:" not in capsys.readouterr().err

@@ -52,4 +52,4 @@ def test_without_snakemake_a_line_says_how_to_get_it(tmp_path: Path, monkeypatch
     Path("a.toml").write_text(SWEEP.replace("METHODS", ""))
     done = run("sweep", "a.toml")
     assert done.status == 1
-    assert "pip install 'sftkit[sweep]'" in done.stderr
+    assert "pip install 'snakemake" in done.stderr

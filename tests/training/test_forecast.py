@@ -43,6 +43,14 @@ def test_what_is_left_is_steps_and_evaluations_of_both_phases() -> None:
     assert (forecast.measured("phase 1"), forecast.measured("phase 2")) == (True, False)
 
 
+def test_a_run_of_a_step_or_two_is_counted_by_these() -> None:
+    clock = Clock()
+    forecast = Forecast([PlannedPhase("phase 1", 2), PlannedPhase("phase 2", 2)], 50, clock)
+    forecast.phase()
+    run(forecast, clock, 1, 0.5)
+    assert forecast.left() == pytest.approx(5.0 + 2 * 5.0)
+
+
 def test_phase_2_is_counted_by_its_own_steps_once_they_are_measured() -> None:
     clock = Clock()
     forecast = Forecast([PlannedPhase("phase 1", 10), PlannedPhase("phase 2", 10)], 100, clock)

@@ -273,7 +273,7 @@ def show(result: ArithmeticReport, *, json: bool, quiet: bool, subtracted: bool 
         return
     counts = render.counted(result.entries, "entry", "entries")
     if result.overlap and subtracted:  # which signs are opposite then is of no meaning: one of them was turned round
-        counts += f"; {result.overlap:,} of them are in more than one SFT: there it is the difference of their values"
+        counts += f"; {result.overlap:,} of them are in more than one SFT"
     elif result.overlap:
         counts += (
             f"; {result.overlap:,} of them are in more than one SFT: there it is the sum of their values, "

@@ -98,6 +98,8 @@ def data(
         render.as_json(found.document())
         return
     _show(found)
+    if folder is None and not quiet:
+        render.note("--base MODEL counts pieces, what its tokenizer does not know, and windows, too.")
     for text in () if quiet else found.notes:
         render.note(text)
 
@@ -117,7 +119,8 @@ def _say_what_for(source: str, given: Given) -> NoReturn:
 
 def _show(found: Look) -> None:
     parts = found.parts
-    names = [Column(name, number=True) for name in parts]
+    alone = list(parts) == ["train"]  # then it may as well be a test set
+    names = [Column("data" if alone else name, number=True) for name in parts]
     rows = [[title, *(_cell(part, title, found, name) for name, part in parts.items())] for title in _ROWS]
     render.table(f"--{found.objective}", [Column(""), *names], [row for row in rows if any(row[1:])])
     labels = list(dict.fromkeys(label for part in parts.values() for label, _ in part.labels.most_common()))
@@ -141,8 +144,8 @@ def _cell(part: Part, title: str, found: Look, name: str) -> str:
         "words an example": f"{part.words / max(1, part.examples):.1f}",
         "longest, words": f"{part.longest:,}",
         "pieces a word": "" if pieces is None else f"{pieces / max(1, part.words):.2f}",
-        "unknown pieces": "" if pieces is None else f"{part.unknown / max(1, pieces):.2%}",
-        "longer than a window": "" if pieces is None else f"{part.over:,} of {found.window:,} tokens",
+        "unknown pieces": "" if pieces is None else f"{100 * part.unknown / max(1, pieces):.3g} %",
+        "longer than a window": "" if pieces is None else f"{part.over:,} (more than {found.window:,} tokens)",
         "windows": "" if part.windows is None else f"{part.windows[0]:,}",
         "tokens": "" if part.windows is None else f"{part.windows[1]:,}",
         "the same as an earlier one": f"{part.twice:,}",

@@ -65,5 +65,14 @@ def _known(topic: str) -> str:
     name = topic.lower().removesuffix(".md").replace("_", "-").replace(" ", "-")
     if name in PAGES:
         return name
-    near = meant(name, (*PAGES, *SUMMARIES)) or f" There are {', '.join(PAGES)}, and every command."
+    near = (
+        meant(name, (*PAGES, *SUMMARIES)) or _speaking_of(topic) or f" There are {', '.join(PAGES)}, and every command."
+    )
     raise typer.BadParameter(f"{topic}: there is no such page.{near}")
+
+
+def _speaking_of(word: str) -> str:
+    """The pages in which a word stands, those first that have it most often."""
+    counts = {name: page(name).lower().count(word.lower()) for name in PAGES if name != "options"}
+    found = sorted((name for name, count in counts.items() if count), key=lambda name: -counts[name])
+    return f" The word stands in: {', '.join(found[:4])}." if found and word.strip() else ""

@@ -52,6 +52,9 @@ def report(
 
     if output.suffix.lower() not in (".html", ".htm"):
         raise SettingsError(f"{output}: a page's name ends in .html.")
+    for file in files:
+        if (at_home(file) / "config.json").is_file():
+            raise SettingsError(f"{file}: a model, no SFT. See what it is with sftkit inspect {file}")
     paths = [local_sft(file) for file in files]
     read = [at_home(path) for path in scores or ()]
     inputs = [*(Path(path) for path in paths if isinstance(path, str | Path)), *read]

@@ -21,8 +21,8 @@ from sftkit.training.length import Lengths
 from sftkit.training.settings import Settings
 
 _Base = typer.Option(
-    "--base", metavar="MODEL", envvar="SFTKIT_BASE", help=f"Directory or hub id.  Default: {DEFAULT_BASE}.",
-    rich_help_panel=BASE,
+    "--base", metavar="MODEL", envvar="SFTKIT_BASE", rich_help_panel=BASE,
+    help=f"Directory or hub id.  Default: $SFTKIT_BASE, else {DEFAULT_BASE}.",
 )  # fmt: skip
 _With = typer.Option(
     "--with", metavar="LANG.sft[:WEIGHT]", help="Source-language SFT, applied while training, not part of the result.",

@@ -102,6 +102,10 @@ class SweepRun:
             show.show_forecast(document, self.sweep)
         for title, why in self.refused.items():
             render.error(f"{title} would fail: {why}")
+        try:
+            engine.check_engine()
+        except SettingsError as error:
+            render.note(str(error))
         if missing := self.plan.missing:
             render.error(show.missing(missing, self.plan.read), f"They are looked for from {Path.cwd()}.")
         return not (missing or self.refused)

@@ -70,7 +70,7 @@ class CountingBar:
     def reading(self, what: str, lines: int, share: float | None) -> None:
         """So many lines of a long text were read."""
         signals.check()
-        parts = [*([f"{lines:,} lines"] if lines else []), *([] if share is None else [f"{share:.0%}"])]
+        parts = [*([f"{lines:,} lines"] if lines else []), *([] if share is None else [f"{100 * share:.0f} %"])]
         told = f"{what}  {', '.join(parts)}"
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, description=escape(told), count="", visible=True)

@@ -193,7 +193,7 @@ def show_histograms(names: Sequence[str], histograms: Sequence[Histogram | None]
     heights = _HEIGHTS if screen.fancy else _PLAIN_HEIGHTS
     most = max(int(each.counts.max()) for each in found)
     screen.line(
-        Text(f"entries by |φ|, from {first:.2g} or less to {last:.2g}, eight letters to a power of ten", "italic")
+        Text(f"entries by |φ|, from {first:.2g} or less to {last:.2g}, eight marks to a power of ten", "italic")
     )
     for name, each in zip(_padded([shown_on_a_line(name) for name in names], _NAME), histograms, strict=True):
         counts = np.zeros(bins, np.int64)

@@ -30,8 +30,8 @@ def show_help(command: Any, ctx: Any) -> None:
     for paragraph in (command.help or "").split("\n\n"):
         as_typed = paragraph.startswith("\b\n")
         text = Text(paragraph[2:] if as_typed else " ".join(paragraph.split()))
-        for line in text.wrap(console, console.width - 2):
-            console.print(Text(" ").append_text(line))
+        for line in text.split() if as_typed else text.wrap(console, console.width - 2):  # a command is never broken
+            console.print(Text(" ").append_text(line), soft_wrap=True)
         console.print()
     params = [each for each in command.get_params(ctx) if not getattr(each, "hidden", False)]
     options = [each for each in params if each.param_type_name == "option"]
@@ -77,12 +77,10 @@ def value_of(param: Any) -> str:
 
 
 def said(param: Any) -> Iterator[str]:
-    """What is to be said of a parameter: what it does, its default, and where else its value comes from."""
+    """What is to be said of a parameter: what it does, and its default."""
     yield " ".join((param.help or "").split())
     is_option = param.param_type_name == "option"
     if is_option and param.show_default and not param.is_flag and param.default not in (None, "", ()):
         yield f"Default: {getattr(param.default, 'value', param.default)}."
-    if param.envvar:
-        yield f"Else ${param.envvar}."
     if is_option and param.required:
         yield "Needed."

@@ -66,7 +66,7 @@ def _phases(plan: RunPlan) -> list[tuple[str, int]]:
 
 
 def _phase(phase: str, steps: int, forecast: Forecast) -> str:
-    guessed = "" if forecast.measured(phase) else " (taken to be as slow)"
+    guessed = "" if forecast.measured(phase) else " (taken to be as slow as phase 1's)"
     return f"{render.counted(steps, 'step')} of {phase} × {_seconds(forecast.step_seconds(phase))}{guessed}"
 
 

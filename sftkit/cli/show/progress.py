@@ -26,6 +26,7 @@ from sftkit.training.forecast import Forecast, PlannedPhase, planned_phases
 from sftkit.training.observer import Observer, RunPlan
 
 _PLAIN_EVERY = 10.0  # seconds between lines where nobody watches a bar
+_ROOM = 72  # letters of a line that has room for a bar
 #: Steps after which it is told how long the run will take, where that is more than so many seconds.
 _MEASURED, _SHORT = 20, 60.0
 
@@ -88,7 +89,7 @@ class TrainingDisplay(Observer):
             self._bar.update(self._task, completed=share or 0.0, loss=told)
         elif time.monotonic() - self._spoke > _PLAIN_EVERY:
             self._spoke = time.monotonic()
-            self._say(f"{self._title}{what}  {told}{'' if share is None else f'{share:.0%}'}".rstrip())
+            self._say(f"{self._title}{what}  {told}{'' if share is None else f'{100 * share:.0f} %'}".rstrip())
 
     def planned(self, plan: RunPlan) -> None:
         """The run's header."""
@@ -122,8 +123,8 @@ class TrainingDisplay(Observer):
         if not watched(quiet=self._quiet):
             return
         left = (TimeRemainingColumn(), TextColumn("left")) if total is not None and timed else ()
-        shown = (TextColumn("{task.description}"), BarColumn(), *columns, *left)
-        self._bar = Bar(*shown)
+        bar = [BarColumn()] if render.stderr().width >= _ROOM else []
+        self._bar = Bar(TextColumn("{task.description}"), *bar, *columns, *left)
         self._task = self._bar.add_task(escape(f"{self._title}{self._phase}"), total=total, loss="", best="", left="")
         self._bar.start()
 
@@ -208,7 +209,7 @@ class TrainingDisplay(Observer):
             self._bar.update(self._task, best=told)
         elif time.monotonic() - self._spoke > _PLAIN_EVERY:
             self._spoke = time.monotonic()
-            self._say(f"{self._title}{self._phase}  {told}".rstrip())
+            self._say(f"{self._title}{self._phase}  after step {self._done:,}: {told}".rstrip())
 
     def started(self, metric: str, value: float) -> None:
         """A line for the score that is to be beaten."""

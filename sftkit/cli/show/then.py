@@ -33,6 +33,8 @@ def after_train(base: str, under: str | None, outputs: Sequence[Path]) -> None:
     if len(outputs) > 1:
         _next("inspect", *map(str, outputs))
     elif outputs:
+        if under:
+            render.said(f"In the place of {under} goes the SFT of the language that the model is for.")
         _next(*_composing([base, *([under] if under else []), str(outputs[0])], _model_of(outputs[0])))
 
 
@@ -100,7 +102,7 @@ def _model_of(sft: Path) -> Path:
 
 
 def _predict(model: str, objective: str) -> None:
-    render.command(f"echo 'This is a sentence.' | {shlex.join(['sftkit', 'predict', model, f'--{objective}', '-'])}")
+    render.command(f"echo 'This is a sentence .' | {shlex.join(['sftkit', 'predict', model, f'--{objective}', '-'])}")
 
 
 def _next(*words: str) -> None:

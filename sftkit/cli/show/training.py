@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from sftkit.training.lottery import Result
 
 
+_PARTS = {"phase1": "phase 1", "phase2": "phase 2", "select": "selection"}
+
+
 def show_training(training: Mapping[str, Any], method: str) -> None:
     """Print the tables; nothing for an SFT without a record."""
     rows = training_facts(training, method)
@@ -33,7 +36,13 @@ def show_results(results: Sequence[Result], outputs: Sequence[Path]) -> None:
         ("before", [_start(r) for r in results]),
         ("phase 1", [_outcome(r.phase1, r.best_metric) if r.phase1 else "none" for r in results]),
         ("phase 2", [_outcome(r.phase2, r.best_metric) for r in results]),
-        ("time", ["  ".join(f"{part} {value:,.1f} s" for part, value in r.seconds.items()) for r in results]),
+        (
+            "time",
+            [
+                "  ".join(f"{_PARTS.get(part, part)} {value:,.1f} s" for part, value in r.seconds.items())
+                for r in results
+            ],
+        ),
     ]
     columns = [Column("SFT"), *(Column(str(output)) for output in outputs)]
     render.table("", columns, [(name, *cells) for name, cells in rows])

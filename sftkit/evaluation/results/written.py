@@ -88,10 +88,15 @@ def _summary(panels: Sequence[ScorePanel], written: Sequence[dict[str, Any]]) ->
     for column, (panel, each) in enumerate(zip(panels, found, strict=True), start=1):
         values = {name: one["mean"] for name, one in each.items()}
         best |= {(methods.index(name) + 1, column) for name in _best(values, panel)}
-    over = sorted({f"{each['count']} {each['over']}" for numbers in written for each in numbers["methods"]})
+    over = sorted({_counted(each) for numbers in written for each in numbers["methods"]})
     below = f"Means over languages; 95 % intervals over {' or '.join(over)}."
     chosen = "In brackets the method's density: the one whose mean is best here, as the paper chooses."
-    return _Table("Averages", tuple(rows), frozenset(best), (below, chosen))
+    dense = any(each["density"] is not None for numbers in written for each in numbers["methods"])
+    return _Table("Averages", tuple(rows), frozenset(best), (below, *([chosen] if dense else [])))
+
+
+def _counted(each: dict[str, Any]) -> str:
+    return f"{each['count']} {each['over'] if each['count'] != 1 else each['over'].removesuffix('s')}"
 
 
 def _average(panel: ScorePanel, each: dict[str, Any] | None) -> str:
