@@ -121,7 +121,7 @@ def test_commands_and_options_that_a_page_names_exist(page: Path) -> None:
     }
     elsewhere = {
         "--nproc-per-node",
-        "--index-url",
+        "--extra-index-url",
         "--local-dir",
         "--install-completion",
         "--help",

@@ -241,7 +241,8 @@ def _written(
     write(output, delta, values=values, overwrite=overwrite)
     if delta.inexact:
         notes.append(
-            f"in {delta.inexact:,} entries base + SFT is the model up to rounding only: the differences {delta.why}."
+            f"base + SFT is the model within rounding only, in {delta.inexact:,} of the entries: "
+            f"the differences {delta.why}."
         )
     if delta.left_out:
         notes.append(f"base + SFT is not the whole tuned model: {delta.left_out[0]} is left out.")
