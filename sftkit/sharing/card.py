@@ -68,9 +68,7 @@ def card(summary: DiffSummary, repo: str, file: str, revision: str | None = None
         file: its name there.
         revision: the branch, if it is not the main one.
     """
-    base = summary.metadata.base
-    named = base.name if base else ""
-    on_hub = looks_like_hub_id(named) and not Path(named).exists()
+    named, on_hub = base_on_hub(summary)
     parts = [
         _front_matter(summary, named if on_hub else ""),
         f"# {repo.split('/')[1]}",
@@ -82,6 +80,13 @@ def card(summary: DiffSummary, repo: str, file: str, revision: str | None = None
     if summary.metadata.training:
         parts += ["## Training", _table(training_facts(summary.metadata.training, summary.metadata.method))]
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def base_on_hub(summary: DiffSummary) -> tuple[str, bool]:
+    """What the base is called, "" if that is not told, and whether readers elsewhere find it by that name."""
+    base = summary.metadata.base
+    named = base.name if base else ""
+    return named, looks_like_hub_id(named) and not Path(named).exists()
 
 
 def _front_matter(summary: DiffSummary, base: str) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sftkit.errors import FormatError, SettingsError
 from sftkit.inspecting.summary import summarise
-from sftkit.sharing.card import card
+from sftkit.sharing.card import base_on_hub, card
 from sftkit.sharing.convert import ConvertReport, checked, to_sft
 from sftkit.sharing.hub import PUBLISHED, SCHEME, parse_address, push_files, resolve_sft
 from sftkit.storage.atomic import atomic_file, check_output
@@ -63,7 +63,10 @@ def prepare(path: Path, address: str, revision: str | None = None) -> Publicatio
     summary = summarise(path, path.name)
     if not file.endswith(".sft"):
         raise FormatError(f"{file}: an SFT's name on the hub ends in .sft, or it is not found there.")
-    return Publication(place.repo, branch, file, summary.k, card(summary, place.repo, file, branch))
+    named, on_hub = base_on_hub(summary)
+    told = f"its base is called {named}, where others have none: say in the card which it is on the hub."
+    notes = (told,) if named and not on_hub else ()
+    return Publication(place.repo, branch, file, summary.k, card(summary, place.repo, file, branch), notes=notes)
 
 
 def push(path: Path, made: Publication, *, private: bool = False, overwrite: bool = False) -> Publication:
@@ -76,7 +79,7 @@ def push(path: Path, made: Publication, *, private: bool = False, overwrite: boo
     files: dict[str, Path | bytes] = {made.file: path, _CARD: made.card.encode()}
     done = push_files(made.repo, files, revision=made.revision, private=private, overwrite=overwrite, keep=_CARD)
     notes = tuple(f"the repo's own {name} is kept; --overwrite puts the card in its place." for name in done.kept)
-    return Publication(made.repo, made.revision, made.file, made.k, made.card, done.url, notes)
+    return replace(made, url=done.url, notes=(*made.notes, *notes))
 
 
 def pull(address: str, output: Path | None = None, *, overwrite: bool = False) -> ConvertReport:

@@ -145,6 +145,12 @@ def test_the_card_names_a_base_on_the_hub(pico_base: Path, tmp_path: Path) -> No
     assert f"sftkit compose bert-base-multilingual-cased hf://{REPO}/x.sft -o model/" in card
 
 
+def test_a_base_that_has_no_name_on_the_hub_is_remarked_on(sft: Path) -> None:
+    assert "where others have none: say in the card which it is on the hub" in " ".join(
+        sftkit("push", sft, REPO, "--dry-run").stderr.split()
+    )
+
+
 @pytest.mark.parametrize("values", ["f32", "bf16"])
 def test_the_cards_code_adds_the_sft_without_sftkit(
     values: str, hub: FakeHub, pico_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
