@@ -13,12 +13,13 @@ from sftkit.storage.places import at_home
 
 def shipped() -> dict[str, str]:
     """Name -> what it is, from the first line of each."""
-    found = sorted(each.name for each in files("sftkit").joinpath("sweeps").iterdir() if each.name.endswith(".toml"))
-    return {name.removesuffix(".toml"): _title(name) for name in found}
+    there = (each.name for each in files("sftkit").joinpath("sweeps").iterdir())
+    found = sorted(name.removesuffix(".toml") for name in there if name.endswith(".toml"))
+    return {name: _title(name) for name in found}
 
 
 def _title(name: str) -> str:
-    text = files("sftkit").joinpath(f"sweeps/{name}").read_text(encoding="utf-8")
+    text = files("sftkit").joinpath(f"sweeps/{name}.toml").read_text(encoding="utf-8")
     return text.partition("\n")[0].lstrip("# ")
 
 

@@ -66,7 +66,7 @@ def sweep(
         if json:
             render.as_json(found)
         else:
-            render.table("", [render.Column("sweep"), render.Column("")], list(found.items()))
+            render.table("", [render.Column("sweep"), render.Column("what it is")], list(found.items()))
         return
     if file is None:
         raise typer.BadParameter("Name a sweep's file, or one of --list.")

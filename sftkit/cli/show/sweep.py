@@ -77,9 +77,11 @@ def show_forecast(document: dict[str, Any], sweep: Sweep) -> None:
         f"about {duration(at_a_time)} with {document['jobs']} at a time",
     ]
     if sweep.costs.on:
-        lines.append(f"where nothing was measured: {sweep.costs.on}")
-    sized = " and SFTs of bases whose size is not known" if document["unsized"] else ""
+        lines.append(f"times of what was not measured yet are those of {sweep.costs.on}")
+    sized = ", and the SFTs of bases that are not there yet" if document["unsized"] else ""
     lines.append(f"disk: about {render.size(round(document['bytes']))}{sized}")
+    if any(cell["state"] == OLD for cell in document["cells"]):
+        lines.append("old: made with other settings or of other data, and to be done again")
     render.data("\n".join(lines))
 
 
