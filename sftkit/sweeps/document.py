@@ -19,7 +19,7 @@ from sftkit.shown import brief
 from sftkit.sweeps.costs import Costs, costs_in
 from sftkit.sweeps.methods import SweepMethod, methods_in
 from sftkit.sweeps.options import Commands, check_named
-from sftkit.sweeps.tables import Section, without
+from sftkit.sweeps.tables import Section, known, without
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -28,6 +28,11 @@ else:
 
 #: What a world's languages may be called together.
 GROUPS = ("unseen", "seen", "all")
+#: What stands at the top of a file: values and tables.
+_KEYS = (
+    "base", "source", "languages", "seeds", "device", "world", "language", "task", "tasks", "methods", "evaluate",
+    "resources", "cost",
+)  # fmt: skip
 _MOST_BYTES = 1 << 20
 
 
@@ -146,6 +151,8 @@ def read_sweep(path: Path, commands: Commands) -> Sweep:
 
 
 def _sweep(name: str, values: dict[str, Any], commands: Commands) -> Sweep:
+    for key in values:
+        known("at the top", key, _KEYS)
     top = Section("the file", values)
     world = _world(top.table("world")) if "world" in values else None
     base, source = top.text("base"), top.text("source")
@@ -166,8 +173,6 @@ def _sweep(name: str, values: dict[str, Any], commands: Commands) -> Sweep:
         _resources(top.table("resources")),
         costs_in(top.table("cost")),
     )
-    top.table("methods")
-    top.done()
     if not made.tasks:
         raise SettingsError("there is no task. Name one: [tasks.pos] with train = and test =.")
     check_named("[evaluate]", made.evaluate, commands.evaluate)

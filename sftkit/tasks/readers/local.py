@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sftkit.errors import DataError
 from sftkit.shown import QUOTED, brief, shown_on_a_line
-from sftkit.storage.nearby import no_such
+from sftkit.storage.nearby import nearby, no_such
 from sftkit.tasks.readers.encodings import check_begin
 
 #: What the names of data sets begin with that are not on this machine.
@@ -28,7 +28,8 @@ def local_file(source: str) -> Path:
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        raise DataError(no_such(source)) from None
+        text = " " in source and "/" not in source and not nearby(source)
+        raise DataError(no_such(source) + " Text itself is read from a file." * text) from None
     except (OSError, ValueError) as error:  # a name that is too long, a link to itself, a folder that is closed
         raise DataError(f"{shown_on_a_line(source, QUOTED)}: {getattr(error, 'strerror', None) or error}.") from None
     if path.is_dir():
