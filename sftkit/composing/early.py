@@ -65,7 +65,7 @@ def check_task(weighted: Sequence[Weighted], objective: str) -> None:
 
 
 def check_head(base: Path, name: str, weighted: Sequence[Weighted], objective: str) -> None:
-    """See that a head for a task comes from somewhere: the base is of a language model's class, and no SFT has one.
+    """See that one of several SFTs brings a task's head, where the base is of a language model's class.
 
     Args:
         base: the model's directory.
@@ -78,7 +78,7 @@ def check_head(base: Path, name: str, weighted: Sequence[Weighted], objective: s
     """
     config = read_config(base)
     bare = str((config.get("architectures") or [""])[0]).endswith(_WITHOUT) and not config.get("auto_map")
-    if objective in ("mlm", "clm") or not bare or any(brings_task_head(item.sft) for item in weighted):
+    if objective in ("mlm", "clm") or not bare or not weighted or any(brings_task_head(item.sft) for item in weighted):
         return
     raise MismatchError(
         f"{name}: nothing brings a trained head for --{objective}. Add an SFT trained with --{objective}, or name a "

@@ -15,11 +15,11 @@ from typing import Any
 from sftkit.errors import SettingsError
 from sftkit.evaluation.misspelt import check_marks
 from sftkit.format.metadata import LANGUAGE_OBJECTIVES, TASK_OBJECTIVES
-from sftkit.shown import brief
+from sftkit.shown import brief, meant
 from sftkit.sweeps.costs import Costs, costs_in
 from sftkit.sweeps.methods import SweepMethod, methods_in
 from sftkit.sweeps.options import Commands, check_named
-from sftkit.sweeps.tables import Section, known, without
+from sftkit.sweeps.tables import Section, without
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -151,8 +151,16 @@ def read_sweep(path: Path, commands: Commands) -> Sweep:
 
 
 def _sweep(name: str, values: dict[str, Any], commands: Commands) -> Sweep:
-    for key in values:
-        known("at the top", key, _KEYS)
+    try:
+        return _read(name, values, commands)
+    except SettingsError as error:  # what is missing may be there under a misspelt name
+        key = next((key for key in values if key not in _KEYS), None)
+        if key is None or str(error).startswith("the file"):
+            raise
+        raise SettingsError(f"{error} At the top there is no {brief(key, 60)}.{meant(key, _KEYS)}") from None
+
+
+def _read(name: str, values: dict[str, Any], commands: Commands) -> Sweep:
     top = Section("the file", values)
     world = _world(top.table("world")) if "world" in values else None
     base, source = top.text("base"), top.text("source")
@@ -173,6 +181,8 @@ def _sweep(name: str, values: dict[str, Any], commands: Commands) -> Sweep:
         _resources(top.table("resources")),
         costs_in(top.table("cost")),
     )
+    top.table("methods")
+    top.done()
     if not made.tasks:
         raise SettingsError("there is no task. Name one: [tasks.pos] with train = and test =.")
     check_named("[evaluate]", made.evaluate, commands.evaluate)

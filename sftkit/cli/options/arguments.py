@@ -247,6 +247,6 @@ def size_of(text: str) -> int:
         raise typer.BadParameter(f"--shard-size {text}: write 5GB, 500MB or a number of bytes.")
     if not match[2] and int(match[1]) < _FEW:
         raise typer.BadParameter(
-            f"--shard-size {text}: so many bytes hold no tensor. Write {match[1]}GB or {match[1]}MB."
+            f"--shard-size {text}: bytes, and too few for a tensor. Write {match[1]}GB or {match[1]}MB."
         )
     return int(match[1]) * int(1000 ** ("", "KB", "MB", "GB", "TB").index(match[2]))
