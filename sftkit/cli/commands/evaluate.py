@@ -117,6 +117,7 @@ def evaluate(
     patterns = [model, *(sfts or ()), each or "", *(against or ())]
     from sftkit.evaluation.misspelt import check_marks
 
+    shared.check_data_named([model, *(sfts or ())], given)
     check_marks([*patterns, *(file for files in given.of(FILES).values() for file in files)], _MARKS)
     asked = shared.objectives(given, several=any(TASK in text for text in patterns))
     if len(asked) > 1 and plot is not None:

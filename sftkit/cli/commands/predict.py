@@ -89,6 +89,7 @@ def predict(
       echo 'Paris is the [MASK] of France.' | \\
           sftkit predict mmt-small/ --mlm - --jsonl
     """
+    shared.check_data_named([model, *(sfts or ())], given, _FILES)
     objective, data = shared.one_objective(given, known=_FILES)
     _check_given(objective, data, columns=columns, words=words is not None)
     asked = {"columns": _with_label(objective, parse_columns(columns or ""))} | given.of(TaskOptions)
