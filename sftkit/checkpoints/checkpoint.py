@@ -24,11 +24,14 @@ from sftkit.checkpoints.ties import Ties, asks_for_ties, dropped_while_loading, 
 from sftkit.checkpoints.wrappers import HAVE_MODULES, check_all_wrapped, unwrapped, wrappers_of
 from sftkit.errors import CheckpointError, FormatError
 from sftkit.format.metadata import ParameterSpec
+from sftkit.shown import brief
 from sftkit.storage.dtypes import BFLOAT16, FLOAT_CODES, code_of
 from sftkit.storage.safefile import SafeReader, TensorSpec
 
 SAFETENSORS, SAFETENSORS_INDEX = "model.safetensors", "model.safetensors.index.json"
 PYTORCH, PYTORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+#: Suffixes of weights that other programs take, or that are called otherwise.
+_OTHERS = (".bin", ".ckpt", ".h5", ".msgpack", ".onnx", ".ot", ".pt", ".pth", ".safetensors")
 
 #: What torch's restricted unpickler lets out of a damaged file, beside its own error.
 DAMAGED_PICKLE = (
@@ -203,7 +206,11 @@ def _open(path: Path) -> Iterator[TensorReader]:
             yield TorchReader(path / name)
     else:
         check_no_gguf(path)
-        raise CheckpointError(f"{path}: holds no weights (neither {SAFETENSORS} nor {PYTORCH}, whole or in shards).")
+        others = sorted(each.name for each in path.iterdir() if each.suffix in _OTHERS)
+        raise CheckpointError(
+            f"{path}: holds no weights (neither {SAFETENSORS} nor {PYTORCH}, whole or in shards)"
+            f"{f', but {brief(others[0])}, which is not read here' if others else ''}."
+        )
 
 
 class TorchReader:

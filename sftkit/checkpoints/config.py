@@ -9,6 +9,7 @@ import errno
 from pathlib import Path
 from typing import Any
 
+from sftkit.checkpoints.quantised import check_no_gguf
 from sftkit.checkpoints.wrappers import check_no_adapter
 from sftkit.errors import CheckpointError
 from sftkit.storage.documents import read_object
@@ -41,6 +42,7 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         config = read_object(path / "config.json")
     except FileNotFoundError:
+        check_no_gguf(path)
         raise CheckpointError(f"{path}: not a model directory (it has no config.json).") from None
     for field, (types, called) in _FIELDS.items():
         value = config.get(field)

@@ -7,8 +7,10 @@ it runs. So ``--help`` and the light commands pay neither for each other nor for
 from __future__ import annotations
 
 import os
+import re
 import time
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -124,7 +126,13 @@ class _Group(TyperGroup):
         """Options of the program itself."""
         if args and args[0].endswith("-completion"):
             _answer_ourselves()
-        return super().parse_args(ctx, args)
+        alone = not args
+        try:
+            return super().parse_args(ctx, args)
+        except typer.TyperException as error:
+            if alone:  # then the help is shown
+                raise
+            raise typer.Exit(_told(error)) from None
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names in the order of ``SUMMARIES``."""
@@ -135,6 +143,8 @@ class _Group(TyperGroup):
         """The command that is called, with its options."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
             near = meant(args[0], self.commands) or _page(args[0])
+            file = Path(args[0]).suffix == ".sft" or Path(args[0]).exists()
+            near = f" A file is looked into by sftkit inspect {args[0]}" if file else near
             ctx.fail(f"{args[0]}: there is no such command.{near}")
         name, listed, rest = super().resolve_command(ctx, args)
         return name, built(name) if name and listed else listed, rest
@@ -148,17 +158,24 @@ class _Group(TyperGroup):
             raise
         except typer.TyperException as error:
             _let_the_first_say_it()
-            if hasattr(error, "message"):
-                error.message = shown_on_a_line(str(error.message) + _nearest(error))  # names of files are in it
-            raise typer.Exit(usage.tell(error)) from None
+            raise typer.Exit(_told(error)) from None
         except (Exception, KeyboardInterrupt) as error:
             if isinstance(error, Exception) and os.environ.get("SFTKIT_DEBUG") == "1":
                 raise
             raise typer.Exit(_explained(error, ctx.invoked_subcommand or "")) from None
 
 
+def _told(error: Any) -> int:
+    """Say what is wrong with a command line; returns the exit status."""
+    if hasattr(error, "message"):
+        error.message = shown_on_a_line(str(error.message) + _nearest(error))  # names of files are in it
+    return usage.tell(error)
+
+
 def _nearest(error: Any) -> str:
     """What may have been meant by an option that there is not."""
+    if re.match(r"-\d", str(getattr(error, "option_name", ""))):
+        return ". A negative weight is written x.sft:-0.5"
     if not getattr(error, "possibilities", None) or error.ctx is None:
         return ""
     error.possibilities = ()

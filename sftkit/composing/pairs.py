@@ -50,7 +50,8 @@ def absent_parts(tuned: Checkpoint, base: Checkpoint) -> tuple[str, ...]:
 def _same_shape(name: str, mine: ParameterSpec, other: ParameterSpec, tuned: str, base: str) -> None:
     if mine.shape != other.shape:
         raise MismatchError(
-            f"{name} has shape {list(mine.shape)} in {tuned} and {list(other.shape)} in {base}.",
+            f"{name} has shape {list(mine.shape)} in {tuned} and {list(other.shape)} in {base}: models of different "
+            "sizes have no difference. Name the model that it was tuned from.",
             path=tuned, tensor=name, expected=other.shape, found=mine.shape,
         )  # fmt: skip
 

@@ -59,6 +59,8 @@ def top_tokens(summary: DiffSummary, tokenizer: Path | None, count: int) -> tupl
 
 def _place(summary: DiffSummary, tokenizer: Path | None) -> Path:
     if tokenizer is not None:
+        if tokenizer.is_file() and tokenizer.name not in (_JSON, _VOCABULARY):
+            raise CheckpointError(f"{tokenizer}: neither {_JSON} nor {_VOCABULARY}. Give --tokenizer DIR.")
         return tokenizer.parent if tokenizer.is_file() else tokenizer
     base = summary.metadata.base
     if base is None or not base.name or not Path(base.name).is_dir():

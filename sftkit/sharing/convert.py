@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.checkpoints.fingerprint import identify
 from sftkit.checkpoints.names import dotted, is_pooler, model_prefix, modern
+from sftkit.checkpoints.wrappers import check_no_adapter
 from sftkit.errors import FormatError, MismatchError, SettingsError
 from sftkit.format.difference import density
 from sftkit.format.encoding import Positions, Values
@@ -116,7 +117,10 @@ def to_sft(
     if not source.exists():
         raise FormatError(no_such(source, "file or directory"))
     if not file.exists():
-        raise FormatError(f"{source}: holds no {FILE_NAME}.")
+        check_no_adapter(source)
+        model = (source / "config.json").is_file()
+        apart = f" A model's difference from its base is an SFT: sftkit subtract {source} BASE -o {output}" * model
+        raise FormatError(f"{source}: holds no {FILE_NAME}.{apart}")
     components = read_components(file)
     _check_head(components.head, labels, file)
     checkpoint = Checkpoint(base) if base else None

@@ -60,7 +60,7 @@ def parse_address(text: str) -> HubAddress:
     Raises:
         FormatError: if it is not one.
     """
-    match = re.fullmatch(r"(?:hf://)?([\w.-]+/[\w.-]+)(?:@([^/:]+))?(?:/(.+))?", text)
+    match = re.fullmatch(r"(?:hf://)?(\w[\w.-]*/\w[\w.-]*)(?:@([^/:]+))?(?:/(.+))?", text)
     if match is None and (web := of_the_web(text)):
         raise FormatError(f"{text}: an address of the web. On the hub it is {SCHEME}{web}.")
     if match is None:

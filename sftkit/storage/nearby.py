@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from difflib import SequenceMatcher
@@ -25,9 +26,26 @@ def no_such(name: str | Path, what: str = "file") -> str:
 
 
 def did_you_mean(name: str | Path) -> str:
-    """The end of such a message: " Did you mean lang/fo.sft?", or "" where nothing is near."""
+    """The end of such a message: " Did you mean lang/fo.sft?", or "" where nothing is near and no file could be."""
+    if why := _no_name(str(name)):
+        return f" {why}"
     near = " or ".join(nearby(name))
     return f" Did you mean {near}?" if near else ""
+
+
+def _no_name(name: str) -> str:
+    """What a word is that is hardly meant as a file's name: a pattern, an address, standard input; "" for others."""
+    if name == "-":
+        return "Standard input is not read here: name a file."
+    if address := re.match(r"(\w\w+):/+(.+)", name):  # a path has one slash left of two; C:/ is Windows'
+        local = f"/{address[2]}"
+        return f"Name it as a path: {local}" if address[1] == "file" else "An address: download it, and name the file."
+    if re.search(r"[*?]", name):
+        there = any(True for _ in glob.iglob(str(at_home(name))))  # noqa: PTH207 - it may be absolute
+        return "Write the pattern without quotes." if there else "The pattern fits nothing here."
+    if (weighted := re.match(r"(.+\.sft):[-+.\d]*$", name)) and at_home(weighted[1]).exists():
+        return f"A weight has no meaning here: name {weighted[1]} alone."
+    return ""
 
 
 def nearby(name: str | Path) -> list[str]:

@@ -22,6 +22,8 @@ from sftkit.storage.renames import put_new, remove
 
 #: How a file system says that it has no locks.
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
+#: How often a name of a part is drawn anew: one that somebody else holds is rare.
+_TRIES = 100
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -90,7 +92,7 @@ def spare_of(part: Path) -> Path:
 
 
 def _reserved(final: Path) -> tuple[BaseFileLock | None, Path]:
-    while True:
+    for _ in range(_TRIES):
         stem = final.parent / f"{prefix_of(final)}{os.urandom(4).hex()}"
         try:
             lock = _lock(stem)
@@ -101,6 +103,10 @@ def _reserved(final: Path) -> tuple[BaseFileLock | None, Path]:
             return None, _with(stem, "part")  # nobody gets a lock there, so nobody takes it for a dead one's
         if lock is not None and os.path.lexists(lock.lock_file):  # else somebody who clears up took it for a dead one's
             return lock, _with(stem, "part")
+    part = _with(stem, "part")
+    part.touch(exist_ok=False)  # where nothing can be made, as in /proc, the system says so
+    remove(part)
+    return None, part
 
 
 def _lock(stem: Path) -> BaseFileLock | None:

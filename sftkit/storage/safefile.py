@@ -28,6 +28,7 @@ from sftkit.errors import FormatError
 from sftkit.shown import brief, called
 from sftkit.storage.cut import check_whole
 from sftkit.storage.dtypes import CODES, code_of
+from sftkit.storage.kinds import kind_of
 
 #: Bytes after which a writer begins to flush: a disk that only starts at the end makes the user wait.
 _FLUSH = 96 << 20
@@ -78,6 +79,8 @@ class SafeReader:
             with path.open("rb") as file:
                 if file.read(4) == b"GGUF":
                     raise FormatError(f"{path}: GGUF weights are not covered.") from None
+            if kind := kind_of(path):
+                raise FormatError(f"{path}: not a safetensors file, as models and SFTs are, but {kind}") from None
             check_whole(path)
             reason = brief(str(error).removeprefix("Error while deserializing header: "), 300)
             raise FormatError(f"{path}: not a safetensors file, as models and SFTs are ({reason}).") from error

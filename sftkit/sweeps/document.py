@@ -15,7 +15,7 @@ from typing import Any
 from sftkit.errors import SettingsError
 from sftkit.evaluation.misspelt import check_marks
 from sftkit.format.metadata import LANGUAGE_OBJECTIVES, TASK_OBJECTIVES
-from sftkit.shown import brief
+from sftkit.shown import brief, meant
 from sftkit.sweeps.costs import Costs, costs_in
 from sftkit.sweeps.methods import SweepMethod, methods_in
 from sftkit.sweeps.options import Commands, check_named
@@ -28,6 +28,11 @@ else:
 
 #: What a world's languages may be called together.
 GROUPS = ("unseen", "seen", "all")
+#: What stands at the top of a file: values and tables.
+_KEYS = (
+    "base", "source", "languages", "seeds", "device", "world", "language", "task", "tasks", "methods", "evaluate",
+    "resources", "cost",
+)  # fmt: skip
 _MOST_BYTES = 1 << 20
 
 
@@ -146,6 +151,16 @@ def read_sweep(path: Path, commands: Commands) -> Sweep:
 
 
 def _sweep(name: str, values: dict[str, Any], commands: Commands) -> Sweep:
+    try:
+        return _read(name, values, commands)
+    except SettingsError as error:  # what is missing may be there under a misspelt name
+        key = next((key for key in values if key not in _KEYS), None)
+        if key is None or str(error).startswith("the file"):
+            raise
+        raise SettingsError(f"{error} At the top there is no {brief(key, 60)}.{meant(key, _KEYS)}") from None
+
+
+def _read(name: str, values: dict[str, Any], commands: Commands) -> Sweep:
     top = Section("the file", values)
     world = _world(top.table("world")) if "world" in values else None
     base, source = top.text("base"), top.text("source")

@@ -101,8 +101,11 @@ class Section:
             return default
         value = self.left.pop(name)
         if not fits(value):
-            raise SettingsError(f"{self.where} {name} = {brief(repr(value), 60)}: has to be {kind}.")
+            raise SettingsError(f"{self._at(name)} = {brief(repr(value), 60)}: has to be {kind}.")
         return value
+
+    def _at(self, name: str) -> str:
+        return name if self.where == "the file" else f"{self.where} {name}"
 
     def _list(self, name: str, fits: Callable[[Any], bool], kind: str) -> Any:
         value = self._take(name, None, lambda _: True, "")
@@ -110,9 +113,9 @@ class Section:
             return None
         listed = value if isinstance(value, list) else [value]
         if not listed or not all(map(fits, listed)):
-            raise SettingsError(f"{self.where} {name} = {brief(repr(value), 60)}: has to be a list of {kind}.")
+            raise SettingsError(f"{self._at(name)} = {brief(repr(value), 60)}: has to be a list of {kind}.")
         for twice in (each for each in listed if listed.count(each) > 1):
-            raise SettingsError(f"{self.where} {name}: {twice} is there twice.")
+            raise SettingsError(f"{self._at(name)}: {twice} is there twice.")
         return tuple(listed)
 
 

@@ -6,6 +6,8 @@ No torch: the command line reads this module for its defaults. What was not said
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -199,8 +201,17 @@ def check(made: Settings) -> None:
     check_options(made.options, made.objective)
     check_streams(made.options, [*made.data, *made.dev, *(source.data for source in made.sources)])
     _check_sources(made)
+    _check_patterns(made.freeze)
     _check_method(made)
     _check_memory(made)
+
+
+def _check_patterns(patterns: Sequence[str]) -> None:
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:  # noqa: PERF203 - there are few
+            raise SettingsError(f"--freeze {pattern!r} is not a regular expression ({error}).") from None
 
 
 def _check_method(made: Settings) -> None:

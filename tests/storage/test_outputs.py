@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 
 from sftkit.cli.run.failures import line
 from sftkit.errors import OutputExistsError
-from sftkit.storage import atomic, renames
+from sftkit.storage import atomic, parts, renames
 from sftkit.storage.atomic import atomic_directory, atomic_file, check_output, temporary_folder
 from sftkit.storage.parts import part_of
 from sftkit.storage.places import check_replaceable
@@ -73,6 +73,21 @@ def test_a_replaced_file_keeps_its_permissions_and_a_new_one_has_the_usual(tmp_p
 
 
 @posix
+@pytest.mark.parametrize("made", [True, False])
+def test_where_no_lock_comes_to_be_it_is_not_waited_for_ever(
+    made: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "_lock", lambda _: None)
+    if made:
+        with atomic_file(tmp_path / "x") as part:
+            part.write_text("new")
+        assert [path.name for path in tmp_path.iterdir()] == ["x"]
+        return
+    final = tmp_path / "gone" / "x"  # as /proc, where nothing can be made
+    with pytest.raises(FileNotFoundError), part_of(final):
+        pass
+
+
 def test_a_replaced_directory_keeps_its_permissions(tmp_path: Path, system: None) -> None:
     model(tmp_path / "m").chmod(0o700)
     write_model(tmp_path / "m", overwrite=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from sftkit.cli.options import shared
-from sftkit.cli.options.arguments import Opened, opened, size_of
+from sftkit.cli.options.arguments import Opened, check_directory, opened, output_meant, size_of
 from sftkit.cli.options.declared import choice
 from sftkit.cli.run.bases import model_folder
 from sftkit.cli.show import render
@@ -123,6 +123,8 @@ def compose(
     shares = _share("--trim", 0.2 if trim is None else trim), _share("--drop", 0.5 if drop is None else drop)
     chosen = Method(cast("Literal['sum', 'ties', 'dare']", method), *shares, seed or 0)
     shards = None if shard_size is None else size_of(shard_size)
+    if output is None and not dry_run and (meant := output_meant(arguments)):
+        raise typer.BadParameter(f"Say where to: -o model/ or -o sum.sft (or --dry-run, to look only).{meant}")
     given = opened(arguments, only=only, exclude=exclude)
     wish = _head_wish(given, head, no_head=no_head)
     if given.models and values is not None:
@@ -204,6 +206,8 @@ def _check_meaning(given: Opened, output: Path | None) -> None:
             f"A model and SFTs make a model, and {output} is named as an SFT. Write -o {output and output.stem}/, "
             f"or leave {models[0]} out to add the SFTs to each other."
         )
+    if models and output is not None:
+        check_directory(output)
     if not models and output is not None and not to_sft:
         raise SftkitError(
             f"SFTs alone make an SFT, and {output} is not named as one. Write -o {output}.sft, or name the base first."

@@ -65,6 +65,10 @@ def convert(
     if back == (output.suffix == ".sft"):
         wanted = "a directory, so its name does not end in .sft" if back else "an SFT, so its name ends in .sft"
         raise SettingsError(f"{output}: what comes out of {source} is {wanted}.")
+    if back and (labels or objective):
+        raise typer.BadParameter(
+            f"--labels and --objective are about what becomes an SFT, and {source} is one already."
+        )
     folder = model_folder(base, quiet=quiet) if base else None
     if back:
         from sftkit.checkpoints.checkpoint import Checkpoint

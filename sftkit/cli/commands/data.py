@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from sftkit.tasks.look import Look, Part
 
 _MOST_LABELS = 60
-_LOOKED_AT = 1 << 16  # bytes
 #: A file without an option is told what it looks like.
 CONTEXT = {"allow_extra_args": True}
 
@@ -69,7 +68,7 @@ def data(
       sftkit data --mlm corpus.txt --base bert-base-multilingual-cased
     """
     if ctx.args:
-        _say_what_for(ctx.args[0], given)
+        shared.say_what_for(ctx.args[0], given)
     objective, sources = shared.one_objective(given)
     options = shared.task_options(given.of(TaskOptions), objective, sources)
     from sftkit.tasks.readers.local import check_local
@@ -102,19 +101,6 @@ def data(
         render.note("--base MODEL counts pieces, what its tokenizer does not know, and windows, too.")
     for text in () if quiet else found.notes:
         render.note(text)
-
-
-def _say_what_for(source: str, given: Given) -> NoReturn:
-    """A file was named, and not what it is for: which objectives read such a file."""
-    from sftkit.tasks.readers.guess import looks_like
-    from sftkit.tasks.readers.local import local_file
-
-    for name in given.of(FILES):
-        raise typer.BadParameter(f"{source}: each file takes an option of its own: --{name} {source}.")
-    with local_file(source).open("rb") as file:
-        told = looks_like(file.read(_LOOKED_AT).decode(errors="replace"), "")
-    objectives = ", ".join(f"--{name}" for name in FILES)
-    raise typer.BadParameter(f"{source}: say what for, one of {objectives}.{told}")
 
 
 def _show(found: Look) -> None:

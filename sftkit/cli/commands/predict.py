@@ -97,7 +97,7 @@ def predict(
     options = shared.task_options(asked, objective, data)
     from sftkit.cli.options.arguments import parse_weighted, split_weight
     from sftkit.cli.run.bases import model_folder, with_base
-    from sftkit.composing.early import check_soon, check_task
+    from sftkit.composing.early import check_head, check_soon, check_task
     from sftkit.storage.atomic import atomic_file, check_output
     from sftkit.tasks.readers.local import check_local
 
@@ -109,6 +109,7 @@ def predict(
     added, base = [parse_weighted(text) for text in sfts], model_folder(model, quiet=quiet)
     check_task(added, objective)
     check_soon(base, added, force=force)
+    check_head(base, model, added, objective)
     from sftkit.cli.show.bar import counting_bar
     from sftkit.evaluation.run import Scoring
     from sftkit.prediction.run import Predictor

@@ -9,7 +9,7 @@ import typer
 
 from sftkit.cli.commands.compose import Exclude, Only, ShardSize, show
 from sftkit.cli.options import shared
-from sftkit.cli.options.arguments import Opened, opened, size_of
+from sftkit.cli.options.arguments import Opened, check_directory, opened, size_of
 from sftkit.cli.run.bases import model_folder
 from sftkit.cli.show.bar import bytes_bar
 from sftkit.cli.show.then import after_model, after_sft
@@ -113,5 +113,7 @@ def _check_meaning(given: Opened, output: Path, *, chosen: bool) -> None:
         )
     if makes_model and output.suffix == ".sft":
         raise SftkitError(f"A model minus SFTs is a model, and {output} is named as an SFT. Write -o {output.stem}/")
+    if makes_model:
+        check_directory(output)
     if not makes_model and output.suffix != ".sft":
         raise SftkitError(f"The result is an SFT, and {output} is not named as one. Write -o {output}.sft")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from sftkit.errors import FormatError
+from sftkit.checkpoints.wrappers import check_no_adapter
+from sftkit.errors import FormatError, SftkitError
 from sftkit.sharing.hub import PUBLISHED, SCHEME, local_sft
 from sftkit.sharing.naming import why_no_model
-from sftkit.storage.nearby import no_such
+from sftkit.storage.nearby import nearby, no_such
 from sftkit.storage.places import at_home
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 #: Where a home folder's short name stands: at the beginning, or after NAME= or a colon.
 _HOME = re.compile(r"(?:^|(?<=[=:]))~[^/:=]*(?=/)|^~$")
+
+
+#: Suffixes that a model's directory does not have.
+_OF_FILES = (".bin", ".ckpt", ".gguf", ".gz", ".h5", ".json", ".onnx", ".pt", ".pth", ".safetensors", ".tar", ".zip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,10 @@ def parse_argument(text: str) -> Argument:
     text, only = split_pattern(text)
     name, weight = split_weight(text)
     path = at_home(name)
+    if not path.exists():
+        _check_not_arithmetic(name)
+    elif path.is_dir():
+        check_no_adapter(path)
     published = (path / PUBLISHED).is_file() and not (path / "config.json").is_file()
     if name.startswith(SCHEME) or path.is_file() or name.endswith(".sft") or published:
         return Argument(name, 1.0 if weight is None else weight, is_model=False, only=only)
@@ -104,6 +113,40 @@ def parse_argument(text: str) -> Argument:
     if weight is not None:
         raise typer.BadParameter(f"{text}: only SFTs take a weight; {name} is a model.")
     return Argument(name, 1.0, is_model=True)
+
+
+def _check_not_arithmetic(word: str) -> None:
+    """Refuse what is written as a sum is written elsewhere: ``+``, ``-``, ``0.5``, ``x.sft*0.5``.
+
+    Raises:
+        typer.BadParameter: saying how it is written here.
+    """
+    if word == "+":
+        raise typer.BadParameter("+: what is added is named, one after the other, without a plus.")
+    if word == "-":
+        raise typer.BadParameter("-: a minus is a weight, x.sft:-1, or sftkit subtract. Standard input is not read.")
+    if re.fullmatch(r"[\d.,]+%?", word):
+        raise typer.BadParameter(f"{word}: a weight follows its SFT and a colon: x.sft:{word}")
+    if (found := re.fullmatch(r"(.+\.sft)[*=×]([-+.\d]+)", word)) and at_home(found[1]).exists():
+        raise typer.BadParameter(f"{word}: a weight follows a colon: {found[1]}:{found[2]}")
+
+
+def output_meant(typed: Sequence[str]) -> str:
+    """A hint, where no output is named and the last word is no name of anything: perhaps that is it; else ""."""
+    last = typed[-1] if typed else "-"
+    known = last.startswith(("-", SCHEME)) or at_home(split_pattern(last)[0].rpartition(":")[0] or last).exists()
+    return "" if known or nearby(last) else f" If {last} is to be its name: -o {last}"
+
+
+def check_directory(output: Path) -> None:
+    """Refuse for a model, which is a directory, the name of a file.
+
+    Raises:
+        SftkitError: with another name.
+    """
+    if str(output) == "-" or output.suffix.lower() in _OF_FILES:
+        name = "model" if str(output) == "-" else output.stem
+        raise SftkitError(f"A model is a directory, and {output} is no name of one. Write -o {name}/")
 
 
 def parse_weighted(text: str) -> Weighted:
@@ -189,6 +232,10 @@ def split_weight(text: str) -> tuple[str, float | None]:
     return name, weight
 
 
+#: Bytes that nobody means when they write a number alone.
+_FEW = 100
+
+
 def size_of(text: str) -> int:
     """A size such as "5GB", "500MB", or a number of bytes, as transformers counts (powers of 1000).
 
@@ -198,4 +245,8 @@ def size_of(text: str) -> int:
     match = re.fullmatch(r"(\d+)\s*(|KB|MB|GB|TB)", text.strip().upper())
     if match is None or int(match[1]) == 0:
         raise typer.BadParameter(f"--shard-size {text}: write 5GB, 500MB or a number of bytes.")
+    if not match[2] and int(match[1]) < _FEW:
+        raise typer.BadParameter(
+            f"--shard-size {text}: bytes, and too few for a tensor. Write {match[1]}GB or {match[1]}MB."
+        )
     return int(match[1]) * int(1000 ** ("", "KB", "MB", "GB", "TB").index(match[2]))

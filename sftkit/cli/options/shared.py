@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -22,6 +22,8 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+_LOOKED_AT = 1 << 16  # bytes of a file of which it is not said what for
 
 Sources = Annotated[
     list[str] | None,
@@ -173,6 +175,23 @@ def one_objective(
     if "" in files:
         raise typer.BadParameter(f"--{found}: the name of the file is empty.")
     return found, files
+
+
+def say_what_for(source: str, given: Given, known: Mapping[str, str] = FILES) -> NoReturn:
+    """A file was named, and not what it is for: which objectives read such a file.
+
+    Raises:
+        typer.BadParameter: that says so.
+    """
+    from sftkit.tasks.readers.guess import looks_like
+    from sftkit.tasks.readers.local import local_file
+
+    for name in given.of(known):
+        raise typer.BadParameter(f"{source}: each file takes an option of its own: --{name} {source}.")
+    with local_file(source).open("rb") as file:
+        told = looks_like(file.read(_LOOKED_AT).decode(errors="replace"), "")
+    objectives = ", ".join(f"--{name}" for name in known)
+    raise typer.BadParameter(f"{source}: say what for, one of {objectives}.{told}")
 
 
 def parse_sources(texts: list[str] | None) -> list[tuple[str, str, str]]:

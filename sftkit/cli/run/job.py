@@ -16,7 +16,7 @@ from sftkit.cli.run import signals
 from sftkit.cli.run.bases import model_folder
 from sftkit.cli.run.failures import memory_told
 from sftkit.cli.show import render
-from sftkit.errors import SettingsError, SftkitError
+from sftkit.errors import MismatchError, SettingsError, SftkitError
 
 if TYPE_CHECKING:
     from sftkit.format.sft import CsrDifference
@@ -167,7 +167,10 @@ def _base_under(name: str, sfts: Sequence[Path]) -> Path:
 
     opened = [Weighted(SftFile(path), 1.0, str(path)) for path in sfts]
     base = model_folder(name)
-    check_soon(base, opened)
+    try:
+        check_soon(base, opened)
+    except MismatchError as error:  # to learn on a wrong base helps nobody
+        raise MismatchError(str(error).replace(", or go on with --force", "")) from None
     return base
 
 

@@ -9,6 +9,7 @@ import typer
 
 from sftkit.cli.options.arguments import open_sft, parse_argument
 from sftkit.cli.options.declared import Given
+from sftkit.cli.options.shared import say_what_for
 from sftkit.errors import SftkitError
 from sftkit.storage.places import at_home
 from sftkit.tasks.options import FILES
@@ -29,10 +30,13 @@ def check_purpose(given: Given, words: Sequence[str], known: Mapping[str, str] =
     """
     if given.of(known):
         return
-    data = [word for word in words if not word.endswith(".sft") and at_home(word).is_file()]
+    files = [word for word in words if at_home(word).is_file()]
+    data = [word for word in files if Path(word).suffix not in (".sft", ".gguf", ".bin")]
     learned = {objective: word for word in words if word not in data and (objective := _learned_for(word)) in known}
     named = next((each for each in reversed(learned) if each not in _LANGUAGES), next(reversed(learned), None))
-    options = " or ".join(f"--{name} {data[0] if data and named else 'FILE'}" for name in ([named] if named else known))
+    if data and not named:
+        say_what_for(data[0], given, known)
+    options = " or ".join(f"--{name} {data[0] if data else 'FILE'}" for name in ([named] if named else known))
     why = f", which {learned[named]} was learned for" if named else ""
     raise typer.BadParameter(f"{f'{data[0]}: what for?' if data else 'Say what for:'} {options}{why}.")
 

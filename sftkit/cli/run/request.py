@@ -72,20 +72,22 @@ class Request:
         from sftkit.tasks.readers.local import check_local
 
         check_local(self.data)
-        from sftkit.composing.early import check_soon, check_task
+        from sftkit.composing.early import check_head, check_soon, check_task
 
         added, others = _opened(self.sfts), _opened(self.against)
         base = model_folder(self.model, quiet=quiet)
         check_task(added, self.objective)
         check_soon(base, [*added, *others], force=force)
+        check_head(base, self.model, added, self.objective)
         return base
 
     def _check_outputs(self, *, overwrite: bool) -> None:
         from sftkit.storage.atomic import check_output
 
         check_apart({"--csv": self.csv, "--plot": self.plot, "--predictions": self.predictions})
-        if self.csv is not None:
-            check_output(self.csv, overwrite=overwrite, inputs=self._inputs(), directory=False)
+        for output in (self.csv, self.predictions):
+            if output is not None:
+                check_output(output, overwrite=overwrite, inputs=self._inputs(), directory=False)
 
     def _check_marks(self) -> None:
         """See that the marks are where they say something."""

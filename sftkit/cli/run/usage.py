@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from sftkit.cli.options.arguments import output_meant
 from sftkit.cli.show import render
 
 #: What is said of values that cannot be read -> the same in fewer words.
@@ -55,11 +56,13 @@ def check_named(values: Mapping[str, Any], arguments: Mapping[str, str], typed: 
 def _message(error: Any, typed: Sequence[str]) -> str:
     text = str(error.format_message()).removeprefix("Invalid value: ")
     if extra := re.match(r"Got unexpected extra arguments?(?:\(s\))? \((.+)\)$", text):
+        if not any("--mlm" in each.opts for each in error.ctx.command.params):
+            return f"{extra[1]}: too much. This command takes no such word."
         return f"{extra[1]}: what for? Files and values take an option each, such as --mlm {extra[1].split()[0]}"
-    found = re.match(r"Invalid value for '?([^':]+)'?: ", text)
+    found = re.match(r"Invalid value for '?([^':]+?)'?(?: / [^:]+)?: ", text)
     if found is None:
-        return text
-    rest, option = text[found.end() :], found[1].split(" / ")[0]
+        return text + (output_meant(typed) if text.startswith("Missing option '--output'") else "")
+    rest, option = text[found.end() :], found[1]
     for long, short in _SHORTER.items():
         rest = rest.replace(long, short)
     param = getattr(error, "param", None)
@@ -67,7 +70,18 @@ def _message(error: Any, typed: Sequence[str]) -> str:
     if not value and param is not None and error.ctx is not None:  # then it is a file's
         value = str((error.ctx.default_map or {}).get(param.name, ""))
     rest = rest.removeprefix(f"{value}: ").removeprefix(f"{value!r}; ")
+    rest += _number_meant(value) if rest.endswith("number is needed") else ""
     return f"{option}{f' {value}' if value else ''}: {rest}"
+
+
+def _number_meant(text: str) -> str:
+    """What a number with a unit, in per cent or in groups may be: 1k, 10%, 1,000, 1e3; "" for others."""
+    grouped = re.sub(r"(?<=\d)[,_ '](?=\d{3}\b)", "", text)
+    found = re.fullmatch(r"([-+]?\d+(?:[.,]\d+)?(?:e\d{1,2})?)([kKmMgG%]?)", grouped)
+    if found is None:
+        return ""
+    number = float(found[1].replace(",", ".")) * {"k": 1e3, "m": 1e6, "g": 1e9, "%": 0.01}.get(found[2].lower(), 1)
+    return f". Did you mean {f'{number:.0f}' if number.is_integer() else f'{number:g}'}?"
 
 
 def _value(names: Sequence[str], typed: Sequence[str]) -> str:

@@ -97,6 +97,8 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
                 raise DataError(f"{path}: the column {brief(twice[0], 40)} is there twice.")
             rows = [(reader.line_num, row) for row in reader]
     except UnicodeDecodeError as error:
+        if path.suffix == ".sft":
+            raise DataError(f"{path}: an SFT, not a table of scores. SFTs are drawn by --figure overlap.") from None
         raise DataError(f"{path} is not UTF-8 (byte {error.start}): is it a CSV file?") from None
     except csv.Error as error:
         raise DataError(f"{path}: no CSV ({error}).") from None

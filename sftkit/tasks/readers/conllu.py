@@ -213,9 +213,14 @@ def checked_tag(place: str, tag: str | None) -> str:
     Raises:
         DataError: if it is none; names the place.
     """
+    if tag in (None, "_"):
+        raise DataError(
+            f"{place}: no part-of-speech tag (column 4 of CoNLL-U is blank), and data to learn from or to score on has "
+            "them. Blanks are filled by sftkit predict."
+        )
     if tag not in UPOS:
         raise DataError(
-            f"{place}: unknown part-of-speech tag {quoted(tag or '_')} (column 4 of CoNLL-U); "
+            f"{place}: unknown part-of-speech tag {quoted(str(tag))} (column 4 of CoNLL-U); "
             f"the universal ones are {' '.join(UPOS)}."
         )
     return tag

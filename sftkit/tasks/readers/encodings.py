@@ -21,6 +21,7 @@ _PACKED = {
     b"PK\x03\x04": "is a ZIP archive, or a document in one. Unpack it (unzip), or save it as plain text.",
     b"%PDF-": "is a PDF. Take its text out (pdftotext).",
 }
+_PAGES, _PAGE_LOOKED_AT = (b"<!doctype html", b"<html"), 200
 #: Bytes at the beginning, and on each side of what is wrong.
 _LOOKED_AT = 1 << 16
 #: Two bytes or more that are a character of UTF-8.
@@ -30,7 +31,7 @@ _CUT, _STRAY = 6, 5
 
 
 def check_packed(source: str, raw: bytes) -> None:
-    """See that a file is not compressed, nor a document.
+    """See that a file is not compressed, nor a document, nor a page of the web.
 
     Args:
         source: the file's name.
@@ -42,6 +43,32 @@ def check_packed(source: str, raw: bytes) -> None:
     for begin, told in _PACKED.items():
         if raw.startswith(begin):
             raise DataError(f"{source}: {told}")
+    if raw[:_PAGE_LOOKED_AT].lstrip().lower().startswith(_PAGES):
+        raise DataError(f"{source}: is a page of the web. Download the file itself, or save the page's text.")
+
+
+def check_begin(source: str, raw: bytes) -> None:
+    """See that a file begins as text does; what the end of ``raw`` cuts is let pass.
+
+    Args:
+        source: the file's name.
+        raw: how it begins.
+
+    Raises:
+        DataError: saying what it is, and what to do with it.
+    """
+    check_packed(source, raw)
+    if (nul := raw.find(0)) >= 0:  # UTF-16 without a mark would pass as UTF-8 with them
+        raise _not_text(source, raw, nul, "a NUL byte, so it is not UTF-8 text")
+    try:
+        codecs.getincrementaldecoder("utf-8-sig")().decode(raw)
+    except UnicodeDecodeError as error:
+        raise _not_text(source, raw, error.start, f"not UTF-8 text ({error.reason})") from None
+
+
+def _not_text(source: str, raw: bytes, at: int, what: str) -> DataError:
+    line = raw.count(b"\n", 0, at) + 1
+    return DataError(f"{source}, line {line}: {what}.{conversion(source, raw, at)}")
 
 
 def check_line_ends(source: str, raw: bytes) -> None:

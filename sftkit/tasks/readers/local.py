@@ -7,10 +7,13 @@ from pathlib import Path
 
 from sftkit.errors import DataError
 from sftkit.shown import QUOTED, brief, shown_on_a_line
-from sftkit.storage.nearby import no_such
+from sftkit.storage.nearby import nearby, no_such
+from sftkit.tasks.readers.encodings import check_begin
 
 #: What the names of data sets begin with that are not on this machine.
 HUB = "hf://"
+#: Bytes that are looked at before all of a file is read.
+_BEGIN = 1 << 16
 #: Files of a folder that are named where the folder stands in a file's place.
 _NAMED = 3
 
@@ -25,7 +28,8 @@ def local_file(source: str) -> Path:
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        raise DataError(no_such(source)) from None
+        text = " " in source and "/" not in source and not nearby(source)
+        raise DataError(no_such(source) + " Text itself is read from a file." * text) from None
     except (OSError, ValueError) as error:  # a name that is too long, a link to itself, a folder that is closed
         raise DataError(f"{shown_on_a_line(source, QUOTED)}: {getattr(error, 'strerror', None) or error}.") from None
     if path.is_dir():
@@ -51,11 +55,13 @@ def _holds(folder: Path) -> str:
 
 
 def check_local(sources: Iterable[str]) -> None:
-    """See that those sources that are on this machine are there.
+    """See that those sources that are on this machine are there, and begin as text does.
 
     Raises:
-        DataError: as :func:`local_file`.
+        DataError: as :func:`local_file` and :func:`check_begin`.
     """
     for source in sources:
-        if not source.startswith(HUB):
-            local_file(source)
+        if source.startswith(HUB) or local_file(source).suffix.lower() == ".parquet":
+            continue
+        with Path(source).open("rb") as file:
+            check_begin(source, file.read(_BEGIN))
