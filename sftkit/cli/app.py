@@ -234,9 +234,10 @@ def _version(value: bool) -> None:
 
 def _page(word: str) -> str:
     """Where a word is a page of the documentation and no command."""
-    from sftkit.cli.commands.help import PAGES
+    from importlib.resources import files
 
-    return f" It is a page: sftkit help {word}" if word in PAGES else ""
+    there = word.isalpha() and (files("sftkit") / f"docs/{word}.md").is_file()
+    return f" It is a page: sftkit help {word}" if there else ""
 
 
 @app.callback()
