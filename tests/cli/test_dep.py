@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 from transformers import AutoConfig
 
 from sftkit.format.files import SftFile, read
@@ -74,7 +76,8 @@ def test_gradient_checkpointing_learns_the_same(pico_base: Path, tmp_path: Path,
 
 
 def test_gradient_checkpointing_is_refused_before_data_is_read_where_there_is_none(tmp_path: Path) -> None:
-    AutoConfig.for_model("albert", vocab_size=120).save_pretrained(tmp_path / "base")  # no weights
+    AutoConfig.for_model("albert", vocab_size=120).save_pretrained(tmp_path / "base")
+    save_file({"x": torch.zeros(1)}, tmp_path / "base/model.safetensors")  # which are not read
     (tmp_path / "bad.conllu").write_text("not a treebank\n")
     options = ("--base", tmp_path / "base", "-o", tmp_path / "x.sft", "--gradient-checkpointing", "--device", "cpu")
     for objective in ("--dep", "--pos"):

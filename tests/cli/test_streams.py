@@ -122,9 +122,9 @@ def test_how_far_long_text_is_is_said_in_lines_where_there_is_no_terminal(
     with bar.counting_bar(quiet=False) as counter:
         counter.reading("reading x[1].txt", 5000, 0.25)
     assert capsys.readouterr().err.splitlines() == [
-        "reading x[1].txt  5,000 lines  25%",
+        "reading x[1].txt  5,000 lines  25 %",
         "reading x[1].txt  6,000 lines",
-        "reading x[1].txt  5,000 lines, 25%",
+        "reading x[1].txt  5,000 lines, 25 %",
     ]
 
 
