@@ -1,7 +1,7 @@
 """The paper's questions, answered from the laboratory's results beside this file.
 
 Run by hand: ``python -m tests.benchmarks.laboratory``. Means over languages within a world, then over worlds; 95 %
-intervals of Student's t over the ten worlds; differences are paired by world, p is the paired t test's, not corrected
+intervals of Student's t over the worlds; differences are paired by world, p is the paired t test's, not corrected
 for how many there are. What was not run is left out.
 
 The results are those of ``sftkit sweep laboratory -o laboratory`` and of the files called laboratory-…, each one's
@@ -28,7 +28,7 @@ from sftkit.inspecting.overlap import overlap
 from sftkit.storage.documents import read_object
 
 HERE = Path(__file__).parent
-OVERLAPS, SPEEDS = HERE / "overlaps.csv", HERE / "madx-speed.csv"
+OVERLAPS = HERE / "overlaps.csv"
 
 
 def main(arguments: list[str]) -> None:
@@ -36,30 +36,52 @@ def main(arguments: list[str]) -> None:
     if arguments:
         collect(Path(arguments[0]))
     for title, name, answer in (
-        ("Table 2: unseen languages, density 10 %", "laboratory", compared),
-        ("Figure 2: sizes of task SFTs", "laboratory-sizes", sizes),
-        ("Figure 3: density of the language's SFT x density of the task's", "laboratory-density", densities),
-        ("Other ways to fine-tune, one unseen language a world", "laboratory-methods", compared),
-        ("L1 off, layer norms that move, one unseen language a world", "laboratory-settings", compared),
-        ("Another criterion, another rewinding, one unseen language a world", "laboratory-criteria", compared),
-        ("Real text: English to languages that the base has not seen, three seeds", "real-text", by_language),
+        ("Table 2: unseen languages, density 10 %", "laboratory", _of_tasks(compared)),
+        ("The same, taggers of 60 steps, ten worlds", "laboratory-short", _of_tasks(compared)),
+        ("Figure 2: sizes of task SFTs", "laboratory-sizes", _of_tasks(sizes)),
+        ("Figure 3: density of the language's SFT x density of the task's", "laboratory-density", _of_tasks(densities)),
+        ("Other ways to fine-tune, one unseen language a world", "laboratory-methods", _of_tasks(compared)),
+        ("L1 off, layer norms that move, one unseen language a world", "laboratory-settings", _of_tasks(compared)),
+        ("Another criterion, another rewinding", "laboratory-criteria", _of_tasks(compared)),
+        ("The output matrix tied to the input embedding, one unseen language a world", "tied", tied),
+        ("Real text, a base of 5 M parameters: English to Maltese, three seeds", "real-text", _of_tasks(by_language)),
+        ("Real text, a base of 31 M parameters: English to Maltese", "real-unseen", one_run),
+        ("The same: Spanish to Galician", "real-seen", one_run),
+        (
+            "Table 3: what language SFTs gain in languages that the base has seen, and in others",
+            "laboratory-seen",
+            gains,
+        ),
+        ("MAD-X beside the run with taggers of 60 steps", "laboratory-madx-short", beside),
+        ("MAD-X beside a sum of SFTs: seconds of a forward pass, medians of pairs", "madx-speed", as_it_is),
+        ("Figure 5: overlap of language SFTs, and how related the languages are", "overlaps", related),
     ):
         if (path := HERE / f"{name}.csv").is_file():
             print(f"\n## {title}\n")
-            for panel in panels(read_scores(path), None, None):
-                answer(panel)
-    if (seen := HERE / "laboratory-seen.csv").is_file():
-        print("\n## Table 3: what language SFTs gain in languages that the base has seen, and in others\n")
-        gains(HERE / "laboratory.csv", seen)
-    if (madx := HERE / "laboratory-madx.csv").is_file():
-        print("\n## MAD-X beside Table 2\n")
-        beside(HERE / "laboratory.csv", madx)
-    if SPEEDS.is_file():
-        print("\n## MAD-X beside a sum of SFTs: seconds of a forward pass, medians of pairs\n")
-        print(SPEEDS.read_text(encoding="utf-8"), end="")
-    if OVERLAPS.is_file():
-        print("\n## Figure 5: overlap of language SFTs, and how related the languages are\n")
-        related()
+            answer(path)
+
+
+def as_it_is(path: Path) -> None:
+    """The file."""
+    print(path.read_text(encoding="utf-8"), end="")
+
+
+def one_run(path: Path) -> None:
+    """Scores of one seed, with their intervals over test sentences."""
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            value, low, high = (100 * float(row[each]) for each in ("value", "low", "high"))
+            print(f"{row['language']} {row['method']:<10} {row['metric']} {value:.1f} [{low:.1f}, {high:.1f}]")
+
+
+def _of_tasks(answer: Callable[[ScorePanel], None]) -> Callable[[Path], None]:
+    """What answers for one task, for all that a file has."""
+
+    def answered(path: Path) -> None:
+        for panel in panels(read_scores(path), None, None):
+            answer(panel)
+
+    return answered
 
 
 def compared(panel: ScorePanel) -> None:
@@ -81,9 +103,11 @@ def by_language(panel: ScorePanel) -> None:
         compared(replace(panel, points=tuple(points)))
 
 
-def beside(ours: Path, theirs: Path) -> None:
+def beside(theirs: Path) -> None:
     """Another table's methods, and Table 2's less each of them, and what each gains by the language's adapter."""
-    for own, other in zip(*(panels(read_scores(path), None, None) for path in (ours, theirs)), strict=True):
+    ours = theirs.with_name(theirs.name.replace("-madx", ""))
+    mine, others = (panels(read_scores(path), None, None) for path in (ours, theirs))
+    for own, other in ((own, other) for other in others for own in mine if own.title == other.title):
         table_2 = [point for point in own.points if point.method in ("lottery", "random", "task-only")]
         for point in other.points:
             size = f"K {point.k:,.0f}"
@@ -132,8 +156,9 @@ def densities(panel: ScorePanel) -> None:
             print(f"{panel.title:<16} {named}: {less(averages[denser], averages[less_dense])}")
 
 
-def gains(unseen: Path, seen: Path) -> None:
+def gains(seen: Path) -> None:
     """Lottery less the task alone, in both groups, and the one gain less the other."""
+    unseen = HERE / "laboratory-short.csv"
     for other, one in zip(*(panels(read_scores(path), None, None) for path in (unseen, seen)), strict=True):
         made = []
         for group, panel in (("unseen", other), ("seen", one)):
@@ -145,9 +170,21 @@ def gains(unseen: Path, seen: Path) -> None:
         print(f"{other.title:<16} gain in unseen - gain in seen: {less(*made)}")
 
 
-def related() -> None:
+def tied(path: Path) -> None:
+    """Scores, and the share of K that is in the word embeddings, with the matrix tied and parted."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for column in ("accuracy", "words"):
+        one, other = (
+            {(row["language"], row["seed"]): float(row[column]) for row in rows if row["method"] == method}
+            for method in ("tied", "lottery")
+        )
+        print(f"{column:<9} tied {told(mean(one, one))}, parted {told(mean(other, other))}, less {less(one, other)}")
+
+
+def related(path: Path) -> None:
     """Overlap of close and of distant languages; r of overlap and relatedness in each world, and its mean."""
-    with OVERLAPS.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     worlds = sorted({row["seed"] for row in rows})
     close, far, correlation = (dict[tuple[str, str], float]() for _ in range(3))

@@ -1,9 +1,9 @@
 """The output matrix tied to the input embedding while a language is learned, which the paper avoids (§4.2).
 
-``python -m tests.benchmarks.laboratory.tied FOLDER``, after ``sftkit sweep laboratory -o FOLDER``: in each world the
-first unseen language is learned again, with the laboratory's settings but for the matrix. No option of sftkit ties it:
-the function that unties it is replaced. ``tied.csv`` gets the score of the laboratory's tagger on either SFT, and the
-share of K that word embeddings have. ``python -m tests.benchmarks.laboratory`` says what follows.
+``python -m tests.benchmarks.laboratory.tied FOLDER``, after ``sftkit sweep laboratory -o FOLDER``: in each world
+the first unseen language is learned again, with that sweep's settings but for the matrix. No option of sftkit ties it:
+the function that unties it is replaced. ``tied.csv`` gets the score of the sweep's tagger on either SFT, and the share
+of K that word embeddings have. ``python -m tests.benchmarks.laboratory`` says what follows.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _learned(place: Path, name: str, seed: int, steps: int) -> Path:
         under = bool(metadata.trained_with) == (name == "pos")  # taggers: on their language's SFT
         if under and lengths == [steps, steps] and wanted.items() <= training.items():
             return path
-    raise SystemExit(f"{place}: no SFT of {name} with {steps} steps in world {seed}. Run the laboratory first.")
+    raise SystemExit(f"{place}: no SFT of {name} with {steps} steps in world {seed}: run laboratory first.")
 
 
 if __name__ == "__main__":
