@@ -95,7 +95,7 @@ def theta_of(start: Snapshot, movable: Movable, model: PreTrainedModel) -> dict[
 
     def theta(key: str, parameter: nn.Parameter) -> Theta:
         shared_out = isinstance(parameter, DTensor)
-        if key == name and not shared_out and output is not None and torch.equal(output, start.tensor(key)):
+        if key == name and not shared_out and output is not None and torch.equal(output, like(start.tensor(key), output)):
             return output
         if parameter.device.type == "cpu" and not shared_out:
             return lambda begin, end: torch.from_numpy(reader.piece(key, begin, end))
