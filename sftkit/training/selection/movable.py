@@ -94,10 +94,11 @@ def theta_of(start: Snapshot, movable: Movable, model: PreTrainedModel) -> dict[
     reader = SafeReader(start.path)
 
     def theta(key: str, parameter: nn.Parameter) -> Theta:
-        shared_out = isinstance(parameter, DTensor)
-        if key == name and not shared_out and output is not None and torch.equal(output, like(start.tensor(key), output)):
+        if isinstance(parameter, DTensor):
+            return like(start.tensor(key), parameter)
+        if key == name and output is not None and torch.equal(output, like(start.tensor(key), output)):
             return output
-        if parameter.device.type == "cpu" and not shared_out:
+        if parameter.device.type == "cpu":
             return lambda begin, end: torch.from_numpy(reader.piece(key, begin, end))
         return like(start.tensor(key), parameter)
 
