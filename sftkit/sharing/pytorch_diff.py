@@ -112,7 +112,8 @@ def _load(path: Path) -> dict[Any, Any]:
     # numpy 2 renamed numpy.core: a file holds the name that its writer's numpy had
     stand_ins: list[Any] = [(_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     try:
-        with torch.serialization.safe_globals([*stand_ins, (_Int64, "numpy.dtype")]):
+        globals_ = torch.serialization.safe_globals([*stand_ins, (_Int64, "numpy.dtype")])
+        with globals_, torch.sparse.check_sparse_tensor_invariants(True):  # no index outside its tensor
             document = torch.load(path, map_location="cpu", weights_only=True)
     except FormatError as error:
         raise FormatError(f"{path}: {error}. The file is damaged.") from None

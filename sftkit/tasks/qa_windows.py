@@ -74,26 +74,25 @@ def _encoded(
     questions = _shortened(batch["question"], tokenizer, max_length)
     _check_room(questions, tokenizer, max_length, stride)
     encoded = tokenizer(
-        questions,
-        batch["context"],
-        truncation="only_second",
-        max_length=max_length,
-        stride=stride,
-        return_overflowing_tokens=True,
-        return_offsets_mapping=True,
-        return_attention_mask=False,
+        questions, batch["context"], return_offsets_mapping=True, return_attention_mask=False, verbose=False
     )
-    made: dict[str, list[Any]] = {key: encoded[key] for key in INPUTS if key in encoded}
+    made: dict[str, list[Any]] = {key: [] for key in INPUTS if key in encoded}
     added: list[dict[str, Any]] = []
-    for i, owner in enumerate(encoded["overflow_to_sample_mapping"]):
-        context, texts, starts = (batch[key][owner] for key in ("context", "texts", "starts"))
-        first, end, offsets = _passage(encoded, i)
+    for i, (index, context, texts, starts) in enumerate(
+        zip(indices, *(batch[key] for key in ("context", "texts", "starts")), strict=True)
+    ):
         there = [(start, start + len(text)) for text, start in zip(texts or (), starts, strict=True) if start >= 0]
         span = without_space(context, *there[0]) if there else None
-        cut = len(questions[owner]) < len(batch["question"][owner].strip())
-        labels = _token_span(first, offsets, span)
-        added.append({"row": indices[owner], "cut": cut, "first": first, "end": end, "labels": labels,
-                      "offsets": offsets.ravel()})  # fmt: skip
+        cut = len(questions[i]) < len(batch["question"][i].strip())
+        first, last, offsets = _passage(encoded, i)
+        room = max_length - (len(encoded["input_ids"][i]) - len(offsets))
+        for begin in range(0, max(1, len(offsets) - stride), room - stride):
+            own = offsets[begin : begin + room]
+            for key, values in made.items():
+                whole = encoded[key][i]
+                values.append(whole[:first] + whole[first + begin : first + begin + len(own)] + whole[last:])
+            added.append({"row": index, "cut": cut, "first": first, "end": first + len(own),
+                          "labels": _token_span(first, own, span), "offsets": own.ravel()})  # fmt: skip
     return made | {key: [each[key] for each in added] for key in added[0]}
 
 
@@ -122,7 +121,7 @@ def _check_room(questions: list[str], tokenizer: PreTrainedTokenizerBase, max_le
 
 
 def _passage(encoded: BatchEncoding, i: int) -> tuple[int, int, np.ndarray[Any, Any]]:
-    """Where a window's passage begins and ends, and its tokens' characters, int32 ``[tokens, 2]``."""
+    """Where a passage begins and ends beside its question, and its tokens' characters, int32 ``[tokens, 2]``."""
     inside = [at for at, sequence in enumerate(encoded.sequence_ids(i)) if sequence == 1]
     first, end = (inside[0], inside[-1] + 1) if inside else (0, 0)
     return first, end, np.array(encoded["offset_mapping"][i][first:end], np.int32).reshape(-1, 2)

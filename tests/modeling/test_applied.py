@@ -73,6 +73,7 @@ def test_wrappers_are_looked_through(way: str, sft: api.SFT, pico_base: Path) ->
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own, of what it imports for compiling
         wrapped: Any = torch.compile(model) if way == "compiled" else torch.nn.DataParallel(model)
+    model.cpu()  # where there is a GPU, it went there
     with sft.applied_to(wrapped):
         assert not same(model, before)
     assert same(model, before)

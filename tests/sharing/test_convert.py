@@ -16,7 +16,7 @@ from sftkit.algebra.arithmetic import Weighted
 from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.checkpoints.fingerprint import fingerprint
 from sftkit.composing.compose import compose
-from sftkit.errors import MismatchError, OutputExistsError, SettingsError
+from sftkit.errors import FormatError, MismatchError, OutputExistsError, SettingsError
 from sftkit.format.files import read
 from sftkit.format.metadata import Metadata, ParameterSpec
 from sftkit.format.sft import CsrDifference, to_csr
@@ -102,6 +102,14 @@ def test_early_files_with_body_and_head_are_read(tmp_path: Path) -> None:
         assert first.positions.tolist() == other.positions.tolist()
         assert first.values.tolist() == other.values.tolist()
     assert list(components.head) == ["x"]
+
+
+def test_an_index_outside_its_tensor_is_refused(tmp_path: Path) -> None:
+    indices, values = torch.tensor([[0, 7], [0, 0]]), torch.ones(2)
+    outside = torch.sparse_coo_tensor(indices, values, (2, 3), check_invariants=False)
+    folder = save(tmp_path / "in", {"body": {"bert.a.weight": outside}, "head": {}})
+    with pytest.raises(FormatError, match="for dim 0, size is 2 but found index 7"):
+        read_components(folder / "pytorch_diff.bin")
 
 
 def test_there_and_back_again_nothing_is_lost(pico_base: Path, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from sftkit.tasks.corpora.tokens import Encoder
 from sftkit.tasks.mlm import MaskedLM
 from sftkit.tasks.options import NO_OPTIONS, TaskOptions
 from tests.helpers import pico
+from tests.helpers.versions import OVERFLOW_IS_LOST
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +52,7 @@ LINES = st.lists(
 )
 
 
+@pytest.mark.skipif(OVERFLOW_IS_LOST, reason="this version of tokenizers ends what overflows too early")
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=LINES)
 def test_windows_are_those_of_the_tokenizers_own_truncation(words: list[list[str]], tmp_path: Path) -> None:
