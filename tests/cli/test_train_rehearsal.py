@@ -227,7 +227,7 @@ def test_the_header_counts_epochs() -> None:
 
 
 def test_bfloat16_is_advised_where_the_device_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "--precision bf16 would be faster" in "\n".join(header(plan(bf16_faster=True)))
+    assert "--precision bf16 may be faster" in "\n".join(header(plan(bf16_faster=True)))
     assert "bf16" not in "\n".join(header(plan()))
     assert not has_bf16(torch.device("cpu"))
     for supported in (True, False):

@@ -25,7 +25,7 @@ def header(plan: RunPlan) -> list[str]:
         *(f"  memory, {phase}: {in_words(needed)}" for phase, needed in plan.memory.items()),
     ]
     if plan.bf16_faster:
-        lines.append("  --precision bf16 would be faster: this device computes in it")
+        lines.append("  --precision bf16 may be faster, with large models above all: this device computes in it")
     return lines
 
 
