@@ -53,3 +53,15 @@ def test_without_snakemake_a_line_says_how_to_get_it(tmp_path: Path, monkeypatch
     done = run("sweep", "a.toml")
     assert done.status == 1
     assert "pip install 'snakemake" in done.stderr
+
+
+@pytest.mark.parametrize(("there", "refused"), [("notes.txt", True), ("Snakefile", False), (".lock", False)])
+def test_a_folder_of_other_things_is_no_place_for_a_sweep_and_a_copied_one_is(
+    there: str, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.toml").write_text(SWEEP.replace("METHODS", ""))
+    Path("a").mkdir()
+    Path("a", there).touch()
+    said = run("sweep", "a.toml", "--dry-run", "-q").stderr
+    assert ("a holds other things than a sweep" in said) == refused

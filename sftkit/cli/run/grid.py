@@ -182,7 +182,8 @@ def _jobs(jobs: int | None, sweep: Sweep) -> int:
 
 def _check_place(place: Path) -> None:
     check_folder(place)
-    if place.is_dir() and any(place.iterdir()) and not (place / engine.LOCK).exists():
+    known = any((place / name).exists() for name in (engine.LOCK, engine.SNAKEFILE))  # copies may lack the first
+    if place.is_dir() and any(place.iterdir()) and not known:
         raise SettingsError(f"{place} holds other things than a sweep. Name another place with --output.")
 
 
