@@ -11,7 +11,7 @@ from sftkit.storage.places import at_home
 from sftkit.sweeps.cells import SweepCell, Work, cell, digest
 from sftkit.sweeps.document import Task
 from sftkit.sweeps.methods import External, SweepMethod
-from sftkit.sweeps.places import Names, called, config_of
+from sftkit.sweeps.places import Names, called, files_of
 
 #: Labels of a row, and the record of its scoring.
 Scored = tuple[dict[str, Any], str]
@@ -114,7 +114,7 @@ class _Maker:
         names = self._names
         made = [each for each in files if each.startswith(f"{self._place}/")]
         own = names.own(*(each for each in files if each not in made))
-        config = config_of(self._base) if names.own(self._base) else ()
+        config = files_of(self._base) if names.own(self._base) else ()
         return cell(
             title, [called(template, fields)], inputs=[*own, *config, *names.made(self._base, *files), *_records(made)],
             outputs=[record], log=f"{self._place}/logs/{name}.log", work=Work("external", self._base, name),

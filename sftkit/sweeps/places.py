@@ -94,15 +94,18 @@ class Names:
         return tuple(str(at_home(name)) for name in names if name and "://" not in name and not name.startswith(inside))
 
 
-def config_of(base: str) -> tuple[str, ...]:
+#: Files of a base that what is learned depends on: config, tokenizer, weights.
+_OF_A_BASE = (".json", ".safetensors", ".bin", ".txt", ".model", ".py")
+
+
+def files_of(base: str) -> tuple[str, ...]:
     """What tells whether a base on this machine was changed; none for one from the hub.
 
-    Raises:
-        SettingsError: if it can only be a folder, and is none.
+    A folder that is none, or not there, is told by its missing config.
     """
     folder = at_home(base)
     if (folder / "config.json").is_file():
-        return (str(folder / "config.json"),)
+        return tuple(sorted(str(each) for each in folder.iterdir() if each.suffix in _OF_A_BASE and each.is_file()))
     if folder.exists() or base.startswith((".", "/", "~")) or base.count("/") > 1 or base.endswith("/"):
         return (str(folder / "config.json"),)
     return ()
@@ -113,4 +116,4 @@ def called(template: str, fields: Mapping[str, str]) -> str:
     return template.format(**{name: shlex.quote(value) for name, value in fields.items()})
 
 
-__all__ = ["SFTKIT", "Names", "World", "called", "config_of", "worlds_of"]
+__all__ = ["SFTKIT", "Names", "World", "called", "files_of", "worlds_of"]

@@ -13,7 +13,7 @@ from sftkit.sweeps.external import external_cells, is_there
 from sftkit.sweeps.learned import Training, bare, densities_for, learning_cells
 from sftkit.sweeps.methods import SweepMethod
 from sftkit.sweeps.options import ABOUT_DATA, Commands, arguments
-from sftkit.sweeps.places import Names, config_of, worlds_of
+from sftkit.sweeps.places import Names, files_of, worlds_of
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class _Planner:
         more = [
             str(each) for value in given for each in (value if isinstance(value, list) else [value] if value else [])
         ]
-        return (*names.own(*data, *more), *(config_of(base) if names.own(base) else ()))
+        return (*names.own(*data, *more), *(files_of(base) if names.own(base) else ()))
 
     def _want(self, training: Training, density: float | None) -> None:
         self.trainings.setdefault(training.folder(self.plan.place), (training, set()))[1].add(density)

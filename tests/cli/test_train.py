@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sftkit.cli.show.progress import TrainingDisplay
-from sftkit.format.files import SftFile
+from sftkit.format.files import SftFile, read
 from tests.cli.run import Outcome, sftkit, train
 from tests.helpers.build import save_sft
 
@@ -52,6 +52,22 @@ def test_without_a_base_and_an_output_both_have_their_defaults(
 def test_random_masks_have_no_phase_1(tmp_path: Path, pico_base: Path, corpus: Path) -> None:
     done = train("--mlm", corpus, "--base", pico_base, "-o", tmp_path / "x.sft", "--method", "random", "--json")
     assert json.loads(done.stdout)["steps"] == {"phase1": 0, "phase2": 2}
+
+
+@pytest.mark.parametrize(("option", "size"), [("--mask-from", ()), ("--avoid", ("--k", "200"))])
+def test_entries_are_an_sfts_or_avoid_it(
+    option: str, size: tuple[str, ...], tmp_path: Path, pico_base: Path, corpus: Path
+) -> None:
+    donor = save_sft(tmp_path / "donor.sft", pico_base, k=50)
+    given = ("--mlm", corpus, "--base", pico_base, "--steps", "2", "--device", "cpu", *size)
+    done = sftkit("train", *given, option, donor, "-o", tmp_path / "x.sft")
+    assert done.status == 0, done.stderr
+    named, found = (
+        {(name, at) for name in sft.names for at in sft.entries(name)[0].tolist()}
+        for sft in (read(donor), read(tmp_path / "x.sft"))
+    )
+    assert found <= named if option == "--mask-from" else not found & named
+    assert found
 
 
 def test_options_come_from_a_file_and_the_command_line_wins(tmp_path: Path, pico_base: Path, corpus: Path) -> None:

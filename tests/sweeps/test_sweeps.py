@@ -111,6 +111,20 @@ def test_a_file_that_changed_makes_old_what_was_made_from_it(place: Path) -> Non
     assert DONE in states(found.cells).values()
 
 
+def test_other_weights_of_a_base_make_old_what_was_learned_on_it(place: Path) -> None:
+    Path("base").mkdir()
+    for name in ("en.txt", "mt.txt", "wo.txt", "en.train", "mt.test", "wo.test", "base/config.json"):
+        Path(name).write_text("")
+    weights = Path("base/model.safetensors")
+    weights.write_text("")
+    found = planned(place)
+    touch(found)
+    touch(SweepPlan(place, {name: each for name, each in found.cells.items() if each.work.kind == "score"}))
+    assert DONE in states(found.cells).values()
+    weights.write_text("other")
+    assert set(states(found.cells).values()) == {OLD}
+
+
 def test_variants_reach_the_commands(place: Path) -> None:
     tables = """
 [methods.no-source]

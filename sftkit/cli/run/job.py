@@ -115,7 +115,7 @@ class Job:
         from sftkit.composing.record import check_names
         from sftkit.sharing.hub import local_sft
         from sftkit.storage.safefile import SafeReader
-        from sftkit.tasks.readers.local import check_local, local_file
+        from sftkit.tasks.readers.local import check_local, filled_file
         from sftkit.training.settings import RUN, SourceLanguage, check, settings_for
 
         with_, weight = split_weight(self.with_) if self.with_ else (None, None)
@@ -145,7 +145,7 @@ class Job:
         check_names(_strings(asdict(settings)))
         check_local([*self.data, *settings.dev, *(source.data for source in sources)])
         for file in files:
-            SafeReader(local_file(str(file)))
+            SafeReader(filled_file(str(file)))
         under = [sft for sft in (source, *(each.sft for each in sources)) if sft is not None]
         return replace(settings, base=_base_under(self.base, under))
 

@@ -19,7 +19,19 @@ _NAMED = 3
 
 
 def local_file(source: str) -> Path:
-    """A source that must be a file with something in it.
+    """A source that must be a file of data with something in it.
+
+    Raises:
+        DataError: if it is missing, a directory, a pipe, empty, or an SFT.
+    """
+    path = filled_file(source)
+    if path.suffix == ".sft":
+        raise DataError(f"{source}: an SFT by its name, not a data file.")
+    return path
+
+
+def filled_file(source: str) -> Path:
+    """A file with something in it, data or not.
 
     Raises:
         DataError: if it is missing, a directory, a pipe, or empty.
@@ -40,8 +52,6 @@ def local_file(source: str) -> Path:
         )
     if path.stat().st_size == 0:
         raise DataError(f"{source}: the file is empty.")
-    if path.suffix == ".sft":
-        raise DataError(f"{source}: an SFT by its name, not a data file.")
     return path
 
 
