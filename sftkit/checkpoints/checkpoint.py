@@ -242,8 +242,14 @@ class TorchReader:
                 f"{path}: holds no tensors but a dictionary ({inner!r:.60}), as a trainer's checkpoint does. Save the "
                 "model itself: model.save_pretrained(…)"
             )
+        for name, each in tensors.items():
+            named = isinstance(name, str) and not name.endswith("_extra_state")  # of Transformer Engine's modules
+            if not isinstance(name, str) or (named and "." in name and not isinstance(each, torch.Tensor)):
+                raise FormatError(
+                    f"{path}: {name!r:.80} is a {type(each).__name__}, where a tensor with a name belongs."
+                )
         self._arrays = {
-            str(name): tensor_to_numpy(tensor, f"{path}: {name}")
+            name: tensor_to_numpy(tensor, f"{path}: {name}")
             for name, tensor in tensors.items()
             if isinstance(tensor, torch.Tensor)
         }

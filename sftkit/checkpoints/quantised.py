@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ _ENDINGS = (
     ".quant_state.bitsandbytes__fp4", ".weight_scale", ".weight_scale_inv", ".weight_packed", ".input_scale",
 )  # fmt: skip
 #: safetensors' codes for floats of eight bits and fewer.
-_SMALL = ("F8", "F6", "F4")
+_SMALL = re.compile("F[468](_|$)")
 _PLAIN = "Use the model in float32, bfloat16 or float16."
 
 
@@ -34,7 +35,7 @@ def check_plain(path: Path, config: Mapping[str, Any], specs: Iterable[TensorSpe
         method = settings.get("quant_method") or ("bitsandbytes" if "load_in_4bit" in settings else "some method")
         raise CheckpointError(f"{path}: its weights are quantised ({method}): differences cannot be added. {_PLAIN}")
     for spec in specs:
-        if spec.name.endswith(_ENDINGS) or spec.code.startswith(_SMALL) or _is_integer_weight(spec):
+        if spec.name.endswith(_ENDINGS) or _SMALL.match(spec.code) or _is_integer_weight(spec):
             raise CheckpointError(
                 f"{path}: {spec.name} is quantised ({spec.code}): differences cannot be added to it. {_PLAIN}"
             )

@@ -87,7 +87,9 @@ class QuestionAnswering(Objective):
         if not kept:
             raise DataError("No answer of the training data stands in its context where the data says.")
         found = passage_windows(rows.select(kept), tokenizer, max_length, self.options.stride)
-        return found.select_columns([key for key in (*INPUTS, "labels", "row", "cut") if key in found.column_names])
+        return found.select_columns(
+            [key for key in (*INPUTS, "labels", "row", "cut", "missed") if key in found.column_names]
+        )
 
     def remarks(self, rows: Dataset, features: Dataset) -> tuple[str, ...]:
         """How many questions were cut, and how many left out."""
@@ -201,7 +203,14 @@ class AnswerEvaluator(Evaluator):
 
 def _remarks(questions: int, windows: Dataset) -> tuple[str, ...]:
     cut = _cut(windows)
-    return (f"longer than the window allows and cut: {cut:,} of {questions:,} questions.",) if cut else ()
+    held = {row for row, missed in zip(windows["row"], windows["missed"], strict=True) if not missed}
+    nowhere = len(set(windows["row"]) - held)
+    told = (
+        (cut, f"longer than the window allows and cut: {cut:,} of {questions:,} questions."),
+        (nowhere, f"whose answer no window holds whole, so that none is learned or found: {nowhere:,} of {questions:,} "
+                  "questions. A longer --max-length, or --stride, may hold it."),
+    )  # fmt: skip
+    return tuple(words for count, words in told if count)
 
 
 def _cut(windows: Dataset) -> int:

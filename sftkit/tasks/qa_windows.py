@@ -33,10 +33,11 @@ def passage_windows(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_lengt
         stride: passage tokens that two consecutive windows share.
 
     Returns:
-        ``row``: which question; ``cut``: whether that was shortened; ``input_ids`` (and ``token_type_ids``, where the
-        tokenizer has them); ``first`` and ``end``: where the passage's tokens are; ``offsets``: their ``(first, end)``
-        characters in the context, flat; ``labels``: the first and last token of the first answer that stands
-        in the context, or 0 and 0, the window's first token, where it does not hold all of it.
+        ``row``: which question; ``cut``: whether that was shortened; ``missed``: whether its answer is not in this
+        window; ``input_ids`` (and ``token_type_ids``, where the tokenizer has them); ``first`` and ``end``: where the
+        passage's tokens are; ``offsets``: their ``(first, end)`` characters in the context, flat; ``labels``: the
+        first and last token of the first answer that stands in the context, or 0 and 0, the window's first token,
+        where it does not hold all of it.
 
     Raises:
         SettingsError: if the stride is as long as the stretch of passage that a window holds.
@@ -88,11 +89,12 @@ def _encoded(
         room = max_length - (len(encoded["input_ids"][i]) - len(offsets))
         for begin in range(0, max(1, len(offsets) - stride), room - stride):
             own = offsets[begin : begin + room]
+            labels = _token_span(first, own, span, ends=begin + room >= len(offsets))
             for key, values in made.items():
                 whole = encoded[key][i]
                 values.append(whole[:first] + whole[first + begin : first + begin + len(own)] + whole[last:])
-            added.append({"row": index, "cut": cut, "first": first, "end": first + len(own),
-                          "labels": _token_span(first, own, span), "offsets": own.ravel()})  # fmt: skip
+            added.append({"row": index, "cut": cut, "first": first, "end": first + len(own), "labels": labels,
+                          "missed": span is not None and labels == (0, 0), "offsets": own.ravel()})  # fmt: skip
     return made | {key: [each[key] for each in added] for key in added[0]}
 
 
@@ -133,9 +135,14 @@ def without_space(text: str, start: int, end: int) -> tuple[int, int]:
     return start + len(inside) - len(inside.lstrip()), start + len(inside.rstrip())
 
 
-def _token_span(first: int, offsets: np.ndarray[Any, Any], span: tuple[int, int] | None) -> tuple[int, int]:
-    """The first and last token of a span of characters; (0, 0) if the passage's tokens do not hold all of it."""
-    if span is None or not len(offsets) or offsets[0, 0] > span[0] or offsets[-1, 1] < span[1]:
+def _token_span(
+    first: int, offsets: np.ndarray[Any, Any], span: tuple[int, int] | None, *, ends: bool
+) -> tuple[int, int]:
+    """The first and last token of a span of characters; (0, 0) if the passage's tokens do not hold all of it.
+
+    Where the passage ``ends`` with them, what comes after the last is a character of which a tokenizer makes nothing.
+    """
+    if span is None or not len(offsets) or offsets[0, 0] > span[0] or (offsets[-1, 1] < span[1] and not ends):
         return 0, 0
     at = np.flatnonzero((offsets[:, 1] > span[0]) & (offsets[:, 0] < span[1]))
     return (first + int(at[0]), first + int(at[-1])) if len(at) else (0, 0)

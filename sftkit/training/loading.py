@@ -15,7 +15,7 @@ from sftkit.format.files import SftFile
 from sftkit.modeling.load import check_checkpointing, device_of, load_tokenizer, longest
 from sftkit.tasks.registry import objective_of
 from sftkit.training.engine.callbacks import check_loggers
-from sftkit.training.engine.ranks import world
+from sftkit.training.engine.ranks import check_launch, world
 from sftkit.training.engine.trainer import PhaseTrainer
 from sftkit.training.examples import TrainingData, featured, read_examples
 from sftkit.training.observer import Observer
@@ -44,8 +44,9 @@ def check_processes(settings: Settings) -> None:
     """Refuse settings that ask for more, or fewer, processes than there are.
 
     Raises:
-        SettingsError: naming the option.
+        SettingsError: naming the option, or what the environment says wrongly.
     """
+    check_launch()
     if settings.selection == "streaming" and world() > 1:
         raise SettingsError("--selection streaming runs in one process: start it without torchrun.")
     if settings.fsdp and world() == 1:

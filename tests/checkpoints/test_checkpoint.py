@@ -206,3 +206,18 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="as plain weights"):
         Checkpoint(path)
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("value", ["a word", None, [1.0], 3])
+def test_a_weight_of_a_pickle_that_is_no_tensor_is_refused(value: Any, weights: Tensors, tmp_path: Path) -> None:
+    path = as_pickle(tmp_path / "model", weights)
+    state: dict[Any, Any] = torch.load(path / "pytorch_model.bin")
+    name = next(iter(state))
+    torch.save(state | {name: value}, path / "pytorch_model.bin")
+    with pytest.raises(FormatError, match=f"'{name}' is a {type(value).__name__}, where a tensor with a name belongs"):
+        Checkpoint(path)
+
+
+def test_float64_is_no_float_of_six_bits(weights: Tensors, tmp_path: Path) -> None:
+    path = directory(tmp_path / "model", {name: array.astype(np.float64) for name, array in weights.items()})
+    assert {Checkpoint(path).spec(key).code for key in Checkpoint(path).keys} == {"F64"}

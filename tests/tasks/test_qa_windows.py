@@ -82,6 +82,23 @@ def test_a_window_with_no_room_for_the_stride_is_an_error(max_length: int, messa
     assert str(caught.value) == message
 
 
+def test_an_answer_that_ends_in_what_the_tokenizer_drops_is_learned_at_the_passages_end() -> None:
+    tokenizer = BertTokenizer(vocab=pico.make_tokenizer().get_vocab())
+    (window,) = passage_windows(rows_of(("ka?", "mi lo\u0301", "lo\u0301")), tokenizer, 24, STRIDE)
+    first, last = window["labels"]
+    assert tokenizer.convert_ids_to_tokens(window["input_ids"][first : last + 1]) == ["lo"]
+
+
+def test_answers_that_no_window_holds_are_told() -> None:
+    answer = "ta " * 40 + "ta"
+    rows = rows_of(("ka?", f"mi {answer} mi", answer), ("ka?", "mi 42 lo", "42"), ("ka?", "mi lo", None))
+    objective, tokenizer = QuestionAnswering(TaskOptions(stride=STRIDE)), pico.make_tokenizer()
+    (note,) = objective.remarks(rows, objective.features(rows, tokenizer, 24))
+    assert note.startswith("whose answer no window holds whole, so that none is learned or found: 1 of 3 questions.")
+    assert evaluator_of(rows, 24).notes[0] == note
+    assert not objective.remarks(rows, objective.features(rows, tokenizer, 64))
+
+
 def test_padding_is_on_the_right_and_needs_no_token_of_its_own() -> None:
     tokenizer = pico.make_tokenizer()
     tokenizer.padding_side = "left"

@@ -9,10 +9,12 @@ import pytest
 import torch
 from torch import nn
 
+from sftkit.errors import SettingsError
 from sftkit.tasks.base import mean_over_labels
 from sftkit.tasks.evaluator import Evaluator
 from sftkit.tasks.tally import Tally
 from sftkit.training.engine import together
+from sftkit.training.engine.ranks import check_launch
 from sftkit.training.engine.reached import reaches_all
 from sftkit.training.lottery import tell_of_other_devices
 from sftkit.training.observer import Observer
@@ -107,3 +109,21 @@ def test_examples_that_are_scored_in_several_windows_each_are_counted_as_example
     evaluator.examples, evaluator.watch = 5, lambda done, total: told.append((done, total))
     evaluator.by_batch([1] * 10, 4, lambda indices: indices)
     assert told == [(2, 5), (4, 5), (5, 5)]
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"WORLD_SIZE": "x"}, "WORLD_SIZE is 'x'"),
+        ({"LOCAL_RANK": ""}, "LOCAL_RANK is ''"),
+        ({"WORLD_SIZE": "2", "RANK": "0"}, "and LOCAL_RANK, MASTER_ADDR, MASTER_PORT not set"),
+        ({"WORLD_SIZE": "2", "RANK": "5", "LOCAL_RANK": "0", "MASTER_ADDR": "x", "MASTER_PORT": "1"}, "RANK is 5"),
+    ],
+)
+def test_half_an_environment_of_several_processes_is_told(
+    environment: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=told):
+        check_launch()
