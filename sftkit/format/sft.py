@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array  # 0.15 s to import, which what works on positions alone need not pay
 
 #: A parameter of more rows than this belongs to no model we know of, and its row pointers alone would fill 16 MB.
-_MOST_ROWS = 1 << 22
+MOST_ROWS = 1 << 22
 #: Rows of all parameters with entries together: their pointers fill 64 MB. More entries make up for more rows.
 _MOST_ROWS_IN_ALL, _ROWS_AN_ENTRY = 1 << 24, 16
 
@@ -139,7 +139,7 @@ def to_csr(positions: Positions, values: Values, spec: ParameterSpec, name: str)
     from scipy.sparse import csr_array
 
     rows, columns = spec.matrix_shape
-    if rows > _MOST_ROWS:
+    if rows > MOST_ROWS:
         raise FormatError(f"{name}: a parameter of {rows:,} rows is more than this program accepts.")
     index = np.int32 if max(len(positions), rows, columns) < 2**31 else np.int64
     row_of = positions // max(columns, 1)

@@ -46,6 +46,15 @@ def write(path: str | Path, sft: Difference, *, values: str = "f32", overwrite: 
     return path
 
 
+def write_part(part: Path, sft: Difference, *, values: str = "f32") -> None:
+    """Write an SFT to a part of an output, for who checks it before it takes the output's name.
+
+    Raises:
+        FormatError: as :func:`write`.
+    """
+    _write(part, *_tensors(sft, values))
+
+
 def file_digest(path: Path) -> str:
     """xxh3-128 of a file's bytes, in hexadecimal."""
     digest = xxhash.xxh3_128()
@@ -97,8 +106,12 @@ def _check_head(name: str, array: Any) -> None:
 def _check(name: str, positions: Positions, values: Values, sft: Difference) -> None:
     """Refuse what :func:`read` would refuse."""
     spec = sft.metadata.parameters.get(name)
+    if not name:
+        raise FormatError("'': entries of a parameter without a name.", tensor=name)
     if spec is None:
         raise FormatError(f"{name} has entries, but is not among the metadata's parameters.", tensor=name)
+    if (len(positions) and int(positions[0]) < 0) or (positions[1:] <= positions[:-1]).any():
+        raise FormatError(f"{name}: its positions do not increase from 0 on.", tensor=name)
     if len(positions) and int(positions[-1]) >= spec.size:
         raise FormatError(f"{name}: an entry at {int(positions[-1]):,}, of {spec.size:,} elements.")
     if not np.isfinite(values).all():

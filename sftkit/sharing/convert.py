@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,11 @@ from sftkit.format.difference import density
 from sftkit.format.encoding import Positions, Values
 from sftkit.format.files import SftFile
 from sftkit.format.metadata import LANGUAGE_OBJECTIVES, Metadata, ParameterSpec
-from sftkit.format.writing import write
+from sftkit.format.sft import check_rows
+from sftkit.format.writing import write_part
 from sftkit.sharing.pytorch_diff import FILE_NAME, Components, Entries, read_components, write_components
-from sftkit.storage.atomic import check_output
+from sftkit.shown import called
+from sftkit.storage.atomic import atomic_file, check_output
 from sftkit.storage.nearby import no_such
 
 # The prefixes under which models keep their backbone.
@@ -136,12 +138,16 @@ def to_sft(
         objective, note = _guess(components.head, diffs)
         notes += [note] if note else []
     k = sum(len(entries.positions) for entries in diffs.values())
+    check_rows((specs[name] for name in diffs if len(diffs[name].positions)), k, str(file))
     if components.head and objective not in ("", *LANGUAGE_OBJECTIVES) and not labels:
         notes.append("The file does not say the task's labels; without --labels A,B,… no command can score with it.")
     recorded = identify(checkpoint, base_name or str(base))() if checkpoint else None
     metadata = Metadata(specs, k, density(k, specs.values()), recorded, objective, labels=tuple(labels))
-    write(output, _Converted(diffs, metadata, components.head), values=values, overwrite=overwrite)
-    return checked(output, k if values == "f32" else None, notes)
+    sft = _Converted(diffs, metadata, components.head)
+    with atomic_file(output, overwrite=overwrite) as part:
+        write_part(part, sft, values=values)
+        report = _checked_part(part, output, k if values == "f32" else None)
+    return replace(report, notes=tuple(notes))
 
 
 def converted(path: Path, name: str = "") -> Path:
@@ -203,7 +209,7 @@ def to_directory(source: Path, output: Path, *, model_type: str = "", overwrite:
     return ConvertReport(output, k, total, metadata.objective, head, tuple(notes[:1]))
 
 
-def checked(path: Path, k: int | None = None, notes: Sequence[str] = ()) -> ConvertReport:
+def checked(path: Path, k: int | None = None) -> ConvertReport:
     """Read a file as a whole; a new one's K is compared with what went in.
 
     Raises:
@@ -215,7 +221,15 @@ def checked(path: Path, k: int | None = None, notes: Sequence[str] = ()) -> Conv
     if k is not None and entries != k:
         raise FormatError(f"{path}: {entries:,} entries were written of {k:,}. This is a bug; please report it.")
     head = {name: array.shape for name, array in sorted(file.head.items())}
-    return ConvertReport(path, entries, file.metadata.density, file.metadata.objective, head, tuple(notes))
+    return ConvertReport(path, entries, file.metadata.density, file.metadata.objective, head)
+
+
+def _checked_part(part: Path, output: Path, k: int | None) -> ConvertReport:
+    """What :func:`checked` says of a file that has not its name yet, under that name."""
+    try:
+        return replace(checked(part, k), output=output)
+    except FormatError as error:
+        raise FormatError(str(error).replace(str(part), str(output))) from None
 
 
 def _check_head(head: Mapping[str, NDArray[Any]], labels: Sequence[str], file: Path) -> None:
@@ -234,7 +248,15 @@ def _canonical(diffs: Mapping[str, Entries], checkpoint: Checkpoint | None, file
     stray = [name for name in diffs if not name.startswith(prefix) and len(diffs[name].positions)]
     if stray:
         raise FormatError(f"{file}: {stray[0]} is no part of the backbone ({prefix}…), and cannot be in an SFT.")
-    return {modern(name.removeprefix(prefix)): entries for name, entries in diffs.items() if name.startswith(prefix)}
+    names: dict[str, str] = {}
+    for old in (name for name in diffs if name.startswith(prefix)):
+        name = modern(old.removeprefix(prefix))
+        if not name:
+            raise FormatError(f"{file}: {old!r} names no parameter. The file is damaged.")
+        if name in names:
+            raise FormatError(f"{file}: {called(names[name])} and {called(old)} are the same parameter; leave one out.")
+        names[name] = old
+    return {name: diffs[old] for name, old in names.items()}
 
 
 def _prefix(names: Iterable[str], checkpoint: Checkpoint | None) -> str:

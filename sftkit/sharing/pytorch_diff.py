@@ -14,7 +14,9 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +27,15 @@ from numpy.typing import NDArray
 from sftkit.checkpoints.checkpoint import DAMAGED_PICKLE, numpy_to_tensor, tensor_to_numpy
 from sftkit.errors import FormatError
 from sftkit.format.encoding import Positions, Values
+from sftkit.format.sft import MOST_ROWS
+from sftkit.shown import called, shown_on_a_line
 from sftkit.storage.atomic import atomic_file
 
 FILE_NAME = "pytorch_diff.bin"
+#: No model has so large a parameter; and in a .sft, a bridge for every 2^32 elements between two entries takes 8 bytes.
+_MOST_ELEMENTS = 1 << 40
+#: numpy's and torch's.
+_MOST_DIMENSIONS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +61,19 @@ def read_components(path: Path) -> Components:
     Raises:
         FormatError: naming the file and the tensor, if it is not of this layout or would run code.
     """
+    import torch
+
     document = _load(path)
     diffs = _part(document, path, "diffs", "body")
     if diffs is None:
         raise FormatError(f"{path}: has neither diffs nor body, so it is no {FILE_NAME} of composable-sft.")
-    if document.get("block_sparses"):
+    blocks = document.get("block_sparses")
+    if isinstance(blocks, torch.Tensor) or blocks:
         raise FormatError(f"{path}: holds block-sparse modules, which are no differences and cannot be converted.")
     head = _part(document, path, "abs", "head") or {}
     return Components(
-        {name: _entries(value, f"{path}: {name}") for name, value in diffs.items()},
-        {name: _whole(value, f"{path}: {name}") for name, value in head.items()},
+        {name: _entries(value, f"{path}: {called(name)}") for name, value in diffs.items()},
+        {name: _whole(value, f"{path}: {called(name)}") for name, value in head.items()},
     )
 
 
@@ -113,8 +124,10 @@ def _load(path: Path) -> dict[Any, Any]:
     stand_ins: list[Any] = [(_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     try:
         globals_ = torch.serialization.safe_globals([*stand_ins, (_Int64, "numpy.dtype")])
-        with globals_, torch.sparse.check_sparse_tensor_invariants(True):  # no index outside its tensor
-            document = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(), globals_, _fractional_indices() as fractional:
+            warnings.simplefilter("ignore")  # of layouts that are refused here anyhow
+            with torch.sparse.check_sparse_tensor_invariants(True):  # no index outside its tensor
+                document = torch.load(path, map_location="cpu", weights_only=True)
     except FormatError as error:
         raise FormatError(f"{path}: {error}. The file is damaged.") from None
     except FileNotFoundError:
@@ -125,26 +138,52 @@ def _load(path: Path) -> dict[Any, Any]:
         raise FormatError(f"{path}: {_why(error)}.") from None
     if not isinstance(document, dict):
         raise FormatError(f"{path}: holds a {type(document).__name__}, not a dictionary of differences.")
+    if fractional:
+        parts = (part.items() for part in document.values() if isinstance(part, dict))
+        names = [str(name) for part in parts for name, value in part if any(value is each for each in fractional)]
+        what = called(next(iter(names), "a sparse tensor"))
+        raise FormatError(f"{path}: {what} has indices that are no whole numbers. The file is damaged.")
     return document
+
+
+@contextmanager
+def _fractional_indices() -> Iterator[list[Any]]:
+    """Collect the sparse tensors that are made of indices of another kind than integers, which torch cuts to such."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    found: list[Any] = []
+
+    class Watch(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            made = func(*args, **(kwargs or {}))
+            if func is torch.sparse_coo_tensor and (args[0].dtype.is_floating_point or args[0].dtype.is_complex):
+                found.append(made)
+            return made
+
+    with Watch():
+        yield found
 
 
 def _why(error: Exception) -> str:
     asked = re.search(r"GLOBAL ([\w.]+)", str(error))
     if asked:
         return f"refused, because its pickle asks for {asked[1]}, which no SFT needs and which may run code"
-    first = next(iter(str(error).splitlines()), "")
-    return f"torch cannot read it as plain weights ({first.split('. ')[0][:200] or type(error).__name__})"
+    first = next(iter(str(error).removeprefix("Weights only load failed. ").splitlines()), "")
+    short = re.split(r"\. | - got |, but ", first)[0][:200]
+    return f"torch cannot read it as plain weights ({short or type(error).__name__})"
 
 
 def _part(document: Mapping[Any, Any], path: Path, *keys: str) -> dict[str, Any] | None:
-    for key in keys:
-        part = document.get(key)
-        if part is None:
-            continue
+    """What is under the key of today or that of early files, whichever holds something; None if neither is there."""
+    parts = {key: document[key] for key in keys if document.get(key) is not None}
+    for key, part in parts.items():
         if not isinstance(part, dict) or not all(isinstance(name, str) for name in part):
             raise FormatError(f"{path}: {key} is not a dictionary of tensors by name. The file is damaged.")
-        return part
-    return None
+    filled = [part for part in parts.values() if part]
+    if len(filled) > 1:
+        raise FormatError(f"{path}: holds both {' and '.join(parts)}, of which a file has one. The file is damaged.")
+    return filled[0] if filled else next(iter(parts.values()), None)
 
 
 def _entries(value: Any, where: str) -> Entries:
@@ -163,16 +202,20 @@ def _entries(value: Any, where: str) -> Entries:
 
 def _shape(size: Any, where: str) -> tuple[int, ...]:
     sizes = tuple(size) if isinstance(size, (tuple, list)) else (None,)
-    if not all(type(each) is int and each >= 0 for each in sizes) or math.prod(sizes) >= 2**62:
-        raise FormatError(f"{where} has a size of {size!r:.100}. The file is damaged.")
+    if len(sizes) > _MOST_DIMENSIONS or not all(type(each) is int and each >= 0 for each in sizes):
+        raise FormatError(f"{where} has a size of {shown_on_a_line(repr(size), 100)}. The file is damaged.")
+    if math.prod(each or 1 for each in sizes) > _MOST_ELEMENTS or max(sizes[:1], default=0) > MOST_ROWS:
+        raise FormatError(f"{where} has a size of {shown_on_a_line(repr(sizes), 100)}, larger than any .sft holds.")
     return sizes
 
 
 def _positions(steps: Any, size: int, where: str) -> Positions:
     """Column-major positions, int64 whatever the parameter's size."""
+    import torch
+
     try:
-        gaps = np.asarray(steps)
-    except (ValueError, OverflowError, TypeError):
+        gaps = tensor_to_numpy(steps, where) if isinstance(steps, torch.Tensor) else np.asarray(steps)
+    except (ValueError, OverflowError, TypeError, RuntimeError):
         gaps = np.zeros((0, 0))
     if gaps.shape == (0,):
         return np.zeros(0, np.int64)
@@ -210,16 +253,19 @@ def _row_major(shape: tuple[int, ...], at: Positions, values: Values) -> Entries
 
 def _from_tensor(tensor: Any, where: str) -> Entries:
     if tensor.is_sparse:
-        tensor = tensor.coalesce()
-        shape, indices = tuple(tensor.shape), tensor.indices().numpy()
+        _whole(tensor.detach()._values(), where)  # of a dtype that torch can sum
         if tensor.dense_dim():
             raise FormatError(f"{where}: a sparse tensor with dense dimensions. The file is damaged.")
+        shape, tensor = _shape(tuple(tensor.shape), where), tensor.detach().coalesce()
+        indices = tensor.indices().numpy()
         at = np.ravel_multi_index(tuple(indices), shape) if len(shape) else np.zeros(indices.shape[1], np.int64)
+        if (at[1:] <= at[:-1]).any():
+            raise FormatError(f"{where}: a sparse tensor whose indices do not increase. The file is damaged.")
         values = _values(tensor.values(), where)
         return Entries(shape, at[values != 0].astype(np.int64), values[values != 0])
     values = _values(tensor, where).reshape(-1)
     at = np.flatnonzero(values)
-    return Entries(tuple(tensor.shape), at.astype(np.int64), values[at])
+    return Entries(_shape(tuple(tensor.shape), where), at.astype(np.int64), values[at])
 
 
 def _whole(tensor: Any, where: str) -> NDArray[Any]:
@@ -227,6 +273,8 @@ def _whole(tensor: Any, where: str) -> NDArray[Any]:
 
     if not isinstance(tensor, torch.Tensor):
         raise FormatError(f"{where}: a {type(tensor).__name__} where a tensor is expected. The file is damaged.")
+    if tensor.is_nested:
+        raise FormatError(f"{where}: a nested tensor, not a plain one.")
     if not tensor.dtype.is_floating_point:
         raise FormatError(f"{where}: values of {tensor.dtype}, which are no floating-point numbers.")
     return tensor_to_numpy(tensor, where)

@@ -28,6 +28,14 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "differences that are a tensor": (document(diffs=torch.ones(2)), "diffs is not a dictionary"),
     "names that are numbers": (document(diffs={1: encode(np.ones(2))}), "by name"),
     "block-sparse modules": (document(block_sparses={"bert.x": {}}), "block-sparse"),
+    "block-sparse modules as a tensor": (document(block_sparses=torch.ones(2)), "block-sparse"),
+    "both of today's and of early files": (document(body={"bert.w": torch.ones(2)}), "holds both diffs and body"),
+    "no name": (document(diffs={"": encode(np.ones(2))}), "'' names no parameter"),
+    "nothing after the prefix": (document(diffs={"bert.": encode(np.ones(2))}), "'bert.' names no parameter"),
+    "two names of one parameter": (
+        document(diffs={f"bert.a.LayerNorm.{name}": encode(np.ones(2)) for name in ("gamma", "weight")}),
+        "bert.a.LayerNorm.gamma and bert.a.LayerNorm.weight are the same parameter",
+    ),
     "an entry without values": (broken(values=None), "bert.w.weight has no size"),
     "fewer values than positions": (broken(values=torch.ones(2)), "3 index_steps and values of shape [2]"),
     "values in two dimensions": (broken(values=torch.ones(3, 1)), "shape [3, 1]"),
@@ -44,10 +52,17 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "steps that are truth values": (broken(index_steps=[True, True, True]), "no list of integers"),
     "steps that are text": (broken(index_steps=["1", "2", "3"]), "no list of integers"),
     "steps of uneven lists": (broken(index_steps=[[1], [2, 3], 1]), "no list of integers"),
+    "steps that learn": (broken(index_steps=torch.nn.Parameter(torch.ones(3))), "bert.w.weight: index_steps are no"),
     "a numpy scalar that is a float": (broken(index_steps=[np.float64(1), 1, 1]), "where an int64 is expected"),
     "a negative size": (broken(size=(-3, 4)), "size"),
     "a size that is text": (broken(size="12"), "size"),
     "an astronomical size": (broken(size=(2**40, 2**40)), "size"),
+    "a size of 2^61": (broken(size=(1, 2**61), index_steps=[0, 1, 2**61 - 2]), "bert.w.weight has a size of (1, 23058"),
+    "rows that no .sft has": (broken(size=(2**22 + 1, 1)), "bert.w.weight has a size of (4194305, 1), larger than"),
+    "more dimensions than arrays have": (broken(size=(1,) * 70), "bert.w.weight has a size of (1, 1,"),
+    "more rows in all than entries pay for": (
+        document(diffs={f"bert.{at}": encode(np.ones(1)) | {"size": (2**22,)} for at in range(5)}), "20,971,520 rows"
+    ),
     "a head that is a number": (document(abs={"x": 3}), "x: a int"),
     "a head that repeats one number": (document(abs={"x": torch.ones(1).expand(10**9)}), "more than are stored"),
     "entries outside the backbone": (
