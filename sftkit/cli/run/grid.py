@@ -196,7 +196,7 @@ def _check_braces(file: Path, planned: SweepPlan) -> None:
             if "{" in name or "}" in name:
                 raise SettingsError(
                     f"{file}: {cell.title}: {brief(repr(name), 80)} has a brace, which Snakemake takes for a mark. "
-                    "Give the language, the file or the folder (--output) another name."
+                    "Give the language, task, file or folder (--output) another name."
                 )
 
 
