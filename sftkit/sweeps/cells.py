@@ -80,8 +80,8 @@ class SweepCell:
 
     @property
     def name(self) -> str:
-        """As Snakemake calls it."""
-        return re.sub(r"\W", "_", self.record.rpartition(".")[0])
+        """As Snakemake calls it: a name for Python, whatever the record's path begins with or is written in."""
+        return f"cell_{re.sub('[^A-Za-z0-9]', '_', self.record.rpartition('.')[0])}_{digest(self.record)}"
 
 
 def digest(content: object) -> str:

@@ -18,8 +18,8 @@ from sftkit.format.metadata import LANGUAGE_OBJECTIVES, TASK_OBJECTIVES
 from sftkit.shown import brief, meant
 from sftkit.sweeps.costs import Costs, costs_in
 from sftkit.sweeps.methods import SweepMethod, methods_in
-from sftkit.sweeps.options import Commands, check_named
-from sftkit.sweeps.tables import Section, without
+from sftkit.sweeps.options import Commands, check_named, dashed
+from sftkit.sweeps.tables import Section, unfit, without
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -143,7 +143,10 @@ def read_sweep(path: Path, commands: Commands) -> Sweep:
     try:
         if len(content) > _MOST_BYTES:
             raise SettingsError(f"more than {_MOST_BYTES:,} bytes, which no sweep has.")
-        return _sweep(path.stem, tomllib.loads(content.decode()), commands)
+        values = tomllib.loads(content.decode("utf-8-sig"))
+        if wrong := unfit(values):
+            raise SettingsError(f"{wrong} stands in it, which nothing takes. Leave it out.")
+        return _sweep(path.stem, values, commands)
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"{path}: no TOML that can be read ({brief(str(error), 200)}).") from None
     except SettingsError as error:
@@ -246,7 +249,9 @@ def _task(
 
 def _options(table: dict[str, Any], where: str, commands: Commands) -> dict[str, Any]:
     """Options of training, their names with dashes; densities are a tuple."""
-    table = {name.replace("_", "-"): value for name, value in table.items()}
+    table = dashed(where, table)
+    if "method" in table:
+        raise SettingsError(f'{where} method: methods stand at the top, methods = ["lottery"], or in [methods.NAME].')
     check_named(where, without(table, "density"), commands.train)
     if "density" in table:
         table["density"] = Section(where, {"density": table["density"]}).numbers("density")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
@@ -81,7 +82,9 @@ class SweepForecast:
         return START if work.kind in ("score", "sum") else None
 
     def bytes(self, cell: SweepCell) -> float | None:
-        """Expected bytes of what a cell leaves; None where the base's size was not declared."""
+        """Bytes of what a cell left, or is expected to; None where the base's size was not declared."""
+        if all(map(os.path.isfile, cell.outputs)):
+            return float(sum(map(os.path.getsize, cell.outputs)))
         parameters = self._costs.bases.get(cell.work.base, BaseSize()).parameters
         if not cell.work.phases:
             return 10_000.0

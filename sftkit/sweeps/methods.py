@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sftkit.errors import SettingsError
-from sftkit.sweeps.options import Commands, check_named
+from sftkit.shown import brief
+from sftkit.sweeps.options import Commands, check_named, dashed
 from sftkit.sweeps.tables import Section, known, without
 from sftkit.training.methods.registry import METHODS
 
@@ -119,7 +120,7 @@ def _method(name: str, values: object, commands: Commands, tasks: tuple[str, ...
 
 def _own(given: Section, name: str, commands: Commands) -> dict[str, Any]:
     table = given.table(name)
-    options = {key.replace("_", "-"): value for key, value in table.left.items()}
+    options = dashed(table.where, table.left)
     check_named(table.where, without(options, "density"), commands.train)
     if "density" in options:
         options["density"] = table.numbers("density")
@@ -161,8 +162,10 @@ def check_template(where: str, text: str) -> None:
     from string import Formatter
 
     try:
-        named = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
+        named = [(name, form or kind) for _, name, form, kind in Formatter().parse(text) if name is not None]
     except ValueError as error:
         raise SettingsError(f"{where}: {text}: {error}.") from None
-    for name in named:
+    for name, more in named:
         known(f"{where}: {{{name}}} in a command", name, FIELDS)
+        if more:
+            raise SettingsError(f"{where}: {{{name}}} in a command takes nothing after its name, not {brief(more)}.")

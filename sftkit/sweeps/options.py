@@ -54,6 +54,18 @@ class Commands:
     compose: Options
 
 
+def dashed(where: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Options by their long names, of a table that may write them with _.
+
+    Raises:
+        SettingsError: if one is there in both ways.
+    """
+    made = {name.replace("_", "-"): value for name, value in table.items()}
+    for twice in (name for name in table if "_" in name and name.replace("_", "-") in table):
+        raise SettingsError(f"{where}: {twice} and {twice.replace('_', '-')} are the same. Leave one out.")
+    return made
+
+
 def check_named(where: str, table: Mapping[str, Any], options: Options) -> None:
     """Refuse what a command has no option for, what the sweep itself says, and values that cannot be an option's.
 

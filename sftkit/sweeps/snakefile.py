@@ -48,17 +48,11 @@ def _cell_rule(cell: SweepCell, resources: Resources) -> str:
 def _rule(name: str, files: Iterable[tuple[str, Iterable[str]]], *more: object, first: bool = False) -> str:
     lines = [f"rule {name}:", *(["    default_target: True"] if first else [])]
     for directive, each in files:
-        listed = [f"        {_escaped(path, directive)!r}," for path in each]
+        listed = [f"        {path!r}," for path in each]
         lines += [f"    {directive}:", *listed] if listed else []
     for block in more:
         lines += block if isinstance(block, list) else [str(block)]
     return "\n".join(lines) + "\n"
-
-
-def _escaped(path: str, directive: str) -> str:
-    """A name in which braces stand for themselves: in outputs they would be wildcards, in inputs those of outputs."""
-    del directive
-    return path.replace("{", "{{").replace("}", "}}")
 
 
 def write_workflow(path: Path, text: str) -> None:

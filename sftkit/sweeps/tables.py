@@ -9,6 +9,9 @@ from typing import Any
 from sftkit.errors import SettingsError
 from sftkit.shown import brief
 
+#: The largest number: what is made of it by multiplying stays finite.
+_MOST = 1e18
+
 
 def known(where: str, name: str, names: Iterable[str]) -> str:
     """The name, which is one of some.
@@ -53,7 +56,9 @@ class Section:
 
     def number(self, name: str, default: float | None = None) -> float | None:
         """A number from 0."""
-        found: float | None = self._take(name, default, lambda v: _is_number(v) and v >= 0, "a number from 0")
+        found: float | None = self._take(
+            name, default, lambda v: _is_number(v) and v >= 0, f"a number from 0 to {_MOST:g}"
+        )
         return found
 
     def flag(self, name: str, default: bool) -> bool:
@@ -124,7 +129,17 @@ def _is_whole(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _MOST
+
+
+def unfit(value: Any) -> str:
+    """What stands somewhere in a file's values that nothing takes; "" if all is well."""
+    if isinstance(value, str) and "\0" in value:
+        return "a null character"
+    if isinstance(value, int) and abs(value) >= 1 << 63:
+        return "a whole number of more than 64 bits"
+    parts = (*value, *value.values()) if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next(filter(None, map(unfit, parts)), "")
 
 
 def without(table: Mapping[str, Any], *names: str) -> dict[str, Any]:

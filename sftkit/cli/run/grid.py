@@ -16,6 +16,7 @@ from sftkit.cli.show import render
 from sftkit.cli.show import sweep as show
 from sftkit.cli.show.bar import cells_bar
 from sftkit.errors import SettingsError
+from sftkit.shown import brief
 from sftkit.storage.atomic import check_folder
 from sftkit.storage.documents import parse_json
 from sftkit.sweeps import engine
@@ -81,7 +82,9 @@ class SweepRun:
         _check_values(file, sweep, known)
         place = output or Path(sweep.name)
         _check_place(place)
-        return SweepRun(sweep, plan(sweep, place, known), quiet, json)
+        planned = plan(sweep, place, known)
+        _check_braces(file, planned)
+        return SweepRun(sweep, planned, quiet, json)
 
     @property
     def _results(self) -> Path:
@@ -185,6 +188,16 @@ def _check_place(place: Path) -> None:
     known = any((place / name).exists() for name in (engine.LOCK, engine.SNAKEFILE))  # copies may lack the first
     if place.is_dir() and any(place.iterdir()) and not known:
         raise SettingsError(f"{place} holds other things than a sweep. Name another place with --output.")
+
+
+def _check_braces(file: Path, planned: SweepPlan) -> None:
+    for cell in planned.cells.values():
+        for name in (*cell.inputs, *cell.outputs, cell.log):
+            if "{" in name or "}" in name:
+                raise SettingsError(
+                    f"{file}: {cell.title}: {brief(repr(name), 80)} has a brace, which Snakemake takes for a mark. "
+                    "Give the language, task, file or folder (--output) another name."
+                )
 
 
 def _check_values(file: Path, sweep: Sweep, known: Commands) -> None:

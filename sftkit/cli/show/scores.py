@@ -83,7 +83,9 @@ def _show_systems(title: str, grid: Grid, caption: str) -> None:
 def _runs(grid: Grid) -> str:
     """Of how many runs scores are means."""
     counts = sorted({len(system.seeds) for system in grid.systems.values() if system.seeds})
-    return f"means of {' to '.join(map(str, counts[:: max(1, len(counts) - 1)]))} seeds" if counts else ""
+    if not counts:
+        return ""
+    return f"means of {' to '.join(map(str, counts[:: max(1, len(counts) - 1)]))} seed{'s' * (counts[-1] > 1)}"
 
 
 def _score(found: Evaluation, metric: str) -> str:

@@ -78,7 +78,8 @@ def show_forecast(document: dict[str, Any], sweep: Sweep) -> None:
     ]
     if sweep.costs.on:
         lines.append(f"times of what was not measured yet are those of {sweep.costs.on}")
-    sized = ", and the SFTs of bases that are not there yet" if document["unsized"] else ""
+    unsized = render.counted(document["unsized"], "cell")
+    sized = f", and the SFTs of {unsized} whose base has no size in [cost.bases]" if document["unsized"] else ""
     lines.append(f"disk: about {render.size(round(document['bytes']))}{sized}")
     if any(cell["state"] == OLD for cell in document["cells"]):
         lines.append("old: made with other settings or of other data, and to be done again")

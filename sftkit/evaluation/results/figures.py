@@ -6,7 +6,7 @@ Each function draws, and returns the numbers that it drew, as ``--json`` shows t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,13 +32,15 @@ _NAMED = 6
 def draw_sweep(panels: Sequence[ScorePanel], path: Path, *, overwrite: bool = False) -> list[dict[str, Any]]:
     """Score against the number of tuned entries, a line a method, with 95 % intervals.
 
+    What has no entries has no place on a logarithmic axis: a note says so.
+
     Raises:
-        SettingsError: if a method has several densities of languages, or its size is not known.
+        SettingsError: if a method has several densities of languages, or its size is not known, or nothing has one.
     """
     by_k = all(point.k is not None for panel in panels for point in panel.points)
     drawn = [_sweep_numbers(panel, by_k) for panel in panels]
     columns, rows = min(len(panels), _ABREAST), math.ceil(len(panels) / _ABREAST)
-    methods = list(dict.fromkeys(method for panel in panels for method in panel.methods))
+    methods = list(dict.fromkeys(series["method"] for numbers in drawn for series in numbers["series"]))
     with picture(path, _WIDE * columns + 0.4, _HIGH * rows + 0.5, overwrite=overwrite) as figure:
         grid = figure.subplots(rows, columns, squeeze=False).flat
         for axes, panel, numbers in zip(grid, panels, drawn, strict=False):
@@ -48,7 +50,7 @@ def draw_sweep(panels: Sequence[ScorePanel], path: Path, *, overwrite: bool = Fa
             points = [point for each in numbers["series"] for point in each["points"]]
             _size_axis(axes, [point["k"] if by_k else 100 * point["density"] for point in points], by_k=by_k)
             if panel.scale == 100:
-                axes.set_ylim(*_of_shares(axes.get_ylim()))
+                axes.set_ylim(*_of_shares(axes.get_ylim(), min(point["mean"] for point in points)))
             axes.set_xlabel("K, entries of the task SFT" if by_k else "density of the task SFT, %", fontsize=TEXT)
         for axes in list(grid):
             axes.set_visible(False)
@@ -59,12 +61,12 @@ def draw_sweep(panels: Sequence[ScorePanel], path: Path, *, overwrite: bool = Fa
     return drawn
 
 
-def _of_shares(ends: tuple[float, float]) -> tuple[float, float]:
+def _of_shares(ends: tuple[float, float], lowest: float = 0.0) -> tuple[float, float]:
     """The ends of an axis of per cent: intervals of few languages reach far beyond what there is, and would flatten it.
 
-    A little more than 100, for a mark to stand there whole.
+    A little more than 100, for a mark to stand there whole. Below 0 only if the lowest mean is.
     """
-    return max(ends[0], 0.0), min(ends[1], 102.0)
+    return max(ends[0], 0.0 if lowest >= 0 else -102.0), min(ends[1], 102.0)
 
 
 def _size_axis(axes: Axes, sizes: Sequence[float], *, by_k: bool) -> None:
@@ -86,10 +88,19 @@ def _sweep_numbers(panel: ScorePanel, by_k: bool) -> dict[str, Any]:
         _one_language_density(panel, method, points)
         if not by_k and any(point.setting.density is None for point in points):
             raise SettingsError(f"{panel.title}: neither k nor density of {method} is known.")
-        made = [(point, mean(point.values, units)) for point in points]
-        made.sort(key=lambda pair: (pair[0].k if by_k else pair[0].setting.density) or 0.0)
-        series.append({"method": method, "points": [_point(point, found) for point, found in made]})
+        made = [(size, point) for point in points if (size := _size(point, by_k)) > 0]
+        if len(made) < len(points):
+            panel.notes.append(f"{panel.title}: {method} of size 0 is left out: the axis of sizes is logarithmic.")
+        made.sort(key=lambda pair: pair[0])
+        if made:
+            series.append({"method": method, "points": [_point(point, mean(point.values, units)) for _, point in made]})
+    if not series:
+        raise SettingsError(f"{panel.title}: no {'k' if by_k else 'density'} is above 0. Draw --figure languages.")
     return {"task": panel.task, "metric": panel.metric, "units": len(units), "series": series}
+
+
+def _size(point: Point, by_k: bool) -> float:
+    return (point.k if by_k else point.setting.density) or 0.0
 
 
 def _one_language_density(panel: ScorePanel, method: str, points: Sequence[Point]) -> None:
@@ -117,7 +128,8 @@ def _curve(axes: Axes, points: Sequence[dict[str, Any]], scale: float, by_k: boo
 def draw_languages(panels: Sequence[ScorePanel], path: Path, *, overwrite: bool = False) -> list[dict[str, Any]]:
     """A bar for each language and method with its 95 % interval, and the average; methods at their best density."""
     drawn = [language_numbers(panel) for panel in panels]
-    names = [*dict.fromkeys(language for panel in panels for language in panel.languages), AVERAGE]
+    languages = dict.fromkeys(language for panel in panels for language in panel.languages)
+    names = [*languages, mean_name(languages)]
     methods = list(dict.fromkeys(method for panel in panels for method in panel.methods))
     thick = min(max(9.0 / len(names) / (len(methods) + 0.9), 0.055), 0.16)
     height = 1.2 + thick * (len(methods) + 0.9) * len(names)
@@ -130,13 +142,22 @@ def draw_languages(panels: Sequence[ScorePanel], path: Path, *, overwrite: bool 
                 _bars(axes, each, names, panel.scale, methods.index(each["method"]), len(methods))
             axes.axhline(len(names) - 1.5, color="0.4", linewidth=0.8)
             if panel.scale == 100:
-                axes.set_xlim(*_of_shares(axes.get_xlim()))
+                axes.set_xlim(*_of_shares(axes.get_xlim(), _lowest(numbers)))
             axes.tick_params(axis="y", length=0)
         grid[0].set_yticks(range(len(names)), [label(name) for name in names], fontsize=SMALL)
         grid[0].set_ylim(len(names) - 0.5, -0.5)  # the first language above
         handles = [figure.axes[0].barh([0], [np.nan], **look.bar(at)) for at in range(len(methods))]
         look.legend(figure, handles, methods)
     return drawn
+
+
+def mean_name(languages: Collection[str]) -> str:
+    """How the languages' mean is called beside them."""
+    return f"{AVERAGE} of all" if AVERAGE in languages else AVERAGE
+
+
+def _lowest(numbers: dict[str, Any]) -> float:
+    return min(float(one["mean"]) for each in numbers["methods"] for one in each["languages"].values())
 
 
 def language_numbers(panel: ScorePanel) -> dict[str, Any]:
@@ -154,11 +175,11 @@ def language_numbers(panel: ScorePanel) -> dict[str, Any]:
 
 def _bars(axes: Axes, each: dict[str, Any], names: Sequence[str], scale: float, number: int, count: int) -> None:
     thick = 1 / (count + 0.9)
-    found = each["languages"] | {AVERAGE: each}
-    there = [at for at, name in enumerate(names) if name in found]
-    places = np.array(there) + (number - (count - 1) / 2) * thick
-    axes.barh(places, [scale * found[names[at]]["mean"] for at in there], 0.94 * thick, **look.bar(number))
-    ends = [(place, found[names[at]]) for place, at in zip(places, there, strict=True)]
+    found = [*map(each["languages"].get, names[:-1]), each]
+    there = [(at, one) for at, one in enumerate(found) if one is not None]
+    places = np.array([at for at, _ in there]) + (number - (count - 1) / 2) * thick
+    axes.barh(places, [scale * one["mean"] for _, one in there], 0.94 * thick, **look.bar(number))
+    ends = [(place, one) for place, (_, one) in zip(places, there, strict=True)]
     known = [(place, scale * one["low"], scale * one["high"]) for place, one in ends if one["low"] is not None]
     if known:
         at, low, high = np.array(known).T
@@ -170,7 +191,7 @@ def draw_contour(panels: Sequence[ScorePanel], path: Path, *, overwrite: bool = 
     """Score by the density of the language's SFT and of the task's, a panel a task, metric and method.
 
     Raises:
-        SettingsError: if no method has two of both.
+        SettingsError: if no method has two of both, or one has too few combinations of them for an area.
     """
     drawn = [found for panel in panels for method in panel.methods if (found := _contour_numbers(panel, method))]
     if not drawn:
@@ -203,10 +224,26 @@ def _contour_numbers(panel: ScorePanel, method: str) -> dict[str, Any] | None:
         assert point.setting.language_density is not None
         row, column = languages.index(point.setting.language_density), tasks.index(point.setting.density)
         values[row][column] = mean(point.values, units).value
+    _tell_missing(panel, method, values, tasks, languages)
     return {
         "task": panel.task, "metric": panel.metric, "method": method, "units": len(units),
         "density": tasks, "language_density": languages, "values": values,
     }  # fmt: skip
+
+
+def _tell_missing(
+    panel: ScorePanel, method: str, values: list[list[float | None]], tasks: list[float], languages: list[float]
+) -> None:
+    """Note the combinations that have no score; refuse them where no three neighbours are left, for an area."""
+    there = np.isfinite(np.array(values, float))
+    if there.all():
+        return
+    pairs = [f"{tasks[column]:g} ({LANGUAGE_DENSITY} {languages[row]:g})" for row, column in np.argwhere(~there)]
+    told = ", ".join(pairs[:_NAMED]) + (f" and {len(pairs) - _NAMED} more" if len(pairs) > _NAMED else "")
+    told = f"{panel.title}: {method} has no score at density {told}"
+    if (there[1:, 1:].astype(int) + there[1:, :-1] + there[:-1, 1:] + there[:-1, :-1]).max() < 3:
+        raise SettingsError(f"{told}: no area can be drawn. Choose other methods or densities with --where.")
+    panel.notes.append(f"{told}: left white.")
 
 
 def _surface(axes: Axes, numbers: dict[str, Any], scale: float) -> None:

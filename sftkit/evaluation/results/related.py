@@ -10,6 +10,7 @@ import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 Matrix = NDArray[np.float64]
 _PERMUTATIONS = 9999
 _SHARES = ("share", "jaccard", "sign")
+#: No overlap is as large, in whichever metric.
+_MOST = 1e15
 
 
 @dataclass(frozen=True)
@@ -69,19 +72,32 @@ def read_pairs(files: Sequence[Path], metric: str | None) -> Pairs:
 
 def _from_csv(path: Path, metric: str | None) -> Pairs:
     try:
-        rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
+        rows = list(csv.reader(StringIO(path.read_text(encoding="utf-8-sig"), newline=""), strict=True))
         head = rows[0]
-        body = [row for row in rows[1:] if head[0] != "layer" or row[0] == ""]
+        body = [row for row in rows[1:] if row and (head[0] != "layer" or row[0] == "")]
         skip = 2 if head[0] == "layer" else 1
         found, names = head[skip - 1], tuple(head[skip:])
-        values = np.array([[float(cell) if cell else np.nan for cell in row[skip:]] for row in body])
-        if found not in METRICS or values.shape != (len(names), len(names)) or len(names) < 2:
+        if found not in METRICS or len(names) < 2 or any(len(row) != len(head) for row in body):
             raise ValueError
     except (ValueError, IndexError, csv.Error):
         raise DataError(f"{path} is no matrix as sftkit overlap --csv writes it.") from None
     if metric not in (None, found):
         raise SettingsError(f"--metric {metric}: {path} has {found}.")
-    return Pairs(found, names, values)
+    lines = {row[skip - 1]: row[skip:] for row in body}
+    if len(set(names)) < len(names) or len(lines) < len(body) or set(lines) != set(names):
+        raise DataError(f"{path}: its lines and its columns do not have the same names, each of them once.")
+    return Pairs(found, names, np.array([[_cell(path, name, cell) for cell in lines[name]] for name in names]))
+
+
+def _cell(path: Path, name: str, text: str) -> float:
+    """A number; NaN where there is none, as of two SFTs without a common entry."""
+    try:
+        value = float(text) if text.strip() else np.nan
+    except ValueError:
+        value = np.inf
+    if text.strip() and not abs(value) < _MOST:
+        raise DataError(f"{path}: {brief(repr(text), 40)} in the line {brief(name, 40)} is no number of an overlap.")
+    return value
 
 
 def read_relatedness(path: Path, names: Sequence[str]) -> Matrix:
@@ -150,7 +166,12 @@ def draw_overlap(pairs: Pairs, related: Matrix | None, path: Path, *, overwrite:
 
     Returns:
         The numbers drawn; with relatedness ``mantel``: ``r`` and ``p``.
+
+    Raises:
+        SettingsError: if the overlap of no two is known.
     """
+    if not np.isfinite(pairs.values[~np.eye(len(pairs.names), dtype=bool)]).any():
+        raise SettingsError(f"The overlap by {pairs.metric} is known of no two: they have nothing in common.")
     order = in_order(pairs.values if related is None else related)
     pairs = pairs.ordered(order)
     related = None if related is None else related[np.ix_(order, order)]

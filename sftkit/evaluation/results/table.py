@@ -90,7 +90,7 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     """Line numbers and rows."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restkey="", restval="", strict=True)
+            reader = csv.DictReader(file, restkey="", strict=True)
             names = reader.fieldnames or []
             _check_columns(path, names)
             if twice := [name for name, count in Counter(names).items() if count > 1]:
@@ -105,6 +105,8 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     for line, row in rows:
         if row.get(""):
             raise DataError(f"{path}, line {line}: more cells than columns.")
+        if None in row.values():
+            raise DataError(f"{path}, line {line}: fewer cells than columns. Is the file cut? Make it once more.")
     if is_wide(names):
         metrics = metrics_of(names)
         rows = [(line, score) for line, row in rows for score in scores_in(row, metrics, COLUMNS)]

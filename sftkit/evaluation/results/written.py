@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sftkit.errors import SettingsError
-from sftkit.evaluation.results.figures import AVERAGE, language_numbers
+from sftkit.evaluation.results.figures import language_numbers, mean_name
 from sftkit.evaluation.results.means import difference
 from sftkit.evaluation.results.panels import ScorePanel
 from sftkit.evaluation.results.table import UNBOUNDED
@@ -35,6 +35,7 @@ class _Table:
     rows: tuple[tuple[str, ...], ...]
     best: frozenset[tuple[int, int]]
     below: tuple[str, ...]
+    mean: bool = False  # whether the last row is the others' mean
 
 
 def check_tables(path: Path, *, overwrite: bool) -> None:
@@ -88,15 +89,12 @@ def _summary(panels: Sequence[ScorePanel], written: Sequence[dict[str, Any]]) ->
     for column, (panel, each) in enumerate(zip(panels, found, strict=True), start=1):
         values = {name: one["mean"] for name, one in each.items()}
         best |= {(methods.index(name) + 1, column) for name in _best(values, panel)}
-    over = sorted({_counted(each) for numbers in written for each in numbers["methods"]})
-    below = f"Means over languages; 95 % intervals over {' or '.join(over)}."
+    known = [each for numbers in written for each in numbers["methods"] if each["low"] is not None]
+    over = " or ".join(sorted({f"{each['count']} {each['over']}" for each in known}))  # two or more
+    below = f"Means over languages{f'; 95 % intervals over {over}' if over else ''}."
     chosen = "In brackets the method's density: the one whose mean is best here, as the paper chooses."
     dense = any(each["density"] is not None for numbers in written for each in numbers["methods"])
     return _Table("Averages", tuple(rows), frozenset(best), (below, *([chosen] if dense else [])))
-
-
-def _counted(each: dict[str, Any]) -> str:
-    return f"{each['count']} {each['over'] if each['count'] != 1 else each['over'].removesuffix('s')}"
 
 
 def _average(panel: ScorePanel, each: dict[str, Any] | None) -> str:
@@ -111,12 +109,13 @@ def _average(panel: ScorePanel, each: dict[str, Any] | None) -> str:
 def _by_language(panel: ScorePanel, numbers: dict[str, Any]) -> _Table:
     methods = numbers["methods"]
     rows, best = [("", *(each["method"] for each in methods))], set()
-    for language in (*panel.languages, AVERAGE):
-        found = [each if language == AVERAGE else each["languages"].get(language) for each in methods]
-        rows.append((language, *("–" if one is None else _number(one["mean"], panel) for one in found)))
-        values = {str(at): one["mean"] for at, one in enumerate(found, start=1) if one is not None}
+    names = (*panel.languages, mean_name(panel.languages))
+    for at, name in enumerate(names):
+        found = [each["languages"].get(name) if at < len(panel.languages) else each for each in methods]
+        rows.append((name, *("–" if one is None else _number(one["mean"], panel) for one in found)))
+        values = {str(column): one["mean"] for column, one in enumerate(found, start=1) if one is not None}
         best |= {(len(rows) - 1, int(column)) for column in _best(values, panel)}
-    return _Table(panel.title, tuple(rows), frozenset(best), _told(panel, numbers))
+    return _Table(panel.title, tuple(rows), frozenset(best), _told(panel, numbers), mean=True)
 
 
 def _best(values: dict[str, float], panel: ScorePanel) -> list[str]:
@@ -173,7 +172,7 @@ def _latex(table: _Table) -> str:
         return " & ".join(bold) + r" \\"
 
     rows = [cells(at, row) for at, row in enumerate(table.rows)]
-    if table.rows[-1][0] == AVERAGE:
+    if table.mean:
         rows.insert(-1, r"\midrule")
     caption = " ".join([table.title + ".", *(text.rstrip(".") + "." for text in table.below)])
     columns = "l" + "r" * (len(table.rows[0]) - 1)

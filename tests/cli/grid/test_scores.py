@@ -114,6 +114,13 @@ def test_tables_have_a_column_a_system_a_row_a_language_and_the_differences(pico
     assert all(text in printed for text in ("aa", "bb", "average", *SYSTEMS, "lottery − random", "means of 3 seeds"))
 
 
+def test_one_seed_is_no_seeds(pico_base: Path) -> None:
+    each = "lottery/{lang}-{seed}0.sft"  # of 1, 2 and 10 the last
+    printed = sftkit("evaluate", pico_base, "pos.sft", "--each", each, "--pos", "data/{lang}.conllu").stdout
+    assert "means of 1 seed" in printed
+    assert "1 seeds" not in printed
+
+
 def test_csv_has_a_row_a_system_and_language(tmp_path: Path, pico_base: Path) -> None:
     grid = found(pico_base, *GRID, "--csv", tmp_path / "x.csv")
     with (tmp_path / "x.csv").open(newline="") as file:
