@@ -46,7 +46,6 @@ def check_processes(settings: Settings) -> None:
     Raises:
         SettingsError: naming the option, or what the environment says wrongly.
     """
-    check_launch()
     if settings.selection == "streaming" and world() > 1:
         raise SettingsError("--selection streaming runs in one process: start it without torchrun.")
     if settings.fsdp and world() == 1:
@@ -58,6 +57,7 @@ def check_processes(settings: Settings) -> None:
             "accelerate is set to use its own FSDP. Start with torchrun, or accelerate launch --multi_gpu, "
             "and say --fsdp to sftkit."
         )
+    check_launch()
 
 
 def load(settings: Settings, observer: Observer) -> Equipment:

@@ -81,6 +81,7 @@ def test_processes_draw_dropout_from_generators_of_their_own(
             seeds.setdefault(rank, []).append(torch.initial_seed())
 
     settings = settings_for("mlm", data=(str(corpus),), base=pico_base, base_name="pico", steps=1, k=50, device="cpu")
+    monkeypatch.setattr("sftkit.training.loading.check_launch", lambda: None)  # that the other process is not there
     for rank in ("0", "1"):
         monkeypatch.setenv("RANK", rank)
         learn(settings, Seeds())
