@@ -188,7 +188,7 @@ class AnswerEvaluator(Evaluator):
 
     def details(self, predicted: Sequence[Any]) -> dict[str, Any]:
         """``answerable``: the metrics of questions with an answer and of those without, where there are both kinds."""
-        if self._answered.all():
+        if self._answered.all() or not self._answered.any():
             return {}
         counts, rows = self._counts(predicted), []
         for kind, chosen in (("yes", self._answered), ("no", ~self._answered)):
