@@ -54,6 +54,14 @@ def test_pieces_are_those_of_the_base_and_long_examples_are_counted(tmp_path: Pa
     assert (apart["windows"], apart["tokens"], apart["pieces"]) == (5, 44 + 5 * 2, 44)
 
 
+def test_windows_are_no_longer_than_the_model(tmp_path: Path, pico_base: Path) -> None:
+    source = _write(tmp_path, "x.txt", "ta mi lo ka\n" * 100)
+    parts = (
+        look("--mlm", source, "--base", pico_base, *length)["parts"]["train"] for length in ((), ("--max-length", 64))
+    )
+    assert next(parts)["windows"] == next(parts)["windows"] > 4  # of 64 positions
+
+
 def test_the_windows_are_those_of_a_run(tmp_path: Path, pico_base: Path) -> None:
     source = _write(tmp_path, "x.txt", "ta mi lo ka\n" * 40)
     part = look("--clm", source, "--base", pico_base, "--max-length", 32)["parts"]["train"]
