@@ -14,16 +14,17 @@ from typer.testing import CliRunner
 import sftkit
 from sftkit.cli.app import app
 from tests.conftest import treebank_text
-from tests.helpers import scores
+from tests.helpers import scores, squad
 
 PAGE = (Path(sftkit.__file__).parent / "docs" / "json.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 #: Below these keys come names of the data's or the model's own, or what another page describes.
 OPEN = {
-    "metrics", "intervals", "types", "schemes", "labels", "confusion", "difference", "p", "average", "quantiles",
-    "rounded", "training", "phase 1", "phase 2", "reduced", "languages",
+    "metrics", "intervals", "types", "answerable", "schemes", "labels", "confusion", "difference", "p", "average",
+    "quantiles", "rounded", "training", "phase 1", "phase 2", "reduced", "languages",
 }  # fmt: skip
 TRAIN = ("--steps", "2", "--device", "cpu", "--json", "--quiet")
+STRIDE = ("--stride", "8")
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +35,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory, pico_base: Path) -> Path:
     (made / "mt.conllu").write_text(treebank_text(20))
     (made / "mlm.conllu").write_text(treebank_text(20))
     (made / "ner.txt").write_text("ta B-PER\nmi I-PER\n\nka B-LOC\nlo B-DATE\n\n" * 10)
+    squad.save(made / "qa.json", squad.numbers(12, 0, unanswered=True))
     scores.write(made / "results.csv", scores.sweep())
-    for objective, data in (("mlm", "mt.txt"), ("pos", "mt.conllu"), ("ner", "ner.txt")):
-        run(made, "train", f"--{objective}", data, "--base", pico_base, "-o", f"{objective}.sft", *TRAIN)
+    files = {"mlm": "mt.txt", "pos": "mt.conllu", "ner": "ner.txt", "dep": "mt.conllu", "qa": "qa.json"}
+    for objective, data in files.items():
+        more = STRIDE if objective == "qa" else ()
+        run(made, "train", f"--{objective}", data, "--base", pico_base, "-o", f"{objective}.sft", *TRAIN, *more)
     run(made, "compose", pico_base, "pos.sft", "mlm.sft", "-o", "made-tagger", "--json")
     return made
 
@@ -68,7 +72,10 @@ def keys(document: Any) -> Iterator[str]:
         ("evaluate", "evaluate BASE pos.sft mlm.sft --pos mt.conllu --against pos.sft --json"),
         ("evaluate", "evaluate BASE ner.sft --ner ner.txt --json"),
         ("evaluate", "evaluate BASE pos.sft --each {}.sft --pos {}.conllu --json"),
+        ("evaluate", "evaluate BASE qa.sft --qa qa.json --stride 8 --json"),
         ("predict --jsonl", "predict BASE pos.sft --pos mt.txt --jsonl"),
+        ("predict --jsonl", "predict BASE dep.sft --dep mt.txt --jsonl"),
+        ("predict --jsonl", "predict BASE qa.sft --qa qa.json --stride 8 --jsonl"),
         ("compose, subtract", "compose BASE pos.sft mlm.sft -o tagger --json"),
         ("compose, subtract", "compose BASE pos.sft mlm.sft --dry-run --json"),
         ("compose, subtract", "compose mlm.sft pos.sft -o sum.sft --json"),

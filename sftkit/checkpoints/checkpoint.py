@@ -243,11 +243,9 @@ class TorchReader:
                 "model itself: model.save_pretrained(…)"
             )
         for name, each in tensors.items():
-            named = isinstance(name, str) and not name.endswith("_extra_state")  # of Transformer Engine's modules
-            if not isinstance(name, str) or (named and "." in name and not isinstance(each, torch.Tensor)):
-                raise FormatError(
-                    f"{path}: {name!r:.80} is a {type(each).__name__}, where a tensor with a name belongs."
-                )
+            beside = isinstance(name, str) and ("." not in name or name.endswith("_extra_state"))  # no weight's name
+            if not beside and not (isinstance(name, str) and isinstance(each, torch.Tensor)):
+                raise FormatError(f"{path}: {name!r:.80} is a {type(each).__name__}, not a tensor with a name.")
         self._arrays = {
             name: tensor_to_numpy(tensor, f"{path}: {name}")
             for name, tensor in tensors.items()
@@ -272,12 +270,13 @@ def tensor_to_numpy(tensor: Any, where: str) -> NDArray[Any]:
     """A torch tensor as a numpy array on the same memory, where it is contiguous.
 
     Raises:
-        FormatError: if the tensor is sparse, on no processor, or claims more elements than its storage holds.
+        FormatError: if the tensor is sparse or nested, on no processor, or claims more elements than its storage holds.
     """
     import torch
 
-    if tensor.layout != torch.strided or tensor.device.type != "cpu":
-        raise FormatError(f"{where}: a tensor of layout {tensor.layout} on {tensor.device}, not a plain one.")
+    if tensor.is_nested or tensor.layout != torch.strided or tensor.device.type != "cpu":
+        kind = f"{'nested ' * tensor.is_nested}tensor of layout {tensor.layout} on {tensor.device}"
+        raise FormatError(f"{where}: a {kind}, not a plain one.")
     if tensor.numel() * tensor.itemsize > tensor.untyped_storage().nbytes():  # one number, said to be repeated
         raise FormatError(f"{where}: {tensor.numel():,} elements, more than are stored. The file is damaged.")
     tensor = tensor.detach().contiguous()

@@ -20,7 +20,8 @@ from sftkit.composing.languages import notes_on
 from sftkit.errors import MismatchError, SettingsError
 from sftkit.evaluation.bootstrap import Draws, Interval, draws, intervals, p_values, percentiles
 from sftkit.evaluation.stage import Stage
-from sftkit.modeling.load import fit_tokenizer, load_tokenizer, longest
+from sftkit.modeling.load import fit_tokenizer, load_tokenizer
+from sftkit.modeling.longest import longest
 from sftkit.storage.atomic import atomic_file, check_output
 from sftkit.tasks.base import Objective
 from sftkit.tasks.evaluator import Evaluator, Scores

@@ -40,7 +40,7 @@ def write(path: str | Path, sft: Difference, *, values: str = "f32", overwrite: 
         FormatError: if a value does not fit the chosen dtype.
     """
     path = at_home(path)
-    tensors, metadata = _tensors(sft, values)
+    tensors, metadata = _tensors(sft, values)  # what cannot be written is refused before a file is begun
     with atomic_file(path, overwrite=overwrite) as part:
         _write(part, tensors, metadata)
     return path

@@ -31,11 +31,6 @@ from sftkit.modeling.prefix_space import put_space_before_words
 from sftkit.pretrained.bounds import bounded
 from sftkit.pretrained.loading import pretrained_config, pretrained_model, pretrained_tokenizer
 
-#: Tokens a sequence where neither model nor tokenizer names a limit.
-NO_LIMIT = 1 << 30
-#: Tokens that a model must take: two special ones of each side, and some text.
-_SHORTEST = 8
-
 
 @dataclass(frozen=True)
 class Loaded:
@@ -205,30 +200,6 @@ def check_checkpointing(path: Path, auto_class: Any, *, trust_remote_code: bool 
             f"--gradient-checkpointing: transformers has none for {path} ({made.__name__}). Leave it out; "
             "a smaller --batch-size with --accumulate saves memory, too."
         )
-
-
-def longest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
-    """The longest sequence, special tokens included, that model and tokenizer take.
-
-    A model's config says how many positions it has, or says nothing, 0 or -1 where there is no limit (XLNet). RoBERTa
-    and its kin number positions from the padding token's id + 1, which shows in their table of positions: it has a
-    padding index, as no other model's has.
-
-    Raises:
-        CheckpointError: if that leaves no room for text.
-    """
-    limits = [getattr(model.config, "max_position_embeddings", None), tokenizer.model_max_length]
-    for name, module in model.named_modules():
-        padding = getattr(module, "padding_idx", None)
-        if name.rpartition(".")[2] == "position_embeddings" and padding is not None:
-            limits.append(len(module.weight) - padding - 1)
-    found = int(min([NO_LIMIT, *(limit for limit in limits if limit is not None and limit > 0)]))
-    if found < _SHORTEST:
-        raise CheckpointError(
-            f"{model.config.name_or_path}: takes no more than {found} tokens, says its config or its tokenizer's. "
-            "That is no room for text."
-        )
-    return found
 
 
 def _check_direction(auto_class: Any, config: Any, path: Path) -> None:

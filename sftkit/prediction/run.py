@@ -21,7 +21,8 @@ from sftkit.composing.languages import notes_on
 from sftkit.errors import SettingsError
 from sftkit.evaluation.run import Scoring, for_head
 from sftkit.evaluation.stage import Stage
-from sftkit.modeling.load import fit_tokenizer, load_tokenizer, longest
+from sftkit.modeling.load import fit_tokenizer, load_tokenizer
+from sftkit.modeling.longest import longest
 from sftkit.prediction.masks import Masked
 from sftkit.prediction.questions import Questions
 from sftkit.prediction.sentences import Sentence, sentences_of

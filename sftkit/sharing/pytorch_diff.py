@@ -15,8 +15,7 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,7 +123,7 @@ def _load(path: Path) -> dict[Any, Any]:
     stand_ins: list[Any] = [(_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     try:
         globals_ = torch.serialization.safe_globals([*stand_ins, (_Int64, "numpy.dtype")])
-        with warnings.catch_warnings(), globals_, _fractional_indices() as fractional:
+        with warnings.catch_warnings(), globals_, _whole_indices():
             warnings.simplefilter("ignore")  # of layouts that are refused here anyhow
             with torch.sparse.check_sparse_tensor_invariants(True):  # no index outside its tensor
                 document = torch.load(path, map_location="cpu", weights_only=True)
@@ -138,31 +137,21 @@ def _load(path: Path) -> dict[Any, Any]:
         raise FormatError(f"{path}: {_why(error)}.") from None
     if not isinstance(document, dict):
         raise FormatError(f"{path}: holds a {type(document).__name__}, not a dictionary of differences.")
-    if fractional:
-        parts = (part.items() for part in document.values() if isinstance(part, dict))
-        names = [str(name) for part in parts for name, value in part if any(value is each for each in fractional)]
-        what = called(next(iter(names), "a sparse tensor"))
-        raise FormatError(f"{path}: {what} has indices that are no whole numbers. The file is damaged.")
     return document
 
 
-@contextmanager
-def _fractional_indices() -> Iterator[list[Any]]:
-    """Collect the sparse tensors that are made of indices of another kind than integers, which torch cuts to such."""
+def _whole_indices() -> Any:
+    """A context in which no sparse tensor is made of fractions as indices, which torch cuts to whole numbers."""
     import torch
     from torch.overrides import TorchFunctionMode
 
-    found: list[Any] = []
-
     class Watch(TorchFunctionMode):
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            made = func(*args, **(kwargs or {}))
             if func is torch.sparse_coo_tensor and (args[0].dtype.is_floating_point or args[0].dtype.is_complex):
-                found.append(made)
-            return made
+                raise FormatError("a sparse tensor has indices that are no whole numbers")
+            return func(*args, **(kwargs or {}))
 
-    with Watch():
-        yield found
+    return Watch()
 
 
 def _why(error: Exception) -> str:
@@ -273,8 +262,6 @@ def _whole(tensor: Any, where: str) -> NDArray[Any]:
 
     if not isinstance(tensor, torch.Tensor):
         raise FormatError(f"{where}: a {type(tensor).__name__} where a tensor is expected. The file is damaged.")
-    if tensor.is_nested:
-        raise FormatError(f"{where}: a nested tensor, not a plain one.")
     if not tensor.dtype.is_floating_point:
         raise FormatError(f"{where}: values of {tensor.dtype}, which are no floating-point numbers.")
     return tensor_to_numpy(tensor, where)

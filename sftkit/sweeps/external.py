@@ -114,9 +114,9 @@ class _Maker:
         names = self._names
         made = [each for each in files if each.startswith(f"{self._place}/")]
         own = names.own(*(each for each in files if each not in made))
-        config = files_of(self._base) if names.own(self._base) else ()
+        base = files_of(self._base) if names.own(self._base) else ()
         return cell(
-            title, [called(template, fields)], inputs=[*own, *config, *names.made(self._base, *files), *_records(made)],
+            title, [called(template, fields)], inputs=[*own, *base, *names.made(self._base, *files), *_records(made)],
             outputs=[record], log=f"{self._place}/logs/{name}.log", work=Work("external", self._base, name),
         )  # fmt: skip
 

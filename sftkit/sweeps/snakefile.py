@@ -13,6 +13,8 @@ from sftkit.sweeps.plan import SweepPlan
 
 #: How ``sftkit`` is called in cells, unless Snakemake is told otherwise (``--config sftkit=…``).
 PROGRAM = f"{shlex.quote(sys.executable)} -m sftkit"
+#: Stands in a workflow's first line.
+_MADE = "made by sftkit sweep"
 
 
 def workflow(plan: SweepPlan, resources: Resources, title: str) -> str:
@@ -25,7 +27,7 @@ def workflow(plan: SweepPlan, resources: Resources, title: str) -> str:
     """
     targets = [cell.record for cell in plan.cells.values() if cell.work.kind in ("score", "external")]
     head = [
-        f"# {title}: made by sftkit sweep, and made again by it; see the sweep's file",
+        f"# {title}: {_MADE}, and made again by it; see the sweep's file",
         f"SFTKIT = config.get('sftkit', {PROGRAM!r})",
         "",
         _rule("all", [("input", targets)], first=True),
@@ -53,6 +55,15 @@ def _rule(name: str, files: Iterable[tuple[str, Iterable[str]]], *more: object, 
     for block in more:
         lines += block if isinstance(block, list) else [str(block)]
     return "\n".join(lines) + "\n"
+
+
+def is_workflow(path: Path) -> bool:
+    """Whether a file is a workflow that was made here, and not somebody's own."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return _MADE in file.readline(1000)
+    except OSError:
+        return False
 
 
 def write_workflow(path: Path, text: str) -> None:

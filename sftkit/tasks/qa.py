@@ -20,7 +20,7 @@ from transformers import AutoModelForQuestionAnswering, PreTrainedModel, PreTrai
 from sftkit.errors import DataError, MismatchError
 from sftkit.tasks.base import Collator, Objective, to_device
 from sftkit.tasks.evaluator import Evaluator
-from sftkit.tasks.qa_windows import INPUTS, padded, passage_windows, without_space
+from sftkit.tasks.qa_windows import padded, passage_windows, without_space
 from sftkit.tasks.readers.sources import joined
 from sftkit.tasks.readers.squad import Answer, question_rows, write_answers
 from sftkit.tasks.squad_metrics import exact_match_and_f1
@@ -87,9 +87,7 @@ class QuestionAnswering(Objective):
         if not kept:
             raise DataError("No answer of the training data stands in its context where the data says.")
         found = passage_windows(rows.select(kept), tokenizer, max_length, self.options.stride)
-        return found.select_columns(
-            [key for key in (*INPUTS, "labels", "row", "cut", "missed") if key in found.column_names]
-        )
+        return found.remove_columns(["first", "end", "offsets"])
 
     def remarks(self, rows: Dataset, features: Dataset) -> tuple[str, ...]:
         """How many questions were cut, and how many left out."""

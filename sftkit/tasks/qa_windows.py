@@ -73,10 +73,12 @@ def _encoded(
 ) -> dict[str, list[Any]]:
     """The columns of :func:`passage_windows`, of some rows."""
     questions = _shortened(batch["question"], tokenizer, max_length)
-    _check_room(questions, tokenizer, max_length, stride)
     encoded = tokenizer(
         questions, batch["context"], return_offsets_mapping=True, return_attention_mask=False, verbose=False
     )
+    passages = [_passage(encoded, i) for i in range(len(questions))]
+    rooms = [max_length - len(ids) + len(found[-1]) for ids, found in zip(encoded["input_ids"], passages, strict=True)]
+    _check_room(encoded, rooms, max_length, stride)
     made: dict[str, list[Any]] = {key: [] for key in INPUTS if key in encoded}
     added: list[dict[str, Any]] = []
     for i, (index, context, texts, starts) in enumerate(
@@ -85,8 +87,7 @@ def _encoded(
         there = [(start, start + len(text)) for text, start in zip(texts or (), starts, strict=True) if start >= 0]
         span = without_space(context, *there[0]) if there else None
         cut = len(questions[i]) < len(batch["question"][i].strip())
-        first, last, offsets = _passage(encoded, i)
-        room = max_length - (len(encoded["input_ids"][i]) - len(offsets))
+        (first, last, offsets), room = passages[i], rooms[i]
         for begin in range(0, max(1, len(offsets) - stride), room - stride):
             own = offsets[begin : begin + room]
             labels = _token_span(first, own, span, ends=begin + room >= len(offsets))
@@ -109,10 +110,11 @@ def _shortened(questions: Sequence[str], tokenizer: PreTrainedTokenizerBase, max
     ]
 
 
-def _check_room(questions: list[str], tokenizer: PreTrainedTokenizerBase, max_length: int, stride: int) -> None:
-    longest = max(len(ids) for ids in tokenizer(questions, add_special_tokens=False, verbose=False)["input_ids"])
-    room = max_length - tokenizer.num_special_tokens_to_add(pair=True) - longest
+def _check_room(encoded: BatchEncoding, rooms: Sequence[int], max_length: int, stride: int) -> None:
+    """See that every window holds more of its passage than it shares with the next."""
+    room = min(rooms)
     if stride >= room:
+        longest = sum(sequence == 0 for sequence in encoded.sequence_ids(rooms.index(room)))
         raise SettingsError(
             f"--stride is {stride}, and a window of {max_length} tokens leaves {max(room, 0)} to the passage beside a "
             f"question of {longest}. Give a --stride below {room}."

@@ -12,7 +12,8 @@ from sftkit.checkpoints.checkpoint import Checkpoint
 from sftkit.composing.bases import check_belongs
 from sftkit.errors import SettingsError
 from sftkit.format.files import SftFile
-from sftkit.modeling.load import check_checkpointing, device_of, load_tokenizer, longest
+from sftkit.modeling.load import check_checkpointing, device_of, load_tokenizer
+from sftkit.modeling.longest import longest
 from sftkit.tasks.registry import objective_of
 from sftkit.training.engine.callbacks import check_loggers
 from sftkit.training.engine.ranks import check_launch, world

@@ -214,7 +214,7 @@ def test_a_weight_of_a_pickle_that_is_no_tensor_is_refused(value: Any, weights: 
     state: dict[Any, Any] = torch.load(path / "pytorch_model.bin")
     name = next(iter(state))
     torch.save(state | {name: value}, path / "pytorch_model.bin")
-    with pytest.raises(FormatError, match=f"'{name}' is a {type(value).__name__}, where a tensor with a name belongs"):
+    with pytest.raises(FormatError, match=f"'{name}' is a {type(value).__name__}, not a tensor with a name"):
         Checkpoint(path)
 
 

@@ -20,7 +20,8 @@ from transformers import (
 
 from sftkit.checkpoints.names import model_prefix
 from sftkit.errors import CheckpointError, SettingsError
-from sftkit.modeling.load import NO_LIMIT, check_checkpointing, fit_tokenizer, load_model, longest
+from sftkit.modeling.load import check_checkpointing, fit_tokenizer, load_model
+from sftkit.modeling.longest import NO_LIMIT, longest
 from sftkit.modeling.parser import AutoModelForDependencyParsing
 from tests.helpers import pico
 

@@ -40,7 +40,6 @@ def float8() -> Any:
 
 
 ODD: dict[str, tuple[Callable[[], Any], str]] = {
-    "fractional indices": (lambda: Rebuilt(torch.tensor(PLACES) + 0.9, torch.ones(2), (2, 4)), "no whole numbers"),
     "float8": (lambda: Rebuilt(torch.tensor(PLACES), float8(), (2, 3)), "float8_e4m3fn is not supported"),
     "a huge shape": (lambda: Rebuilt(torch.tensor(PLACES), torch.ones(2), (2**41, 2**21)), "larger than any .sft"),
     "three entries of a scalar": (
@@ -112,3 +111,10 @@ def test_entries_that_no_reader_takes_are_not_written(name: str, positions: list
     with pytest.raises(FormatError, match=r"without a name|do not increase"):
         write(tmp_path / "x.sft", Wrong())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_fractions_as_indices_are_refused(tmp_path: Path) -> None:
+    made = Rebuilt(torch.tensor(PLACES) + 0.9, torch.ones(2), (2, 4))
+    source = save(tmp_path / "in", {"body": {WEIGHT: made}, "head": {}})
+    with pytest.raises(FormatError, match=r"pytorch_diff.bin: a sparse tensor has indices that are no whole numbers"):
+        to_sft(source, tmp_path / "x.sft")

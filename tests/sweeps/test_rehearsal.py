@@ -55,13 +55,17 @@ def test_without_snakemake_a_line_says_how_to_get_it(tmp_path: Path, monkeypatch
     assert "pip install 'snakemake" in done.stderr
 
 
-@pytest.mark.parametrize(("there", "refused"), [("notes.txt", True), ("Snakefile", False), (".lock", False)])
+@pytest.mark.parametrize(
+    ("there", "text", "refused"),
+    [("notes.txt", "", True), ("Snakefile", "rule all:", True), ("Snakefile", "# a: made by sftkit sweep", False),
+     (".lock", "", False)],
+)  # fmt: skip
 def test_a_folder_of_other_things_is_no_place_for_a_sweep_and_a_copied_one_is(
-    there: str, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    there: str, text: str, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a.toml").write_text(SWEEP.replace("METHODS", ""))
     Path("a").mkdir()
-    Path("a", there).touch()
+    Path("a", there).write_text(text)
     said = run("sweep", "a.toml", "--dry-run", "-q").stderr
     assert ("a holds other things than a sweep" in said) == refused

@@ -80,7 +80,7 @@ def data(
     folder = model_folder(base, quiet=quiet) if base else None
     from sftkit.cli.show.bar import counting_bar
     from sftkit.modeling.load import load_tokenizer
-    from sftkit.storage.documents import read_object
+    from sftkit.modeling.longest import longest_by_config
     from sftkit.tasks.look import look_at
     from sftkit.tasks.registry import OBJECTIVES
 
@@ -89,11 +89,8 @@ def data(
         words = OBJECTIVES[objective].takes_words
         tokenizer = load_tokenizer(folder, words=words, trust_remote_code="trust_remote_code" in given)
     window = given.get("max_length", settings_for(objective).max_length)
-    if folder is not None and tokenizer is not None:  # a model is not loaded to look at data
-        config = folder / "config.json"
-        positions = read_object(config).get("max_position_embeddings") if config.is_file() else None
-        limits = (limit for limit in (positions, tokenizer.model_max_length) if isinstance(limit, int) and limit > 0)
-        window = min([window, *limits])
+    if folder is not None and tokenizer is not None:
+        window = min(window, longest_by_config(folder, tokenizer))
     named = {"train": sources, "dev": tuple(dev or ()), "test": tuple(test or ())}
     with counting_bar(quiet=quiet) as bar:
         found = look_at(

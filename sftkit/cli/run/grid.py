@@ -27,7 +27,7 @@ from sftkit.sweeps.learned import densities_for
 from sftkit.sweeps.options import CommandOption, Commands, arguments
 from sftkit.sweeps.plan import SweepPlan, plan
 from sftkit.sweeps.results import write_results
-from sftkit.sweeps.snakefile import workflow, write_workflow
+from sftkit.sweeps.snakefile import is_workflow, workflow, write_workflow
 from sftkit.sweeps.states import DONE, states
 from sftkit.sweeps.tables import without
 from sftkit.training.settings import Settings, settings_for
@@ -185,7 +185,7 @@ def _jobs(jobs: int | None, sweep: Sweep) -> int:
 
 def _check_place(place: Path) -> None:
     check_folder(place)
-    known = any((place / name).exists() for name in (engine.LOCK, engine.SNAKEFILE))  # copies may lack the first
+    known = (place / engine.LOCK).exists() or is_workflow(place / engine.SNAKEFILE)  # a copy may lack the first
     if place.is_dir() and any(place.iterdir()) and not known:
         raise SettingsError(f"{place} holds other things than a sweep. Name another place with --output.")
 

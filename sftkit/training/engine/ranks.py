@@ -26,7 +26,10 @@ def check_launch() -> None:
             "processes with torchrun."
         )
     if not 0 <= rank() < max(world(), 1):
-        raise SettingsError(f"RANK is {rank()} in the environment, of {world()} processes: it begins at 0.")
+        raise SettingsError(
+            f"RANK is {rank()} in the environment, and WORLD_SIZE {world()}: ranks begin at 0. Unset them, or start "
+            "the processes with torchrun."
+        )
 
 
 def rank() -> int:

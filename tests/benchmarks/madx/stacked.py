@@ -61,7 +61,7 @@ class Stacked:
         self.tokenizer: Any = load.load_tokenizer(base, words=objective.takes_words)
         self.model: Any = load.load_model(base, objective.auto_class, seed=seed, **objective.config()).model
         load.fit_tokenizer(self.tokenizer, self.model, base)
-        self.longest: int = load.longest(self.model, self.tokenizer)
+        self.longest: int = sftkit("modeling.longest").longest(self.model, self.tokenizer)
         self.size = sum(parameter.numel() for parameter in self.model.base_model.parameters())
         self._adapters: Any = importlib.import_module("adapters")
         self._adapters.init(self.model)
